@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left, shown only for work that takes longer than two seconds."""
+"""A progress bar with rate and time left, for work that takes longer than two seconds."""
 
 import time
 from collections.abc import Iterable, Iterator

@@ -1,0 +1,108 @@
+"""The commands. Each calls one function of `pipeline`, imported only then: `--help` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paw_stack.errors import PawStackError
+
+app = typer.Typer(
+    help="Photos with a score in, a calibrated score for new photos out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the run.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key, such as finetune.epochs=3."),
+]
+FoldNumbers = Annotated[
+    list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
+]
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")],
+    labelled: Annotated[int, typer.Option(min=10, help="Photos with a score.")] = 1000,
+    test: Annotated[int, typer.Option(min=0, help="Photos without one.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other photos.")] = 0,
+) -> None:
+    """Draw a sample competition of pet portraits: nothing to download."""
+    from paw_stack import pipeline
+
+    pipeline.sample(folder, labelled, test, seed)
+
+
+@app.command()
+def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+    """Train every backbone that is not frozen, once a fold."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.finetune(load_config(config, set_), fold)
+
+
+@app.command()
+def embed(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+    """Write the embeddings of all photos to disk."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.embed(load_config(config, set_), fold)
+
+
+@app.command("fit-heads")
+def fit_heads(
+    config: ConfigFile,
+    head: Annotated[
+        list[str] | None, typer.Option(help="svr, gbm, ridge or all; repeat it for several.")
+    ] = None,
+    set_: Overrides = None,
+    fold: FoldNumbers = None,
+) -> None:
+    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.fit_heads(load_config(config, set_), head or ["all"], fold)
+
+
+@app.command()
+def blend(config: ConfigFile, set_: Overrides = None) -> None:
+    """Blend all candidates, score the blend honestly, write submission.csv."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.blend(load_config(config, set_))
+
+
+@app.command()
+def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+    """All stages in order: finetune, embed, fit-heads, blend."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.run(load_config(config, set_), fold)
+
+
+@app.command()
+def demo(set_: Overrides = None) -> None:
+    """Draw the sample competition and run every stage on it, in artifacts/demo."""
+    from paw_stack import pipeline
+
+    pipeline.demo(set_)
+
+
+def main() -> None:
+    """Entry point: what a user can mend is one message and exit 2; a bug keeps its traceback."""
+    try:
+        app()
+    except PawStackError as error:
+        for problem in error.problems:
+            print(f"paw-stack: {problem}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,39 @@
+"""What the commands print: sentences and the table of scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from paw_stack.data.nouns import Predictions
+from paw_stack.metrics import calibration_line, fold_rmse, rmse
+
+
+def say(text: str) -> None:
+    """Print one line, whatever the width of the terminal."""
+    print(text, flush=True)
+
+
+def show_scores(candidates: Sequence[Predictions], target: np.ndarray) -> None:
+    """Print a row a candidate: fold RMSEs, pooled RMSE, calibration slope, seconds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("candidate", "fold RMSE", title="out-of-fold scores, points")
+    for column in ("RMSE", "slope", "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for candidate in candidates:
+        table.add_row(*_cells(candidate, target))
+    covered = np.isfinite(candidates[0].oof)
+    table.add_section()
+    table.add_row("a constant", "", f"{np.std(target[covered]):.3f}", "", "")
+    Console().print(table)
+
+
+def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
+    covered = np.isfinite(candidate.oof)
+    y, p = target[covered], candidate.oof[covered]
+    folds = " ".join(
+        f"{value:.2f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
+    )
+    slope = calibration_line(y, p)[1]
+    return candidate.name, folds, f"{rmse(y, p):.3f}", f"{slope:.3f}", f"{candidate.seconds:.1f}"

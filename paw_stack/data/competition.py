@@ -1,0 +1,157 @@
+"""Tables and image paths of a competition, checked: Kaggle's layout or any CSV of photos.
+
+Enters: the `data` section. Leaves: a `Competition` whose every id, number and path is known to be
+sound; or one `DataError` with all problems of both tables.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.config import DataSection
+from paw_stack.errors import DataError, offenders
+
+LONGEST_ID = 200
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Photos in table order."""
+
+    ids: np.ndarray  # (n,) str
+    paths: tuple[Path, ...]  # n files
+    metadata: np.ndarray  # (n, n_metadata) float64
+
+
+@dataclass(frozen=True)
+class Competition:
+    """Labelled rows with their target in points, and test rows without one."""
+
+    labelled: Rows
+    test: Rows
+    target: np.ndarray  # (n,) float64, points
+    bounds: tuple[float, float]  # points
+    submission_ids: np.ndarray  # (m,) str, the order that the submission must have
+
+
+def load_competition(data: DataSection) -> Competition:
+    """Read and check both tables.
+
+    Raises:
+        DataError: missing files, columns or photos; ids that are double or no file names; targets
+            that are no numbers, missing or outside the bounds. All of them at once.
+    """
+    if not data.root.is_dir():
+        raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
+    problems: list[str] = []
+    labelled = _table(data, data.labelled, [data.id, data.target, *data.metadata], problems)
+    test = _table(data, data.test, [data.id, *data.metadata], problems)
+    if problems:
+        raise DataError(problems)
+    competition = Competition(
+        labelled=_rows(data, data.labelled, labelled, data.labelled_images, problems),
+        test=_rows(data, data.test or "", test, data.test_images, problems),
+        target=_target(data, labelled, problems),
+        bounds=data.bounds,
+        submission_ids=_submission_ids(data, test[data.id], problems),
+    )
+    if problems:
+        raise DataError(problems)
+    return competition
+
+
+def _table(
+    data: DataSection, name: str | None, columns: list[str], problems: list[str]
+) -> pd.DataFrame:
+    """All cells as text, so that an id such as `007` or `NA` stays what it is."""
+    if name is None:
+        return pd.DataFrame({column: [] for column in columns}, dtype=str)
+    path = data.root / name
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        problems.append(f"{path}: cannot be read ({error.strerror}); see the data section")
+        return pd.DataFrame()
+    except (ValueError, pd.errors.ParserError) as error:
+        problems.append(f"{path}: is no CSV table in UTF-8: {' '.join(str(error).split())}")
+        return pd.DataFrame()
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        problems.append(
+            f"{path}: no column {offenders(missing)}; it has {offenders(table.columns)}"
+        )
+    if not len(table):
+        problems.append(f"{path}: holds no rows")
+    return table
+
+
+def _rows(
+    data: DataSection, name: str, table: pd.DataFrame, folder: str, problems: list[str]
+) -> Rows:
+    ids = table[data.id].to_numpy(dtype=str)
+    bad = [i for i in ids if not _is_file_name(i)]
+    if bad:
+        problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
+        return Rows(ids, (), np.empty((0, 0)))
+    double = table[data.id][table[data.id].duplicated()].unique()
+    if len(double):
+        problems.append(f"{name}: ids that occur more than once: {offenders(double)}")
+    paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        problems.append(
+            f"{name}: photos that do not exist: {offenders(missing)};"
+            " see data.labelled_images, data.test_images and data.extension"
+        )
+    numbers = [_numbers(name, table, data.id, column, problems) for column in data.metadata]
+    return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
+
+
+def _is_file_name(text: str) -> bool:
+    plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
+    return plain and 0 < len(text) <= LONGEST_ID and text.strip(" .") != ""
+
+
+def _numbers(
+    name: str, table: pd.DataFrame, id_column: str, column: str, problems: list[str]
+) -> np.ndarray:
+    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        problems.append(
+            f"{name}: column {column} holds no finite number for ids"
+            f" {offenders(table[id_column][bad])}; first found {table[column][bad].iloc[0]!r}"
+        )
+    return numbers
+
+
+def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
+    target = _numbers(data.labelled, table, data.id, data.target, problems)
+    low, high = data.bounds
+    outside = (target < low) | (target > high)
+    if outside.any():
+        problems.append(
+            f"{data.labelled}: {data.target} outside data.bounds [{low:g}, {high:g}] for ids"
+            f" {offenders(table[data.id][outside])}; first found {target[outside][0]:g}"
+        )
+    return target
+
+
+def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str]) -> np.ndarray:
+    if data.test is None or data.sample_submission is None:
+        return test_ids.to_numpy(dtype=str)
+    before = len(problems)
+    sample = _table(data, data.sample_submission, [data.id, data.target], problems)
+    if len(problems) > before:
+        return np.empty(0, dtype=str)
+    lacking = sorted(set(test_ids) - set(sample[data.id]))
+    extra = sorted(set(sample[data.id]) - set(test_ids))
+    for what, ids in (("lacks", lacking), ("has unknown", extra)):
+        if ids:
+            problems.append(f"{data.sample_submission}: {what} test ids {offenders(ids)}")
+    double = sample[data.id][sample[data.id].duplicated()].unique()
+    if len(double):
+        problems.append(f"{data.sample_submission}: ids more than once: {offenders(double)}")
+    return sample[data.id].to_numpy(dtype=str)

@@ -1,0 +1,55 @@
+"""What passes from stage to stage: embeddings, predictions, a blend. Scores are in points."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from paw_stack.errors import DataError, offenders
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of one layer of one backbone, row order as in the competition's tables."""
+
+    backbone: str
+    layer: str
+    fold: int | None  # None: a frozen backbone, the same for all folds
+    labelled: np.ndarray  # (n, d) float32 or float16
+    test: np.ndarray  # (m, d), same dtype
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A candidate for the blend.
+
+    `oof[i]` comes from models that never learned from row i; NaN where row i's fold was not run.
+    `test` is the mean over the folds that were run.
+    """
+
+    name: str
+    oof: np.ndarray  # (n,) float64, points
+    test: np.ndarray  # (m,) float64, points
+    folds: tuple[int, ...]  # the folds that were run
+    fold_of: np.ndarray = field(repr=False)  # (n,) int64
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        covered = np.isin(self.fold_of, self.folds)
+        bad = np.flatnonzero(covered & ~np.isfinite(self.oof))
+        if len(bad):
+            raise DataError(f"{self.name}: predictions are not finite for rows {offenders(bad)}")
+        bad = np.flatnonzero(~np.isfinite(self.test))
+        if len(bad):
+            raise DataError(
+                f"{self.name}: predictions are not finite for test rows {offenders(bad)}"
+            )
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights of the candidates and what they predict."""
+
+    weights: dict[str, float]
+    intercept: float  # points
+    predictions: Predictions  # oof cross-fitted, clipped to the bounds; test clipped likewise
+    in_sample_rmse: float  # points; optimistic, shown only beside the nested score

@@ -1,0 +1,41 @@
+"""Errors and calibration of predictions in points; RMSE is always pooled over rows."""
+
+import numpy as np
+
+
+def rmse(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """Root mean squared error over all rows, points."""
+    return float(np.sqrt(np.mean((np.asarray(y_true, float) - np.asarray(y_pred, float)) ** 2)))
+
+
+def fold_rmse(y_true: np.ndarray, y_pred: np.ndarray, fold_of: np.ndarray) -> list[float]:
+    """RMSE of each fold that has a prediction, in order of the folds, points."""
+    return [
+        rmse(y_true[fold_of == k], y_pred[fold_of == k])
+        for k in np.unique(fold_of[np.isfinite(y_pred)])
+    ]
+
+
+def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """Pearson's r; 0 where either side is constant."""
+    if np.ptp(y_true) == 0 or np.ptp(y_pred) == 0:
+        return 0.0
+    return float(np.corrcoef(y_true, y_pred)[0, 1])
+
+
+def calibration_line(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, float]:
+    """Intercept a (points) and slope b of y = a + b p by least squares.
+
+    b = 1 is calibrated, above 1 squashed, below 1 too wide; NaN where predictions are constant.
+    """
+    spread = np.var(y_pred)
+    if spread == 0:
+        return float(np.mean(y_true)), float("nan")
+    slope = np.mean((y_pred - np.mean(y_pred)) * (y_true - np.mean(y_true))) / spread
+    return float(np.mean(y_true) - slope * np.mean(y_pred)), float(slope)
+
+
+def std_ratio(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """SD of the predictions over SD of the target; equal to r for a calibrated predictor."""
+    spread = float(np.std(y_true))
+    return float(np.std(y_pred)) / spread if spread > 0 else float("nan")

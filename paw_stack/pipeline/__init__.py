@@ -1,0 +1,145 @@
+"""One function per command: load, compute, save.
+
+A unit of work is one call of a stage, (finetune, backbone, fold), (embed, backbone, fold) or
+(fit, head, backbone and layer). Its fingerprint covers its config section and every input, nothing
+else; units that are done are skipped and named.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paw_stack.config import Config, load_config
+from paw_stack.console import say, show_scores
+from paw_stack.data.competition import load_competition
+from paw_stack.data.nouns import Blend
+from paw_stack.errors import ConfigError
+from paw_stack.pipeline.blend_unit import make_blend
+from paw_stack.pipeline.head_units import fit_all
+from paw_stack.pipeline.job import Job, open_job
+from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
+
+if TYPE_CHECKING:
+    from paw_stack.data.sample import SampleFacts
+
+DEMO_LABELLED, DEMO_TEST, DEMO_SEED = 1000, 200, 0
+
+
+def finetune(config: Config, folds: Sequence[int] | None = None) -> None:
+    """Train every backbone that is not frozen, once a fold, and show the network's own scores."""
+    job = open_job(config)
+    with job.run.writer():
+        _begin(job)
+        if all(backbone.frozen for backbone in config.backbones):
+            say("nothing to fine-tune: every backbone is frozen")
+            return
+        finetune_all(job, _chosen(job, folds))
+        show_scores(network_predictions(job, _chosen(job, folds)), job.competition.target)
+
+
+def embed(config: Config, folds: Sequence[int] | None = None) -> None:
+    """Write the embeddings of all rows for every backbone (and fold, where it was fine-tuned)."""
+    job = open_job(config)
+    with job.run.writer():
+        _begin(job)
+        embed_all(job, _chosen(job, folds))
+
+
+def fit_heads(config: Config, heads: Sequence[str], folds: Sequence[int] | None = None) -> None:
+    """Fit heads on every embedding, cross-fitted, and show their scores."""
+    job = open_job(config)
+    names = _chosen_heads(config, heads)
+    with job.run.writer():
+        _begin(job)
+        show_scores(fit_all(job, names, _chosen(job, folds)), job.competition.target)
+
+
+def blend(config: Config) -> Blend:
+    """Blend what fine-tuning and the heads predicted; write the submission."""
+    job = open_job(config)
+    with job.run.writer():
+        _begin(job)
+        return make_blend(job)
+
+
+def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
+    """All stages in order. With only some folds it stops before the blend, which needs all."""
+    job = open_job(config)
+    chosen = _chosen(job, folds)
+    with job.run.writer():
+        _begin(job)
+        finetune_all(job, chosen)
+        embed_all(job, chosen)
+        fitted = fit_all(job, list(config.heads.named()), chosen)
+        if len(chosen) < job.folds.n:
+            show_scores([*network_predictions(job, chosen), *fitted], job.competition.target)
+            say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
+            return None
+        return make_blend(job)
+
+
+def _begin(job: Job) -> None:
+    job.run.save_config(job.config)
+    job.run.save_folds(job.competition, job.folds)
+
+
+def _chosen(job: Job, folds: Sequence[int] | None) -> list[int]:
+    unknown = [fold for fold in folds or [] if not 0 <= fold < job.folds.n]
+    if unknown:
+        raise ConfigError(f"--fold {unknown}: the run has folds 0 to {job.folds.n - 1}")
+    return sorted(set(folds)) if folds else list(range(job.folds.n))
+
+
+def _chosen_heads(config: Config, heads: Sequence[str]) -> list[str]:
+    known = list(config.heads.named())
+    unknown = [head for head in heads if head not in [*known, "all"]]
+    if unknown:
+        raise ConfigError(f"--head {unknown}: the config's heads are {known}; name some, or all")
+    return known if "all" in heads else [head for head in known if head in heads]
+
+
+def sample(folder: Path, n_labelled: int, n_test: int, seed: int) -> "SampleFacts":
+    """Write the sample competition and say what can be reached on it."""
+    from paw_stack.data.sample import write_sample
+
+    facts = write_sample(folder, n_labelled, n_test, seed)
+    say(
+        f"{folder}: {facts.n_labelled} labelled and {facts.n_test} test portraits,"
+        f" {facts.n_duplicates} near-duplicates; label noise SD {facts.noise_sd:.1f}"
+    )
+    say(
+        f"best RMSE that any model can reach {facts.noise_floor:.2f} (the noise floor);"
+        f" a constant scores {facts.constant_rmse:.2f}"
+    )
+    return facts
+
+
+def demo(overrides: Sequence[str] | None = None) -> None:
+    """Sample and run, then score the submission on the test photos' hidden targets."""
+    config = load_config(_demo_config(), list(overrides or []))
+    facts = sample(config.data.root, DEMO_LABELLED, DEMO_TEST, DEMO_SEED)
+    result = run(config)
+    if result is not None:
+        _compare_with_truth(config, facts, result)
+
+
+def _demo_config() -> Path:
+    path = Path(__file__).parents[2] / "configs" / "demo.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no {path}: install from a clone with pip install -e .")
+    return path
+
+
+def _compare_with_truth(config: Config, facts: "SampleFacts", result: Blend) -> None:
+    from paw_stack.data.sample import true_test_targets
+    from paw_stack.metrics import rmse
+
+    truth = true_test_targets(DEMO_LABELLED, DEMO_TEST, DEMO_SEED).set_index("Id")
+    competition = load_competition(config.data)
+    hidden = truth["Pawpularity"].reindex(competition.test.ids).to_numpy(dtype=float)
+    nested = rmse(competition.target, result.predictions.oof)
+    say(
+        f"nested RMSE {nested:.2f}, on the {len(hidden)} test photos' hidden scores"
+        f" {rmse(hidden, result.predictions.test):.2f}; noise floor {facts.noise_floor:.2f},"
+        f" a constant {facts.constant_rmse:.2f}"
+    )
