@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Item = TypeVar("Item")
 SHOWN_AFTER_S = 2.0
@@ -11,29 +14,35 @@ SHOWN_AFTER_S = 2.0
 def track(
     items: Iterable[Item], what: str, total: int, unit: str = "photos", size: int = 1
 ) -> Iterator[Item]:
-    """Yield `items` and draw a bar once they have taken two seconds.
+    """Yield `items` and, on a terminal, draw a bar once they have taken two seconds.
 
     Each item advances the bar by `size` units (the last one by what is left of `total`).
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed}/{task.total} {task.fields[unit]}, {task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    start = time.perf_counter()
-    done = 0
-    bar = Progress(*columns, transient=True)
+    bar = _bar()
     task = bar.add_task(what, total=total, unit=unit, rate="")
+    start, done, shown = time.perf_counter(), 0, False
     try:
         for item in items:
             yield item
             done = min(total, done + size)
             seconds = time.perf_counter() - start
-            if seconds > SHOWN_AFTER_S and done < total:
-                bar.start()  # does nothing where the bar is already shown
+            if seconds > SHOWN_AFTER_S and bar.console.is_terminal:
                 bar.update(task, completed=done, rate=f"{done / seconds:.0f}/s")
+                if not shown:
+                    bar.start()
+                    shown = True
     finally:
-        bar.stop()
+        if shown:
+            bar.stop()
+
+
+def _bar() -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed}/{task.total} {task.fields[unit]}, {task.fields[rate]}"),
+        TimeRemainingColumn(),
+        transient=True,
+    )

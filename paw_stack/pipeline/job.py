@@ -50,7 +50,7 @@ class Job:
         size = input_size(backbone)
         photos = cached_photos(self.paths, size, self.config.data.resize, self.run.cache)
         require_readable(photos.table)
-        return photos.path
+        return Path(photos.pixels.filename)
 
 
 def open_job(config: Config) -> Job:

@@ -1,0 +1,99 @@
+"""Imports point down only, and nothing heavy is imported at start-up."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "paw_stack"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "cv2",
+    "albumentations",
+    "lightgbm",
+    "cuml",
+    "cupy",
+    "sklearnex",
+    "sklearn",
+    "matplotlib",
+    "simplejpeg",
+    "safetensors",
+    "ray",
+}
+# Rooms from the ground up; a module may import from rooms below its own, and from its own room.
+GROUND = {"errors", "config", "metrics", "progress"}
+DATA = {"data"}
+CONSOLE = {"console"}
+STAGES = {"network", "embed", "heads", "blend"}
+ARTIFACTS = {"artifacts"}
+BELOW = {
+    **{name: GROUND for name in GROUND},
+    "data": GROUND,
+    "console": GROUND | DATA,
+    "network": GROUND | DATA,
+    "heads": GROUND | DATA,
+    "blend": GROUND | DATA,
+    "embed": GROUND | DATA | {"network"},
+    "artifacts": GROUND | DATA,
+    "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS,
+    "cli": GROUND | {"pipeline"},
+}
+# Modules that are themselves imported only where they are used may import these at their top.
+LAZY = {
+    "network": {"torch", "timm"},
+    "embed": {"torch"},
+    "data.decode": {"torch", "cv2", "simplejpeg"},
+    "data.portrait": {"cv2"},
+    "data.scene": {"cv2"},
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path):
+    room = name_of(path).split(".")[0]
+    allowed = BELOW.get(room, set()) | {room, "__version__"}
+    for name in imports(ast.parse(path.read_text())):
+        if name.startswith("paw_stack."):
+            assert name.split(".")[1] in allowed, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_heavy_packages_are_imported_where_they_are_used(path):
+    name = name_of(path)
+    lazy = LAZY.get(name, LAZY.get(name.split(".")[0], set()))
+    top = ast.Module([n for n in ast.parse(path.read_text()).body], [])
+    top.body = [n for n in top.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    found = {imported.split(".")[0] for imported in imports(top)} & HEAVY
+    assert found <= lazy
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['paw-stack', '--help']\n"
+        "from paw_stack.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('HEAVY', sorted({HEAVY | {'numpy', 'pandas', 'pydantic'}!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
