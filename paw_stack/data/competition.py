@@ -4,7 +4,7 @@ Enters: the `data` section. Leaves: a `Competition` whose every id, number and p
 sound; or one `DataError` with all problems of both tables.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,10 @@ class Rows:
     paths: tuple[Path, ...]  # n files
     metadata: np.ndarray  # (n, n_metadata) float64
 
+    def take(self, rows: np.ndarray) -> "Rows":
+        """Only these rows (k,), in this order."""
+        return Rows(self.ids[rows], tuple(self.paths[r] for r in rows), self.metadata[rows])
+
 
 @dataclass(frozen=True)
 class Competition:
@@ -34,19 +38,32 @@ class Competition:
     target: np.ndarray  # (n,) float64, points
     bounds: tuple[float, float]  # points
     submission_ids: np.ndarray  # (m,) str, the order that the submission must have
+    classes: np.ndarray | None = None  # (n,) str, of the auxiliary column; '' is unknown
+
+    def take(self, labelled: np.ndarray, test: np.ndarray) -> "Competition":
+        """Only these labelled and these test rows; the submission keeps all of its own."""
+        return replace(
+            self,
+            labelled=self.labelled.take(labelled),
+            test=self.test.take(test),
+            target=self.target[labelled],
+            classes=None if self.classes is None else self.classes[labelled],
+        )
 
 
-def load_competition(data: DataSection) -> Competition:
-    """Read and check both tables.
+def load_competition(data: DataSection, auxiliary: str | None = None) -> Competition:
+    """Read and check both tables; `auxiliary` names a further column of the labelled one.
 
     Raises:
-        DataError: missing files, columns or photos; ids that are double or no file names; targets
-            that are no numbers, missing or outside the bounds. All of them at once.
+        DataError: missing files, columns or (unless `data.unreadable` is drop) photos; ids that are
+            double or no file names; targets that are no numbers, missing or outside the bounds. All
+            of them at once.
     """
     if not data.root.is_dir():
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
-    labelled = _table(data, data.labelled, [data.id, data.target, *data.metadata], problems)
+    wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
+    labelled = _table(data, data.labelled, wanted, problems)
     test = _table(data, data.test, [data.id, *data.metadata], problems)
     if problems:
         raise DataError(problems)
@@ -56,6 +73,7 @@ def load_competition(data: DataSection) -> Competition:
         target=_target(data, labelled, problems),
         bounds=data.bounds,
         submission_ids=_submission_ids(data, test[data.id], problems),
+        classes=labelled[auxiliary].to_numpy(dtype=str) if auxiliary else None,
     )
     if problems:
         raise DataError(problems)
@@ -100,7 +118,7 @@ def _rows(
         problems.append(f"{name}: ids that occur more than once: {offenders(double)}")
     paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
     missing = [path for path in paths if not path.is_file()]
-    if missing:
+    if missing and (data.unreadable == "error" or len(missing) == len(paths)):
         problems.append(
             f"{name}: photos that do not exist: {offenders(missing)};"
             " see data.labelled_images, data.test_images and data.extension"

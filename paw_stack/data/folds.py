@@ -1,11 +1,21 @@
-"""Folds: stratified on the binned target, duplicate groups kept together, deterministic."""
+"""Folds: stratified on the binned target, duplicate groups kept together, deterministic; or given.
 
+scikit-learn's StratifiedGroupKFold lets fold sizes drift apart and StratifiedKFold warns on bins with
+fewer rows than folds. Dealing groups like cards, each to the fold with the fewest rows, does neither.
+"""  # noqa: E501
+
+import heapq
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from paw_stack.errors import DataError
+from paw_stack.errors import DataError, offenders
+
+# Fold means farther from the mean of all targets than this many standard errors are remarked on.
+MEAN_TOLERANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ def make_folds(
 ) -> Folds:
     """Deal groups of rows into `n` folds with alike targets.
 
-    A group counts as one row with its mean target, so that folds differ by at most one group.
+    Fold sizes, in rows, differ by no more than the largest group. A group's target is its mean.
 
     Args:
         target: (n_rows,) float, points.
@@ -49,11 +59,49 @@ def make_folds(
             f"folds.n: {n} folds need at least {n} rows that are no duplicates of each other,"
             f" found {len(groups)}; lower folds.n"
         )
-    mean = np.bincount(row_group, target) / np.bincount(row_group)
+    size = np.bincount(row_group)
+    mean = np.bincount(row_group, target) / size
     wanted = bins or 1 + math.ceil(math.log2(len(groups)))
     order = np.random.default_rng(seed).permutation(len(groups))
-    fold_of_group = _deal(_bin(mean, wanted), order, n)
-    return Folds(fold_of_group[row_group].astype(np.int64), np.asarray(group_of, dtype=np.int64))
+    fold_of_group = _deal(_line(_bin(mean, wanted), size, order, n), size, n)
+    return Folds(fold_of_group[row_group], np.asarray(group_of, dtype=np.int64))
+
+
+def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
+    """Folds of a CSV with columns Id and fold (0, 1, ...), such as a run's `folds.csv`.
+
+    Raises:
+        DataError: ids that are missing, double or unknown, folds that are no whole numbers from 0
+            or leave one empty, a group in two folds. All of them at once.
+    """
+    table = _fold_table(path)
+    problems = _id_problems(table["Id"], ids)
+    number = pd.to_numeric(table["fold"], errors="coerce")
+    used = set(number.dropna())
+    if number.isna().any() or len(used) < 2 or used != set(range(len(used))):
+        found = offenders(table["fold"].drop_duplicates())
+        problems.append(f"folds are {found}; expected whole numbers 0, 1, ... without a gap")
+    if problems:
+        raise DataError([f"{path}: {problem}" for problem in problems])
+    fold_of = number.set_axis(table["Id"]).reindex(ids).to_numpy(dtype=np.int64)
+    _require_whole_groups(path, ids, fold_of, group_of)
+    return Folds(fold_of, np.asarray(group_of, dtype=np.int64))
+
+
+def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
+    """What is uneven: one sentence each; empty for the folds that `make_folds` deals."""
+    sizes = np.bincount(folds.fold_of)
+    largest = int(np.bincount(np.unique(folds.group_of, return_inverse=True)[1]).max())
+    found = []
+    if sizes.max() - sizes.min() > largest:
+        found.append(f"fold sizes run from {sizes.min()} to {sizes.max()} rows")
+    means = np.bincount(folds.fold_of, target) / sizes
+    far = np.abs(means - target.mean()) > MEAN_TOLERANCE * target.std() / np.sqrt(sizes)
+    found += [
+        f"fold {fold} has a mean target of {means[fold]:.2f}, all rows {target.mean():.2f}"
+        for fold in np.flatnonzero(far)
+    ]
+    return found
 
 
 def _bin(values: np.ndarray, bins: int) -> np.ndarray:
@@ -62,13 +110,62 @@ def _bin(values: np.ndarray, bins: int) -> np.ndarray:
     return np.searchsorted(edges, values, side="right")
 
 
-def _deal(bin_of: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    """Shuffle inside each bin, line the bins up and deal the line out like cards.
+def _line(bin_of: np.ndarray, size: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
+    """Groups (g,) in the order of dealing.
 
-    scikit-learn's StratifiedKFold warns on bins smaller than `n` and lets fold sizes differ by more
-    than one; one continuous deal does neither.
+    Large groups come first, since single rows can still even them out; then as many singles from
+    anywhere as that takes; then all others bin by bin, so that each bin spreads over all folds.
     """
-    line = order[np.argsort(bin_of[order], kind="stable")]
-    fold_of = np.empty(len(line), dtype=np.int64)
-    fold_of[line] = np.arange(len(line)) % n
+    by_bin = order[np.argsort(bin_of[order], kind="stable")]
+    large = by_bin[size[by_bin] > 1]
+    large = large[np.argsort(-size[large], kind="stable")]
+    rows = np.bincount(_deal(large, size, n)[large], size[large], minlength=n)
+    needed = int(rows.max() * n - rows.sum())
+    fill = order[size[order] == 1][:needed]
+    rest = by_bin[(size[by_bin] == 1) & ~np.isin(by_bin, fill)]
+    return np.concatenate([large, fill, rest])
+
+
+def _deal(line: np.ndarray, size: np.ndarray, n: int) -> np.ndarray:
+    """Fold (g,) int64 of each group: each in its turn goes to the fold with the fewest rows.
+
+    Among equals, the fold that has waited longest. Groups that are not in `line` get -1.
+    """
+    fold_of = np.full(len(size), -1, dtype=np.int64)
+    waiting = [(0, turn, turn) for turn in range(n)]  # rows, last turn, fold
+    for turn, group in enumerate(line.tolist(), start=n):
+        rows, _, fold = waiting[0]
+        fold_of[group] = fold
+        heapq.heapreplace(waiting, (rows + int(size[group]), turn, fold))
     return fold_of
+
+
+def _fold_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as a table ({reason}); see folds.file") from None
+    if not {"Id", "fold"} <= set(table.columns):
+        raise DataError(f"{path}: columns {offenders(table.columns)}; expected Id and fold")
+    return table
+
+
+def _id_problems(found: pd.Series, ids: np.ndarray) -> list[str]:
+    kinds: dict[str, list[str]] = {
+        "double ids": sorted(set(found[found.duplicated()])),
+        "no fold for ids": sorted(set(ids) - set(found)),
+        "ids that are not among the labelled rows": sorted(set(found) - set(ids)),
+    }
+    return [f"{what} {offenders(items)}" for what, items in kinds.items() if items]
+
+
+def _require_whole_groups(
+    path: Path, ids: np.ndarray, fold_of: np.ndarray, group_of: np.ndarray
+) -> None:
+    spread = pd.Series(fold_of).groupby(group_of).transform("nunique").to_numpy() > 1
+    if spread.any():
+        raise DataError(
+            f"{path}: near-duplicates in different folds: {offenders(ids[spread])}; put each group"
+            " into one fold, or set data.duplicates: keep"
+        )

@@ -1,10 +1,30 @@
-"""What passes from stage to stage: embeddings, predictions, a blend. Scores are in points."""
+"""What passes from stage to stage: a training state, embeddings, predictions, a blend."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from paw_stack.errors import DataError, offenders
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class State:
+    """Training after `epoch` epochs. Random numbers need none: they follow from seed and epoch."""
+
+    epoch: int
+    tensors: "dict[str, torch.Tensor]"  # 'model/...', 'optimizer/...', 'mean/...', 'best/...'
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    def part(self, name: str) -> "dict[str, torch.Tensor]":
+        """The tensors whose names begin with `name/`, without it."""
+        prefix = f"{name}/"
+        found = self.tensors.items()
+        return {key.removeprefix(prefix): value for key, value in found if key.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Predictions:
     folds: tuple[int, ...]  # the folds that were run
     fold_of: np.ndarray = field(repr=False)  # (n,) int64
     seconds: float = 0.0
+    optimistic: bool = False  # held-out rows chose the epoch of the network behind it
 
     def __post_init__(self) -> None:
         covered = np.isin(self.fold_of, self.folds)

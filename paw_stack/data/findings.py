@@ -1,0 +1,99 @@
+"""What the photos of a competition are, and what follows from it: which rows take part, in which
+groups.
+
+Every photo is decoded once at a small size: that tells which cannot be read, which are
+near-duplicates and, where their scores differ, how noisy the scores are. Then the policies of the
+`data` section decide.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.config import DataSection
+from paw_stack.data.competition import Competition
+from paw_stack.data.duplicates import between, duplicate_groups, duplicate_pairs, merge_rows
+from paw_stack.data.images import cached_photos, unreadable_sentence
+from paw_stack.data.label_noise import LabelNoise, label_noise
+from paw_stack.errors import DataError, offenders
+
+THUMBNAIL = 64  # pixels; twice what the comparison of near-duplicates wants
+SEARCH_VERSION = 2  # raise it when the search for near-duplicates finds others
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Rows count as in the tables, before any policy."""
+
+    table: pd.DataFrame  # one row a photo, labelled ones first: set, Id, and `Photos.table`
+    target: np.ndarray  # (n_labelled,) float64, points
+    group_of: np.ndarray  # (n_labelled,) int64; near-duplicates share a number
+    pairs: np.ndarray  # (k, 2) int64, rows of `table` that are near-duplicates
+    crossing: np.ndarray  # (l, 2) int64, labelled row and test row that are near-duplicates
+    noise: LabelNoise | None  # None: no near-duplicates
+
+    @property
+    def readable(self) -> np.ndarray:
+        """(n_labelled + n_test,) bool."""
+        return (self.table["reason"] == "").to_numpy()
+
+
+def examine(competition: Competition, data: DataSection, cache: Path, seed: int) -> Findings:
+    """Decode every photo at thumbnail size and look for near-duplicates."""
+    labelled, test = competition.labelled, competition.test
+    n = len(labelled.ids)
+    photos = cached_photos([*labelled.paths, *test.paths], THUMBNAIL, data.resize, cache)
+    table = photos.table.copy()
+    table.insert(0, "Id", np.concatenate([labelled.ids, test.ids]))
+    table.insert(0, "set", np.repeat(["labelled", "test"], [n, len(test.ids)]))
+    pairs = _cached_pairs(photos.pixels, (table["reason"] == "").to_numpy())
+    inside, crossing, _ = between(pairs, n)
+    group_of = duplicate_groups(n, inside)
+    noise = label_noise(competition.target, group_of, seed)
+    return Findings(table, competition.target, group_of, pairs, crossing, noise)
+
+
+def admit(
+    competition: Competition, findings: Findings, data: DataSection
+) -> tuple[Competition, np.ndarray]:
+    """The rows that take part, and their groups (n,) int64, by the policies of the data section.
+
+    Test rows that cannot be read are left out here; the submission gives them the mean score.
+
+    Raises:
+        DataError: photos that cannot be read, where `data.unreadable` is error; none that can.
+    """
+    n = len(competition.target)
+    readable = findings.readable
+    if data.unreadable == "error" and not readable.all():
+        raise DataError(
+            f"{unreadable_sentence(findings.table)}; put them right, or set data.unreadable: drop"
+        )
+    if not readable[:n].any():
+        raise DataError(f"{data.labelled}: no photo can be read; {offenders(data.labelled_images)}")
+    rows, test_rows = np.flatnonzero(readable[:n]), np.flatnonzero(readable[n:])
+    kept = competition.take(rows, test_rows)
+    if data.duplicates == "keep":
+        return kept, np.arange(len(rows))
+    group_of = findings.group_of[rows]
+    if data.duplicates == "group":
+        return kept, group_of
+    first, mean = merge_rows(group_of, kept.target)
+    merged = kept.take(first, np.arange(len(test_rows)))
+    return replace(merged, target=mean), np.arange(len(first))
+
+
+def _cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
+    """The search takes seconds and depends on the pixels alone, so its answer lies beside them."""
+    path = Path(str(pixels.filename)).with_name(f"pairs{SEARCH_VERSION}.npy")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        pairs = duplicate_pairs(pixels, usable)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
+    np.save(temporary, pairs)
+    temporary.replace(path)
+    return pairs
