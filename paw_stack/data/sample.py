@@ -1,0 +1,232 @@
+"""A drawn competition to try paw-stack on: photos, tables and a noise floor that is known exactly.
+
+In goes a seed, out comes a folder laid out like Kaggle's PetFinder Pawpularity data. Each photo
+has a latent score, a growing function of traits that its picture shows; the published score adds
+Gaussian noise, rounds and clips. As the latent score is known, so is the RMSE that no model can
+beat. Every row is drawn from generators of its own, seeded by (seed, split, index), so the first
+rows do not depend on how many follow. No picture or score comes from a real data set.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from paw_stack.data.traits import METADATA, Portrait, latent_score, metadata, random_portrait
+from paw_stack.errors import DataError
+
+if TYPE_CHECKING:
+    from paw_stack.data.portrait import Photo
+
+SAMPLE_VERSION = 2  # goes up when the same arguments give other photos or scores
+NOISE_SD = 12.0  # points
+LOWEST, HIGHEST = 1, 100  # points
+MARKER = "sample.json"
+LABELLED, TEST = 0, 1  # the two splits' random streams
+DUPLICATE_EVERY, FIRST_DUPLICATE = 50, 29
+
+
+@dataclass(frozen=True)
+class SampleFacts:
+    """What a sample holds and how well a model can do on its labelled rows; scores in points."""
+
+    n_labelled: int
+    n_test: int
+    n_duplicates: int
+    seed: int
+    target_mean: float
+    noise_sd: float  # of the noise before rounding and clipping
+    noise_floor: float  # RMSE of the exact conditional mean: no model can do better on average
+    constant_rmse: float  # RMSE of the mean target
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One row before it is drawn."""
+
+    id: str
+    split: int
+    index: int
+    portrait: Portrait
+    latent: float  # points
+    target: int  # points
+    copy_of: str  # Id of the row that this one nearly duplicates, or empty
+
+
+def write_sample(
+    folder: Path, n_labelled: int = 1000, n_test: int = 200, seed: int = 0
+) -> SampleFacts:
+    """Write the sample competition into `folder`; an equal one already there is left as it is.
+
+    Raises:
+        DataError: `folder` holds files and none of them says that they are a sample.
+    """
+    labelled, test = sample_rows(LABELLED, n_labelled, seed), sample_rows(TEST, n_test, seed)
+    facts = sample_facts(labelled, n_test, seed)
+    if _is_complete(folder, facts):
+        return facts
+    _make_room(folder)
+    _write_marker(folder, facts, complete=False)
+    for name, rows in (("train", labelled), ("test", test)):
+        (folder / name).mkdir(exist_ok=True)
+        for row in rows:
+            (folder / name / f"{row.id}.jpg").write_bytes(sample_jpeg(row, seed))
+    _write_tables(folder, labelled, test)
+    (folder / "README.md").write_text(_readme(facts), encoding="utf-8")
+    _write_marker(folder, facts, complete=True)
+    return facts
+
+
+def sample_rows(split: int, n_rows: int, seed: int) -> list[SampleRow]:
+    """The rows of one split, undrawn; a few labelled ones are copies of an earlier row's photo."""
+    rows: list[SampleRow] = []
+    for index in range(n_rows):
+        rng = np.random.default_rng([seed, split, index])
+        row_id = md5(f"{seed}/{split}/{index}".encode(), usedforsecurity=False).hexdigest()
+        noise = rng.normal(0, NOISE_SD)
+        if split == LABELLED and index % DUPLICATE_EVERY == FIRST_DUPLICATE:
+            source = rows[rng.integers(index)]
+            portrait, copy_of = source.portrait, source.copy_of or source.id
+        else:
+            portrait, copy_of = random_portrait(rng), ""
+        latent = latent_score(portrait)
+        target = int(np.clip(np.rint(latent + noise), LOWEST, HIGHEST))
+        rows.append(SampleRow(row_id, split, index, portrait, latent, target, copy_of))
+    return rows
+
+
+def true_test_targets(n_test: int = 200, seed: int = 0) -> pd.DataFrame:
+    """`Id, Pawpularity` of the test rows, which `write_sample` keeps to itself; draws nothing."""
+    return _table(sample_rows(TEST, n_test, seed))[["Id", "Pawpularity"]]
+
+
+def sample_jpeg(row: SampleRow, seed: int) -> bytes:
+    """The row's photo; a copy is cropped, resized and brightened a little and encoded anew."""
+    import cv2
+
+    from paw_stack.data.portrait import draw_portrait
+
+    rng = np.random.default_rng([seed, row.split, row.index, 1])
+    photo = draw_portrait(row.portrait)
+    if row.copy_of:
+        photo = _reworked(photo, rng)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]
+    return cv2.imencode(".jpg", photo[:, :, ::-1], quality)[1].tobytes()
+
+
+def _reworked(photo: "Photo", rng: Generator) -> "Photo":
+    import cv2
+
+    height, width = photo.shape[:2]
+    left, top, right, bottom = (rng.uniform(0, 0.02, 4) * max(width, height)).astype(int)
+    photo = photo[top : height - bottom, left : width - right]
+    scale = rng.uniform(0.75, 1.0)
+    photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.convertScaleAbs(photo, alpha=1.0, beta=rng.uniform(0, 6))
+
+
+def sample_facts(labelled: list[SampleRow], n_test: int, seed: int) -> SampleFacts:
+    """Counts and the two RMSEs that frame every model's, over the labelled rows."""
+    targets = np.array([row.target for row in labelled], float)
+    latent = np.array([row.latent for row in labelled])
+    _, variance = target_moments(latent)
+    return SampleFacts(
+        n_labelled=len(labelled),
+        n_test=n_test,
+        n_duplicates=sum(row.copy_of != "" for row in labelled),
+        seed=seed,
+        target_mean=round(float(targets.mean()), 4),
+        noise_sd=NOISE_SD,
+        noise_floor=round(float(np.sqrt(variance.mean())), 4),
+        constant_rmse=round(float(targets.std()), 4),
+    )
+
+
+def target_moments(latent: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact mean and variance of the target given the latent score, each `(n,)`, points."""
+    scores = np.arange(LOWEST, HIGHEST + 1)
+    # A score collects the noise that rounds to it; the two ends collect the tails as well.
+    edges = np.r_[-np.inf, scores[:-1] + 0.5, np.inf]
+    probability = np.diff(ndtr((edges - latent[:, None]) / NOISE_SD), axis=1)  # (n, 100)
+    mean = probability @ scores
+    return mean, probability @ scores**2 - mean**2
+
+
+def _table(rows: list[SampleRow]) -> pd.DataFrame:
+    records = [{"Id": row.id, **metadata(row.portrait), "Pawpularity": row.target} for row in rows]
+    return pd.DataFrame(records, columns=["Id", *METADATA, "Pawpularity"])
+
+
+def _write_tables(folder: Path, labelled: list[SampleRow], test: list[SampleRow]) -> None:
+    train, hidden = _table(labelled), _table(test)
+    guess = hidden[["Id"]].assign(Pawpularity=round(float(train["Pawpularity"].mean()), 2))
+    tables = {
+        "train.csv": train,
+        "test.csv": hidden.drop(columns="Pawpularity"),
+        "sample_submission.csv": guess,
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False, lineterminator="\n")
+
+
+def _marker(facts: SampleFacts, complete: bool) -> dict[str, object]:
+    made = {"what": "paw-stack sample", "version": SAMPLE_VERSION, "complete": complete}
+    return {**made, **asdict(facts)}
+
+
+def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
+    text = json.dumps(_marker(facts, complete), indent=2) + "\n"
+    unfinished = folder / f"{MARKER}.part"
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(folder / MARKER)
+
+
+def _read_marker(folder: Path) -> dict[str, object]:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    ours = isinstance(marker, dict) and marker.get("what") == "paw-stack sample"
+    return marker if ours else {}
+
+
+def _is_complete(folder: Path, facts: SampleFacts) -> bool:
+    return _read_marker(folder) == _marker(facts, complete=True)
+
+
+def _make_room(folder: Path) -> None:
+    """Create the folder, or take an older or half-written sample's photos out of it."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"'{folder}' is a file; name a new or an empty folder for the sample.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not _read_marker(folder):
+        raise DataError(
+            f"'{folder}' holds files that are not a sample's; nothing was written. "
+            "Name a new or an empty folder."
+        )
+    for split in ("train", "test"):
+        for photo in (folder / split).glob("*.jpg"):
+            photo.unlink()
+
+
+def _readme(facts: SampleFacts) -> str:
+    return f"""# A drawn sample competition
+
+{facts.n_labelled} labelled and {facts.n_test} test photos of cats and dogs in the layout of
+Kaggle's PetFinder Pawpularity contest. Every photo is drawn by `paw_stack.data.sample` from
+seed {facts.seed}; no picture or score comes from a real data set.
+
+- The score follows what a photo shows (light, sharpness, nearness, fur, clutter, eyes, pose,
+  ears, company), plus Gaussian noise of SD {facts.noise_sd:g} points, rounded and clipped to
+  {LOWEST}..{HIGHEST}.
+- RMSE that no model can beat on the labelled rows, on average: {facts.noise_floor:.2f} points.
+- RMSE of the labelled mean ({facts.target_mean:.2f}): {facts.constant_rmse:.2f} points.
+- {facts.n_duplicates} labelled photos are near-duplicates of another one, with scores of their own.
+"""
