@@ -31,12 +31,15 @@ def test_defaults_are_filled_in(tmp_path):
 
 
 def test_all_problems_are_reported_at_once(tmp_path):
-    text = SOUND.replace("target: score", "trget: score") + "finetune: {loss: huber, epochs: 0}\n"
+    text = (
+        SOUND.replace("target: score", "trget: score")
+        + "loss: {kind: huber}\nfinetune: {epochs: 0}\n"
+    )
     found = problems(write(tmp_path, text))
     assert len(found) == 4
     assert any("data.target: missing" in line for line in found)
     assert any("data.trget: unknown key; did you mean target?" in line for line in found)
-    assert any("finetune.loss" in line and "'huber'" in line for line in found)
+    assert any("loss.kind" in line and "'huber'" in line for line in found)
     assert any("finetune.epochs" in line for line in found)
 
 

@@ -1,20 +1,9 @@
-"""The typed config of a run: a YAML file -> `Config`, with every problem reported at once.
+"""The sections of a config, apart from training's: every key with its unit and default."""
 
-A file may start from another one (`extends: base.yaml`, relative to itself): mappings are merged
-key by key, everything else is replaced. `--set a.b=value` comes last; values are read as YAML.
-Paths are relative to the working directory.
-"""
-
-import difflib
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from paw_stack.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Names become folder and file names, so they are kept plain.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -53,6 +42,16 @@ class DataSection(Section):
     resize: Literal["crop", "squash"] = Field(
         "crop", description="crop: shortest side to size, then the centre; squash: both sides"
     )
+    unreadable: Literal["error", "drop"] = Field(
+        "error",
+        description="missing or unreadable photos: stop; or drop labelled ones, and give test ones"
+        " the mean score",
+    )
+    duplicates: Literal["group", "merge", "keep"] = Field(
+        "group",
+        description="near-duplicates among labelled photos: share a fold; merge: keep one, with"
+        " the mean score; keep: treat them as any other photos",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "DataSection":
@@ -66,11 +65,14 @@ class FoldsSection(Section):
     bins: int | None = Field(
         None, ge=1, description="target bins that are spread evenly over folds; null: Sturges' rule"
     )
+    file: Path | None = Field(
+        None, description="CSV of Id, fold (0, 1, ...), such as a run's folds.csv; n and bins rest"
+    )
 
 
 class BackboneSection(Section):
     name: Name = Field(description="what artifacts and candidates of this backbone are called")
-    model: str = Field(description="timm model name")
+    model: str = Field(description="timm model name; names of 2021 such as *_in22k work too")
     model_args: dict[str, Any] = Field({}, description="further arguments of timm.create_model")
     pretrained: bool = Field(True, description="start from pretrained weights (a hub download)")
     weights: Path | None = Field(
@@ -78,6 +80,12 @@ class BackboneSection(Section):
     )
     image_size: int | None = Field(
         None, ge=16, le=2048, description="side of the square input, pixels; null: the model's own"
+    )
+    drop_path_rate: float | None = Field(
+        None, ge=0, lt=1, description="chance to skip a block in training; null: the model's own"
+    )
+    grad_checkpointing: bool = Field(
+        False, description="less memory, a third more time: activations are computed twice"
     )
     frozen: bool = Field(False, description="no fine-tuning: one embedding serves all folds")
     layers: list[Literal["embedding", "logits"]] = Field(
@@ -95,21 +103,11 @@ class BackboneSection(Section):
             )
         return self
 
-
-class FinetuneSection(Section):
-    loss: Literal["bce", "mse"] = Field("bce", description="on the target scaled to 0..1")
-    epochs: int = Field(4, ge=1, description="passes over the fit rows")
-    batch_size: int = Field(16, ge=1, description="photos a step; all batches equal within one")
-    learning_rate: float = Field(1e-5, gt=0, description="peak of AdamW's cosine schedule")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's, not on norms and biases")
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps with a rising rate")
-    augment: Literal["none", "flips", "base"] = Field(
-        "base", description="flips: horizontal; base: flips and RandomResizedCrop"
-    )
-    crop_scale: tuple[float, float] = Field(
-        (0.6, 1.0), description="range of the area that RandomResizedCrop keeps, share of the photo"
-    )
-    bias_init: bool = Field(True, description="start the last bias at the fit rows' mean target")
+    @model_validator(mode="after")
+    def _drop_path_is_given_once(self) -> "BackboneSection":
+        if self.drop_path_rate is not None and "drop_path_rate" in self.model_args:
+            raise ValueError("drop_path_rate: also stands in model_args; leave it out there")
+        return self
 
 
 class EmbedSection(Section):
@@ -171,109 +169,3 @@ class BlendSection(Section):
     candidates: list[str] | None = Field(
         None, min_length=1, description="names such as swin.nn or swin.svr; null: all of the run"
     )
-
-
-class Config(Section):
-    """A whole run. `artifacts/<run.name>/config.yaml` holds the one that a run was made with."""
-
-    run: RunSection
-    data: DataSection
-    folds: FoldsSection = FoldsSection()
-    backbones: list[BackboneSection] = Field(min_length=1)
-    finetune: FinetuneSection = FinetuneSection()
-    embed: EmbedSection = EmbedSection()
-    compute: ComputeSection = ComputeSection()
-    heads: HeadsSection = HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection())
-    blend: BlendSection = BlendSection()
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> "Config":
-        names = [backbone.name for backbone in self.backbones]
-        if len(set(names)) < len(names):
-            raise ValueError(f"backbones: names {names} must differ from each other")
-        return self
-
-
-def load_config(path: Path, overrides: list[str] | None = None) -> Config:
-    """Read a config file, apply `key=value` overrides and check everything.
-
-    Raises:
-        ConfigError: with all problems, each with the key's path.
-    """
-    raw = _read(path, seen=())
-    problems = [problem for text in overrides or [] if (problem := _override(raw, text))]
-    if problems:
-        raise ConfigError(problems)
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError([f"{path}: {_sentence(e)}" for e in error.errors()]) from None
-
-
-def digest(*parts: Any) -> str:
-    """Hash of sections, paths, numbers and strings: equal parts give equal digests."""
-    plain = [p.model_dump(mode="json") if isinstance(p, Section) else p for p in parts]
-    text = json.dumps(plain, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen:
-        raise ConfigError(f"{path}: extends itself; name another file")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: is not valid YAML: {reason}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: holds {type(raw).__name__}, expected a mapping of sections")
-    base = raw.pop("extends", None)
-    if base is None:
-        return raw
-    return _merged(_read(path.parent / str(base), (*seen, path.resolve())), raw)
-
-
-def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
-
-
-def _override(raw: dict[str, Any], text: str) -> str | None:
-    """Apply `a.b.0.c=value` in place; returns what is wrong with it, if anything."""
-    path, equals, value = text.partition("=")
-    if not equals or not path.strip():
-        return f"--set {text}: expected key=value, such as finetune.epochs=3"
-    *parents, last = path.strip().split(".")
-    node: Any = raw
-    try:
-        parsed = yaml.safe_load(value)
-        for key in parents:
-            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-        node[int(last) if isinstance(node, list) else last] = parsed
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return f"--set {text}: {' '.join(str(error).split())}"
-    except (IndexError, TypeError, AttributeError):
-        return f"--set {text}: the config has no place {path}"
-    return None
-
-
-def _sentence(error: Any) -> str:
-    """One problem of pydantic's, as `key.path: what was found and expected`."""
-    where = ".".join(str(part) for part in error["loc"]) or "config"
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_closest(error['loc'])}"
-    if error["type"] == "missing":
-        return f"{where}: missing; it has no default"
-    found = "" if error["type"] == "value_error" else f", found {error['input']!r:.80}"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}{found}"
-
-
-def _closest(loc: tuple[str | int, ...]) -> str:
-    known = {name for cls in Section.__subclasses__() for name in cls.model_fields}
-    names = difflib.get_close_matches(str(loc[-1]), sorted(known), n=1)
-    return f"; did you mean {names[0]}?" if names else "; remove it"

@@ -1,0 +1,49 @@
+"""The typed config of a run: sections, and how a YAML file becomes one."""
+
+from paw_stack.config.loading import Config, digest, load_config
+from paw_stack.config.sections import (
+    BackboneSection,
+    BlendSection,
+    ComputeSection,
+    DataSection,
+    EmbedSection,
+    FoldsSection,
+    GbmSection,
+    HeadsSection,
+    RidgeSection,
+    RunSection,
+    Section,
+    SvrSection,
+)
+from paw_stack.config.training import (
+    AuxiliarySection,
+    FinetuneSection,
+    LossSection,
+    RegressorSection,
+    ScheduleSection,
+    TtaSection,
+)
+
+__all__ = [
+    "AuxiliarySection",
+    "BackboneSection",
+    "BlendSection",
+    "ComputeSection",
+    "Config",
+    "DataSection",
+    "EmbedSection",
+    "FinetuneSection",
+    "FoldsSection",
+    "GbmSection",
+    "HeadsSection",
+    "LossSection",
+    "RegressorSection",
+    "RidgeSection",
+    "RunSection",
+    "ScheduleSection",
+    "Section",
+    "SvrSection",
+    "TtaSection",
+    "digest",
+    "load_config",
+]

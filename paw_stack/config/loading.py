@@ -1,0 +1,140 @@
+"""The typed config of a run: a YAML file -> `Config`, with every problem reported at once.
+
+A file may start from another one (`extends: base.yaml`, relative to itself): mappings are merged
+key by key, everything else is replaced. `--set a.b=value` comes last; values are read as YAML.
+Paths are relative to the working directory.
+"""
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from paw_stack.config.sections import (
+    BackboneSection,
+    BlendSection,
+    ComputeSection,
+    DataSection,
+    EmbedSection,
+    FoldsSection,
+    GbmSection,
+    HeadsSection,
+    RidgeSection,
+    RunSection,
+    Section,
+    SvrSection,
+)
+from paw_stack.config.training import FinetuneSection, LossSection, RegressorSection
+from paw_stack.errors import ConfigError
+
+
+class Config(Section):
+    """A whole run. `artifacts/<run.name>/config.yaml` holds the one that a run was made with."""
+
+    run: RunSection
+    data: DataSection
+    folds: FoldsSection = FoldsSection()
+    backbones: list[BackboneSection] = Field(min_length=1)
+    regressor: RegressorSection = RegressorSection()
+    loss: LossSection = LossSection()
+    finetune: FinetuneSection = FinetuneSection()
+    embed: EmbedSection = EmbedSection()
+    compute: ComputeSection = ComputeSection()
+    heads: HeadsSection = HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection())
+    blend: BlendSection = BlendSection()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Config":
+        names = [backbone.name for backbone in self.backbones]
+        if len(set(names)) < len(names):
+            raise ValueError(f"backbones: names {names} must differ from each other")
+        return self
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Read a config file, apply `key=value` overrides and check everything.
+
+    Raises:
+        ConfigError: with all problems, each with the key's path.
+    """
+    raw = _read(path, seen=())
+    problems = [problem for text in overrides or [] if (problem := _override(raw, text))]
+    if problems:
+        raise ConfigError(problems)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError([f"{path}: {_sentence(e)}" for e in error.errors()]) from None
+
+
+def digest(*parts: Any) -> str:
+    """Hash of sections, paths, numbers and strings: equal parts give equal digests."""
+    plain = [p.model_dump(mode="json") if isinstance(p, Section) else p for p in parts]
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: extends itself; name another file")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not valid YAML: {reason}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: holds {type(raw).__name__}, expected a mapping of sections")
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    return _merged(_read(path.parent / str(base), (*seen, path.resolve())), raw)
+
+
+def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _override(raw: dict[str, Any], text: str) -> str | None:
+    """Apply `a.b.0.c=value` in place; returns what is wrong with it, if anything."""
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        return f"--set {text}: expected key=value, such as finetune.epochs=3"
+    *parents, last = path.strip().split(".")
+    node: Any = raw
+    try:
+        parsed = yaml.safe_load(value)
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        node[int(last) if isinstance(node, list) else last] = parsed
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return f"--set {text}: {' '.join(str(error).split())}"
+    except (IndexError, TypeError, AttributeError):
+        return f"--set {text}: the config has no place {path}"
+    return None
+
+
+def _sentence(error: Any) -> str:
+    """One problem of pydantic's, as `key.path: what was found and expected`."""
+    where = ".".join(str(part) for part in error["loc"]) or "config"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_closest(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{where}: missing; it has no default"
+    found = "" if error["type"] == "value_error" else f", found {error['input']!r:.80}"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _closest(loc: tuple[str | int, ...]) -> str:
+    known = {name for cls in Section.__subclasses__() for name in cls.model_fields}
+    names = difflib.get_close_matches(str(loc[-1]), sorted(known), n=1)
+    return f"; did you mean {names[0]}?" if names else "; remove it"
