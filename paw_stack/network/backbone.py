@@ -3,7 +3,6 @@
 Normalisation happens here, on the device, so that photos travel as uint8.
 """
 
-import difflib
 from typing import Any
 
 import torch
@@ -11,31 +10,41 @@ from torch import nn
 
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
+from paw_stack.network.fusion import widen_input
+from paw_stack.network.names import closest_names, current_name, known_model
 
 
 class Backbone(nn.Module):
     """A timm model behind its own normalisation.
 
-    `forward` takes uint8 photos (b, size, size, 3) and gives the embedding (b, width) that the
-    model's classifier sees; `logits` gives what that classifier makes of it (b, n_classes).
+    `forward` takes uint8 photos (b, size, size, 3), and with early fusion the metadata `planes`
+    (b, n_planes) float32, and gives the embedding (b, width) that the model's classifier sees;
+    `logits` gives what that classifier makes of it (b, n_classes).
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
 
-    def __init__(self, model: Any, size: int):
+    def __init__(self, model: Any, size: int, name: str, n_planes: int = 0):
         super().__init__()
         self.model: Any = model
-        self.size = size
+        self.size, self.name, self.n_planes = size, name, n_planes
         self.width: int = model.head_hidden_size or model.num_features
         config: dict[str, Any] = model.pretrained_cfg
-        for name in ("mean", "std"):
-            level = torch.tensor(config.get(name) or (0.5, 0.5, 0.5)).reshape(1, 3, 1, 1) * 255
-            self.register_buffer(name, level, persistent=False)
+        mean, std = (
+            torch.tensor(config.get(name) or (0.5, 0.5, 0.5)).reshape(1, 3, 1, 1) * 255
+            for name in ("mean", "std")
+        )
+        self.register_buffer("scale", 1 / std, persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
 
-    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+    def forward(self, photos: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
         x = photos.permute(0, 3, 1, 2).float()  # (b, 3, size, size)
-        x = (x - self.mean) / self.std
+        x = torch.addcmul(self.shift, x, self.scale)  # one pass, where (x - mean) / std takes two
+        if planes is not None:
+            # Standardised already, so they join after the normalisation of colours.
+            constant = planes.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, constant], dim=1)
         return self.model.forward_head(self.model.forward_features(x), pre_logits=True)
 
     def logits(self, embedding: torch.Tensor) -> torch.Tensor:
@@ -50,52 +59,75 @@ def input_size(section: BackboneSection) -> int:
     return _pretrained_cfg(section).input_size[-1]
 
 
-def build_backbone(section: BackboneSection, seed: int) -> Backbone:
+def build_backbone(section: BackboneSection, seed: int, n_planes: int = 0) -> Backbone:
     """Create the model; its classifier is kept only where a layer needs it.
 
+    Args:
+        n_planes: metadata columns that it takes as image planes beside the three colours.
+
     Raises:
-        ConfigError: an unknown model, arguments it does not take, or weights that do not fit.
+        ConfigError: an unknown model, arguments it does not take, weights that do not fit, or a
+            model that can neither trade time for memory nor take planes where that is asked.
     """
     import timm
 
     check_backbone(section)
-    size = input_size(section)
-    arguments = dict(section.model_args)
-    if "logits" not in section.layers:
-        arguments["num_classes"] = 0
-    if _pretrained_cfg(section).get("fixed_input_size", False) or "img_size" in arguments:
-        arguments["img_size"] = size
-    if section.weights:
-        arguments["pretrained_cfg_overlay"] = {"file": str(section.weights)}
+    arguments = _arguments(section)
     torch.manual_seed(seed)
     try:
-        model = timm.create_model(section.model, pretrained=section.pretrained, **arguments)
-    except (TypeError, RuntimeError, ValueError, AssertionError, OSError) as error:
+        model = timm.create_model(
+            current_name(section.model), pretrained=section.pretrained, **arguments
+        )
+    except Exception as error:  # timm, torch, safetensors and hubs raise nearly anything
         reason = " ".join(str(error).split())[:400]
         raise ConfigError(
             f"backbone {section.name}: {section.model} cannot be built: {reason}{_hint(section)}"
         ) from error
-    return Backbone(model, size)
+    if section.grad_checkpointing:
+        _checkpoint(model, section)
+    if n_planes:
+        widen_input(model, n_planes)
+    return Backbone(model, input_size(section), section.name, n_planes)
 
 
 def check_backbone(section: BackboneSection) -> None:
     """Raise ConfigError where the model is unknown or the weights file does not exist."""
-    import timm
-
-    name = section.model
+    name = current_name(section.model)
     hub = name.startswith(("hf-hub:", "hf_hub:", "local-dir:"))
-    if not hub and not timm.is_model(name):
-        known = timm.list_models(pretrained=False)
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if not hub and not known_model(name):
         raise ConfigError(
             f"backbone {section.name}: timm has no model {name!r};"
-            f" the closest names are {', '.join(close) or 'none'}"
+            f" the closest names are {', '.join(closest_names(name)) or 'none'}"
         )
     if section.weights and not section.weights.is_file():
         raise ConfigError(
             f"backbone {section.name}: no weights file {section.weights};"
             " put it there, set weights: null to download, or pretrained: false to do without"
         )
+
+
+def _arguments(section: BackboneSection) -> dict[str, Any]:
+    """What timm.create_model is given beside the name."""
+    arguments = dict(section.model_args)
+    if "logits" not in section.layers:
+        arguments["num_classes"] = 0
+    if _pretrained_cfg(section).fixed_input_size or "img_size" in arguments:
+        arguments["img_size"] = input_size(section)
+    if section.drop_path_rate is not None:
+        arguments["drop_path_rate"] = section.drop_path_rate
+    if section.weights:
+        arguments["pretrained_cfg_overlay"] = {"file": str(section.weights)}
+    return arguments
+
+
+def _checkpoint(model: Any, section: BackboneSection) -> None:
+    try:
+        model.set_grad_checkpointing(True)
+    except (AssertionError, AttributeError) as error:  # timm's way to say that it cannot
+        raise ConfigError(
+            f"backbone {section.name}: {section.model} has no gradient checkpointing;"
+            " set grad_checkpointing: false and take a smaller batch"
+        ) from error
 
 
 def _hint(section: BackboneSection) -> str:
@@ -109,10 +141,12 @@ def _pretrained_cfg(section: BackboneSection) -> Any:
     from timm.models import get_pretrained_cfg
 
     check_backbone(section)
-    config = get_pretrained_cfg(section.model, allow_unregistered=True)
+    name = current_name(section.model)
+    try:
+        config = get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError:  # the architecture has no such tag
+        config = None
     if config is None:
-        known = ", ".join(timm.list_pretrained(f"{section.model.split('.')[0]}.*")) or "none"
-        raise ConfigError(
-            f"backbone {section.name}: timm has no weights {section.model!r}; it has {known}"
-        )
+        known = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*")) or "none"
+        raise ConfigError(f"backbone {section.name}: timm has no weights {name!r}; it has {known}")
     return config

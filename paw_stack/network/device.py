@@ -44,3 +44,15 @@ def _computes_bf16(name: str) -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(flag)) for flag in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def peak_megabytes(device: Device) -> float:
+    """Most memory that this process has held on the device so far."""
+    if device.name == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 1e6)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kilobytes / 1e3)

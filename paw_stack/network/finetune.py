@@ -1,31 +1,59 @@
 """Fine-tuning one backbone on the fit rows of one fold.
 
-Enters: the image cache, targets in points, which rows to learn from. Leaves: weights after the last
-epoch, predictions for held-out and test rows in points, and a history with one line an epoch.
-Held-out rows are never seen before the last step, so nothing about the training depends on them.
+Enters: the image cache, targets in points, which rows to learn from. Leaves: weights, predictions
+for held-out and test rows in points, and a history with one line an epoch. Held-out targets are
+looked at for the history alone, unless `finetune.keep` is best_held_out.
+
+Every random number follows from (seed, epoch, row), so that training which goes on from the state
+after an epoch ends, on CPU, with the same bytes as training that was never interrupted.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import DataLoader
 
-from paw_stack.config import BackboneSection, FinetuneSection
-from paw_stack.data.augment import AugmentedPhotos, make_augment
-from paw_stack.errors import DataError, offenders
+from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
+from paw_stack.data.nouns import State
+from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.metrics import rmse
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.device import Device
+from paw_stack.network.batches import FoldRows, batches, batches_per_epoch, mixup
+from paw_stack.network.device import Device, peak_megabytes
+from paw_stack.network.optimise import (
+    freeze,
+    make_optimizer,
+    mean_weights,
+    set_rates,
+    train_mode,
+)
+from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Regressor
+from paw_stack.network.state import load_optimizer, named, optimizer_tensors
 from paw_stack.progress import track
 
-PREDICT_BATCH = 64
+MIXUP_STREAM = 2**31  # beyond every epoch number, which seed the order of rows
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The sections that decide how a fold is trained, and what the run adds to them."""
+
+    backbone: BackboneSection
+    regressor: RegressorSection
+    loss: LossSection
+    finetune: FinetuneSection
+    bounds: tuple[float, float]  # points
+    device: Device
+    seed: int  # of weights, row order and augmentation
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -38,154 +66,239 @@ class FinetunedFold:
     history: list[dict[str, float]]
 
 
-@dataclass(frozen=True)
-class FoldRows:
-    """Row numbers in the image cache, and the targets of the rows to learn from."""
+class _Training:
+    """The parts of one fold's training; `after` an epoch they are a `State`."""
 
-    fit: np.ndarray  # (n_fit,) int64
-    target: np.ndarray  # (n_fit,) float64, points
-    held_out: np.ndarray  # (n_held_out,) int64
-    test: np.ndarray  # (m,) int64
+    def __init__(
+        self, recipe: Recipe, rows: FoldRows, pixels: Path, start: dict[str, torch.Tensor] | None
+    ):
+        self.recipe, self.rows, self.pixels = recipe, rows, pixels
+        self.metadata = rows.standardised()
+        self.model = _make_model(recipe, rows, start)
+        freeze(self.model, recipe.finetune.freeze)
+        self.optimizer = make_optimizer(self.model, recipe.finetune)
+        self.mean = mean_weights(self.model, recipe.finetune.ema)
+        self.parts = batches_per_epoch(len(rows.fit), recipe.finetune)
+        self.steps = math.ceil(self.parts / recipe.finetune.accumulate)
+        self.forward: Any = torch.compile(self.model) if recipe.finetune.compile else self.model
+        self.state = State(0, {})
+
+    @property
+    def predictor(self) -> Regressor:
+        """The network that predicts: the mean of weights where there is one."""
+        return self.mean.module if self.mean else self.model
+
+    def resume(self, state: State) -> None:
+        self.model.load_state_dict(state.part("model"))
+        load_optimizer(self.optimizer, state.part("optimizer"))
+        if self.mean:
+            self.mean.module.load_state_dict(state.part("mean"))
+        self.state = state
+
+    def after(self, line: dict[str, float]) -> State:
+        """The state after one more epoch; the best weights are kept beside the present ones."""
+        history = [*self.state.history, line]
+        best, kept = self._best(history)
+        tensors = {
+            **named("model", self.model.state_dict()),
+            **named("optimizer", optimizer_tensors(self.optimizer)),
+            **(named("mean", self.mean.module.state_dict()) if self.mean else {}),
+            **kept,
+        }
+        self.state = State(len(history), tensors, history, best)
+        return self.state
+
+    def _best(self, history: list[dict[str, float]]) -> tuple[int, dict[str, torch.Tensor]]:
+        column = {"best_inner": "inner_rmse", "best_held_out": "held_out_rmse"}
+        if self.recipe.finetune.keep == "last":
+            return len(history), {}
+        scores = [line[column[self.recipe.finetune.keep]] for line in history]
+        best = int(np.argmin(scores)) + 1
+        if best == len(history):
+            return best, named("best", self.predictor.state_dict())
+        return best, {f"best/{key}": value for key, value in self.state.part("best").items()}
+
+    def is_over(self) -> bool:
+        section, state = self.recipe.finetune, self.state
+        waited = state.epoch - state.best_epoch
+        return state.epoch == section.epochs or waited >= (section.patience or math.inf)
+
+    def predict(self, rows: np.ndarray, tta: bool = False) -> np.ndarray:
+        section = self.recipe.finetune.tta if tta else None
+        return predict(
+            self.predictor, self.pixels, rows, self.metadata, self.recipe.device, section
+        )
 
 
 def finetune_fold(
     pixels: Path,
     rows: FoldRows,
-    backbone: BackboneSection,
-    section: FinetuneSection,
-    bounds: tuple[float, float],
-    device: Device,
-    seed: int,
-    workers: int,
+    recipe: Recipe,
     what: str,
+    start: dict[str, torch.Tensor] | None = None,
+    resumed: State | None = None,
+    after_epoch: Callable[[State], None] = lambda state: None,
 ) -> FinetunedFold:
     """Train on the fit rows and predict the held-out and test rows.
 
     Args:
-        pixels: `.npy` of the image cache, (n_rows, size, size, 3) uint8.
-        seed: of weights, row order and augmentation; the same seed gives the same weights on CPU.
+        pixels: `.npy` of the image cache, (n + m, size, size, 3) uint8.
         what: shown beside the progress bar.
+        start: weights of a fine-tuned regressor to begin from, in place of the pretrained ones.
+        resumed: the state that an interrupted call handed to `after_epoch` last.
+        after_epoch: gets the state after every epoch.
 
     Raises:
         DataError: the loss is not finite.
+        ConfigError: the device's memory is too small for the batch.
     """
-    model = Regressor(build_backbone(backbone, seed), section.loss, bounds).to(device.name)
-    if section.bias_init:
-        model.init_bias(float(rows.target.mean()))
-    history = _train(model, pixels, rows, section, device, seed, workers, what)
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    held_out = predict(model, pixels, rows.held_out, device)
-    return FinetunedFold(weights, held_out, predict(model, pixels, rows.test, device), history)
+    training = _Training(recipe, rows, pixels, start)
+    if resumed:
+        training.resume(resumed)
+    _run_epochs(training, what, after_epoch)
+    if recipe.finetune.keep != "last":
+        training.predictor.load_state_dict(training.state.part("best"))
+    weights = {name: tensor.cpu() for name, tensor in training.predictor.state_dict().items()}
+    held_out, test = (training.predict(part, tta=True) for part in (rows.held_out, rows.test))
+    return FinetunedFold(weights, held_out, test, training.state.history)
 
 
-def predict(model: Regressor, pixels: Path, rows: np.ndarray, device: Device) -> np.ndarray:
-    """Predictions (n_rows,) float64 in points, photos as they are in the cache."""
-    photos = np.load(pixels, mmap_mode="r")
-    model.eval()
-    parts = [np.empty(0)]
-    for start in range(0, len(rows), PREDICT_BATCH):
-        batch = torch.from_numpy(photos[rows[start : start + PREDICT_BATCH]]).to(device.name)
-        with torch.inference_mode(), device.autocast():
-            parts.append(model.points(model(batch)).double().cpu().numpy())
-    return np.concatenate(parts)
+def _make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
+    n_metadata = rows.metadata.shape[1] if recipe.regressor.metadata != "none" else 0
+    planes = n_metadata if recipe.regressor.metadata == "early" else 0
+    backbone = build_backbone(recipe.backbone, recipe.seed, planes)
+    model = Regressor(
+        backbone, recipe.regressor, recipe.loss, recipe.bounds, n_metadata, rows.n_classes
+    )
+    if start is not None:
+        model.load_state_dict(start)
+    elif recipe.regressor.bias_init:
+        model.init_bias(torch.from_numpy(rows.target[rows.fit]))
+    return model.to(recipe.device.name)
 
 
-def _train(
-    model: Regressor,
-    pixels: Path,
-    rows: FoldRows,
-    section: FinetuneSection,
-    device: Device,
-    seed: int,
-    workers: int,
-    what: str,
-) -> list[dict[str, float]]:
-    batches_per_epoch = math.ceil(len(rows.fit) / section.batch_size)
-    steps = batches_per_epoch * section.epochs
-    optimizer = torch.optim.AdamW(_groups(model, section.weight_decay), lr=section.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_cosine(steps, section.warmup))
-    history = []
-    feed = _batches(pixels, rows, section, model.backbone.size, seed, workers)
-    bar = track(feed, what, total=steps * section.batch_size, size=section.batch_size)
-    model.train()
-    squares, start = 0.0, time.perf_counter()
-    for step, (photos, batch_rows) in enumerate(bar, start=1):
-        target = torch.from_numpy(rows.target[batch_rows]).float().to(device.name)
-        with device.autocast():
-            output = model(photos.to(device.name, non_blocking=True))
-        loss = model.loss(output, target)
-        if not torch.isfinite(loss):
-            raise DataError(
-                f"{what}: the loss is {loss.item()} at step {step}, with cache rows"
-                f" {offenders(rows.fit[batch_rows])}; lower finetune.learning_rate"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        squares += float(((model.points(output.detach()) - target) ** 2).sum())
-        if step % batches_per_epoch == 0:
-            fit_rmse = math.sqrt(squares / len(rows.fit))
-            seconds = time.perf_counter() - start
-            history.append(_line(step // batches_per_epoch, fit_rmse, seconds, len(rows.fit)))
-            squares, start = 0.0, time.perf_counter()
-    return history
+def _run_epochs(training: _Training, what: str, after_epoch: Callable[[State], None]) -> None:
+    recipe, rows = training.recipe, training.rows
+    section, size = recipe.finetune, training.model.backbone.size
+    feed = batches(
+        training.pixels, rows.fit, section, size, recipe.seed, recipe.workers, training.state.epoch
+    )
+    left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
+    bar = track(feed, what, total=left, size=section.batch_size)
+    with closing(bar):  # its last item may never be asked for
+        while not training.is_over():
+            after_epoch(training.after(_epoch(training, islice(bar, training.parts), what)))
 
 
-def _line(epoch: int, fit_rmse: float, seconds: float, n_rows: int) -> dict[str, float]:
-    """`fit_rmse` is taken while learning, over augmented photos: an upper guide, no score."""
+def _epoch(
+    training: _Training, feed: Iterator[tuple[torch.Tensor, np.ndarray]], what: str
+) -> dict[str, float]:
+    """Learn from every fit row once; returns the epoch's line of the history."""
+    recipe, rows, epoch = training.recipe, training.rows, training.state.epoch
+    section = recipe.finetune
+    torch.manual_seed(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0].item())
+    mixing = np.random.default_rng([recipe.seed, MIXUP_STREAM, epoch])
+    sums: dict[str, float] = {}
+    start, waited = time.perf_counter(), 0.0
+    for step in range(training.steps):
+        lr = set_rates(training.optimizer, section, epoch * training.steps + step, training.steps)
+        asked = time.perf_counter()
+        group = list(
+            islice(feed, min(section.accumulate, training.parts - step * section.accumulate))
+        )
+        waited += time.perf_counter() - asked
+        for name, value in _step(training, group, mixing, f"{what}, epoch {epoch + 1}").items():
+            sums[name] = sums.get(name, 0.0) + value
+    seconds = time.perf_counter() - start
     return {
-        "epoch": epoch,
-        "fit_rmse": round(fit_rmse, 4),
+        "epoch": epoch + 1,
+        **_scores(training, sums),
+        "learning_rate": lr,
+        "photos_per_second": round(len(rows.fit) / seconds, 1),
+        "data_wait_share": round(waited / seconds, 4),
         "seconds": round(seconds, 2),
-        "photos_per_second": round(n_rows / seconds, 1),
+        "peak_megabytes": peak_megabytes(recipe.device),
     }
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay on matrices only: norms, biases and position tables are left alone."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+def _scores(training: _Training, sums: dict[str, float]) -> dict[str, float]:
+    """Loss terms and fit RMSE were taken while learning, on augmented photos: no scores."""
+    rows, n = training.rows, len(training.rows.fit)
+    scores = {f"loss_{name}": value / n for name, value in sums.items() if name != "squares"}
+    scores["fit_rmse"] = math.sqrt(sums["squares"] / n)
+    for name, part in (("inner", rows.inner), ("held_out", rows.held_out)):
+        if len(part):
+            scores[f"{name}_rmse"] = rmse(rows.target[part], training.predict(part))
+    return scores
 
 
-def _warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:
-    rising = max(1, round(steps * warmup))
+def _step(
+    training: _Training,
+    group: list[tuple[torch.Tensor, np.ndarray]],
+    mixing: np.random.Generator,
+    what: str,
+) -> dict[str, float]:
+    """One step from the gradient of all rows of the group; returns sums over its rows."""
+    n_rows = sum(len(batch_rows) for _, batch_rows in group)
+    training.optimizer.zero_grad(set_to_none=True)
+    sums: dict[str, float] = {}
+    for photos, batch_rows in group:
+        for name, value in _backward(training, photos, batch_rows, n_rows, mixing, what).items():
+            sums[name] = sums.get(name, 0.0) + value
+    if clip := training.recipe.finetune.clip:
+        torch.nn.utils.clip_grad_norm_(training.model.parameters(), clip)
+    training.optimizer.step()
+    if training.mean:
+        training.mean.update(training.model)
+    return sums
 
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
-    return factor
-
-
-def _batches(
-    pixels: Path,
-    rows: FoldRows,
-    section: FinetuneSection,
-    size: int,
-    seed: int,
-    workers: int,
-) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    """Photos (b, size, size, 3) uint8 and their positions (b,) in the fit rows, epoch by epoch.
-
-    Batches of an epoch are equal within one, so that no small last batch is lost or overrated.
-    """
-    parts = math.ceil(len(rows.fit) / section.batch_size)
-    augment = make_augment(section.augment, size, section.crop_scale)
-    for epoch in range(section.epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(rows.fit))
-        batches = np.array_split(order, parts)
-        dataset = AugmentedPhotos(pixels, rows.fit, augment, seed=(seed, epoch))
-        # spawn: a forked worker may inherit a held OpenMP lock and hang.
-        context = "spawn" if workers else None
-        loader: Any = DataLoader(
-            dataset,  # type: ignore[arg-type]
-            batch_sampler=[batch.tolist() for batch in batches],
-            num_workers=workers,
-            multiprocessing_context=context,
+def _backward(
+    training: _Training,
+    uint8_photos: torch.Tensor,
+    batch_rows: np.ndarray,
+    n_rows: int,
+    mixing: np.random.Generator,
+    what: str,
+) -> dict[str, float]:
+    """Add a batch's share of the gradient of a step over `n_rows` rows."""
+    recipe, rows, device = training.recipe, training.rows, training.recipe.device
+    # BatchNorm knows no variance of a single row.
+    train_mode(training.model, recipe.finetune.freeze_batchnorm or len(batch_rows) == 1)
+    photos = uint8_photos.to(device.name, non_blocking=True)
+    target = torch.from_numpy(rows.target[batch_rows]).float().to(device.name)
+    metadata = torch.from_numpy(training.metadata[batch_rows]).to(device.name)
+    label = None if rows.label is None else torch.from_numpy(rows.label[batch_rows])
+    if recipe.finetune.mixup:
+        photos, (target, metadata) = mixup(
+            photos, [target, metadata], recipe.finetune.mixup, mixing
         )
-        yield from zip(loader, batches, strict=True)
+    try:
+        with device.autocast():
+            outputs = training.forward(photos, metadata)
+        terms = training.model.losses(
+            outputs, target, None if label is None else label.to(device.name)
+        )
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            raise DataError(
+                f"{what}: the loss is {total.item()}, with the photos"
+                f" {offenders(rows.ids[batch_rows])}; lower finetune.learning_rate"
+            )
+        (total * (len(batch_rows) / n_rows)).backward()
+    except torch.OutOfMemoryError:
+        raise ConfigError(_memory_advice(recipe.finetune, what)) from None
+    squares = float(((training.model.points(outputs).detach() - target) ** 2).sum())
+    means = {name: term.item() * len(batch_rows) for name, term in terms.items()}
+    return {**means, "squares": squares}
+
+
+def _memory_advice(section: FinetuneSection, what: str) -> str:
+    if section.batch_size == 1:
+        return f"{what}: out of memory with one photo a batch; lower the backbone's image_size"
+    half = max(1, section.batch_size // 2)
+    return (
+        f"{what}: out of memory at finetune.batch_size {section.batch_size}; try {half} with"
+        f" finetune.accumulate {section.accumulate * section.batch_size // half}, or"
+        " grad_checkpointing: true for the backbone"
+    )

@@ -1,50 +1,141 @@
-"""Backbone + linear head + loss: a network whose predictions are points inside the bounds.
+"""Backbone + metadata + head + loss: a network whose predictions are points inside the bounds.
 
-The target's 0..1 scale begins and ends in this file. Under `bce` the output is a logit, and the
-last bias starts at the logit of the mean target; under `mse` it starts at the scaled mean itself.
-(A raw mean as a logit would saturate the sigmoid and wreck training.)
+The target's 0..1 scale begins and ends in this file: targets enter in points and become shares of
+the way from the lower to the upper bound, predictions leave in points. What the raw outputs mean is
+known to `losses` alone.
 """
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+from dataclasses import dataclass
 
+import torch
+from torch import Tensor, nn
+
+from paw_stack.config import LossSection, RegressorSection
+from paw_stack.errors import ConfigError
+from paw_stack.network import losses
 from paw_stack.network.backbone import Backbone
+from paw_stack.network.fusion import FactorisationMix, LateFusion
+from paw_stack.network.mlp import make_head
+
+START_WEIGHTS = 0.1  # factor on the last layer's weights, so that the bias speaks first
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Raw outputs for b photos, in the type that the network computed in."""
+
+    main: Tensor  # (b, k), in the space of the loss
+    second: Tensor | None  # (b,), in the space of the loss, with loss.difference
+    classes: Tensor | None  # (b, n_classes) logits of the auxiliary classes
 
 
 class Regressor(nn.Module):
-    """uint8 photos (b, size, size, 3) -> raw outputs (b,), in the space of the loss."""
+    """uint8 photos (b, size, size, 3) and metadata (b, n_metadata) float32 -> `Outputs`.
 
-    def __init__(self, backbone: Backbone, loss: str, bounds: tuple[float, float]):
+    Dropout is on the image features, never on the metadata. The auxiliary classes are told from
+    the image features alone, which they are there to shape.
+
+    Args:
+        bounds: lowest and highest target, points.
+        n_metadata: standardised columns that `forward` gets; without use under metadata: none.
+        n_classes: of the auxiliary label; 0: none.
+
+    Raises:
+        ConfigError: metadata is asked for and there is none.
+        ValueError: the backbone takes another number of planes than there are columns.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        section: RegressorSection,
+        loss: LossSection,
+        bounds: tuple[float, float],
+        n_metadata: int = 0,
+        n_classes: int = 0,
+    ):
         super().__init__()
-        self.backbone = backbone
-        self.head = nn.Linear(backbone.width, 1)
-        self.kind, self.bounds = loss, bounds
+        _check(backbone, section, n_metadata)
+        self.backbone, self.kind, self.bounds, self.mode = backbone, loss, bounds, section.metadata
+        self.dropout = nn.Dropout(section.dropout)
+        width = backbone.width
+        self.n_main = losses.n_outputs(loss)
+        k = self.n_main + (1 if loss.difference else 0)
+        self.late = LateFusion(n_metadata, section.metadata_width) if self.mode == "late" else None
+        self.head = make_head(section, width + (self.late.added if self.late else 0), k)
+        self.mix = FactorisationMix(width, n_metadata, k) if self.mode == "fm" else None
+        self.classes = nn.Linear(width, n_classes) if n_classes else None
 
-    def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        return self.head(self.backbone(photos)).squeeze(1)
+    def forward(self, photos: Tensor, metadata: Tensor | None = None) -> Outputs:
+        planes = metadata if self.mode == "early" else None
+        features = self.dropout(self.backbone(photos, planes))
+        raw = self.head(self.late(features, metadata) if self.late else features)
+        if self.mix:
+            raw = self.mix(raw, features, metadata)
+        second = raw[:, self.n_main] if self.kind.difference else None
+        classes = self.classes(features) if self.classes else None
+        return Outputs(raw[:, : self.n_main], second, classes)
 
-    def init_bias(self, mean: float) -> None:
-        """Start at the mean target (points), so that training need not learn it first."""
-        share = min(max(self._scaled(torch.tensor(mean)).item(), 0.01), 0.99)
-        start = torch.logit(torch.tensor(share)) if self.kind == "bce" else share
+    def init_bias(self, target: Tensor) -> None:
+        """Start at the mean of the fit rows' targets (n,) in points: it need not be learned.
+
+        The second output starts there too, so that the mixture of both does. The last weights are
+        made small; without that the random ones would scatter the start.
+        """
+        start = losses.start_bias(self._share(target), self.kind)
+        last = self.head[-1]
+        assert isinstance(last, nn.Linear)
+        bias = torch.cat([start, start[:1]])[: len(last.bias)]
         with torch.no_grad():
-            self.head.weight.mul_(0.1)
-            self.head.bias.fill_(float(start))
+            last.weight.mul_(START_WEIGHTS)
+            last.bias.copy_(bias)
+            if self.mix:
+                self.mix.machine.linear.bias.copy_(bias)
 
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean loss of raw outputs (b,) against targets (b,) in points."""
-        scaled = self._scaled(target)
-        if self.kind == "bce":
-            return F.binary_cross_entropy_with_logits(output.float(), scaled)
-        return F.mse_loss(output.float(), scaled)
+    def losses(self, outputs: Outputs, target: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        """The terms of the loss by name, weighted: what to descend is their sum.
 
-    def points(self, output: torch.Tensor) -> torch.Tensor:
-        """Raw outputs (b,) -> predictions (b,) float32 in points, inside the bounds."""
+        Args:
+            target: (b,) points.
+            label: (b,) int64 auxiliary classes, -1 unknown; None: none is known.
+
+        Returns:
+            Scalars float32: "main", and where they are on "difference", "spread", "auxiliary".
+        """
+        kind, share = self.kind, self._share(target)
+        terms = {"main": (1 - kind.difference) * losses.main_loss(outputs.main, share, kind)}
+        if outputs.second is not None:
+            second = losses.difference_loss(outputs.second, share, kind.kind)
+            terms["difference"] = kind.difference * second
+        if kind.spread:
+            terms["spread"] = kind.spread * losses.spread_loss(self._predicted(outputs), share)
+        if kind.auxiliary and outputs.classes is not None and label is not None:
+            auxiliary = losses.auxiliary_loss(outputs.classes, label)
+            terms["auxiliary"] = kind.auxiliary.weight * auxiliary
+        return terms
+
+    def points(self, outputs: Outputs) -> Tensor:
+        """Predictions (b,) float32 in points, inside the bounds."""
         low, high = self.bounds
-        share = torch.sigmoid(output.float()) if self.kind == "bce" else output.float().clamp(0, 1)
-        return low + (high - low) * share
+        points = low + (high - low) * self._predicted(outputs).float()
+        return points.clamp(low, high)  # a rounding beyond a bound is beyond it too
 
-    def _scaled(self, points: torch.Tensor) -> torch.Tensor:
+    def _predicted(self, outputs: Outputs) -> Tensor:
+        """Predicted shares (b,); the second output has its part in them, as in the diary."""
+        first = losses.predicted_share(outputs.main, self.kind)
+        if outputs.second is None:
+            return first
+        second = losses.predicted_share(outputs.second[:, None], self.kind)
+        return torch.lerp(first, second, self.kind.difference)
+
+    def _share(self, points: Tensor) -> Tensor:
         low, high = self.bounds
         return (points.float() - low) / (high - low)
+
+
+def _check(backbone: Backbone, section: RegressorSection, n_metadata: int) -> None:
+    if section.metadata != "none" and not n_metadata:
+        raise ConfigError(f"regressor.metadata: {section.metadata} needs columns in data.metadata")
+    planes = n_metadata if section.metadata == "early" else 0
+    if backbone.n_planes != planes:
+        raise ValueError(f"the backbone takes {backbone.n_planes} planes, not {planes}")

@@ -1,0 +1,96 @@
+"""What a fold learns from, and its photos batch by batch."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from paw_stack.config import FinetuneSection
+from paw_stack.data.augment import AugmentedPhotos, make_augment
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """Row numbers in the image cache, and what is known of all its rows.
+
+    `fit` rows are learned from; `inner` ones only choose the epoch (finetune.keep: best_inner);
+    `held_out` ones are predicted, and their targets enter the history alone, unless finetune.keep
+    is best_held_out.
+    """
+
+    fit: np.ndarray  # (n_fit,) int64
+    inner: np.ndarray  # (n_inner,) int64, may be empty
+    held_out: np.ndarray  # (n_held_out,) int64
+    test: np.ndarray  # (m,) int64
+    ids: np.ndarray  # (n + m,) str
+    target: np.ndarray  # (n + m,) float64, points; NaN for test rows
+    metadata: np.ndarray  # (n + m, n_metadata) float64, raw
+    label: np.ndarray | None = None  # (n + m,) int64 auxiliary class, -1 unknown
+    n_classes: int = 0
+
+    def standardised(self) -> np.ndarray:
+        """Metadata (n + m, n_metadata) float32 with mean 0 and SD 1 over the fit rows."""
+        mean, spread = self.metadata[self.fit].mean(axis=0), self.metadata[self.fit].std(axis=0)
+        return ((self.metadata - mean) / np.where(spread > 0, spread, 1)).astype(np.float32)
+
+
+def batches(
+    pixels: Path,
+    rows: np.ndarray,
+    section: FinetuneSection,
+    size: int,
+    seed: int,
+    workers: int,
+    first_epoch: int = 0,
+) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    """Photos (b, size, size, 3) uint8 and their cache rows (b,), epoch by epoch.
+
+    Batches of an epoch are equal within one, so that no small last batch is lost or overrated. One
+    loader serves all epochs: its workers start once, and prepare the next epoch while one ends.
+    """
+    parts = batches_per_epoch(len(rows), section)
+    order: list[np.ndarray] = []
+    places: list[list[tuple[int, int]]] = []
+    for epoch in range(first_epoch, section.epochs):
+        shuffled = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
+        order += np.array_split(shuffled, parts)
+        places += [[(epoch, row) for row in batch.tolist()] for batch in order[-parts:]]
+    loader: Any = DataLoader(
+        AugmentedPhotos(pixels, make_augment(section, size), seed),  # type: ignore[arg-type]
+        batch_sampler=places,
+        num_workers=workers,
+        # spawn: a forked worker may inherit a held OpenMP lock and hang.
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        # Its own: else it draws from the numbers that dropout uses, once a start.
+        generator=torch.Generator().manual_seed(seed),
+    )
+    yield from zip(loader, order, strict=True)
+
+
+def batches_per_epoch(n_rows: int, section: FinetuneSection) -> int:
+    return math.ceil(n_rows / section.batch_size)
+
+
+def mixup(
+    photos: torch.Tensor, others: list[torch.Tensor], alpha: float, rng: np.random.Generator
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Mix a batch with itself in another order (Zhang et al., 2018, arXiv:1710.09412).
+
+    Args:
+        photos: (b, size, size, 3) uint8, on the device where the mixing happens.
+        others: what is mixed alike, (b,) targets in points and (b, n_metadata) columns, float32.
+        alpha: of Beta(alpha, alpha), from which the batch's share is drawn; 0.1 mixes little.
+
+    Returns:
+        photos (b, size, size, 3) float32, levels 0..255, and the others.
+    """
+    share = float(rng.beta(alpha, alpha))
+    partner = torch.from_numpy(rng.permutation(len(photos))).to(photos.device)
+    mixed = torch.lerp(photos[partner].float(), photos.float(), share)
+    return mixed, [torch.lerp(other[partner], other, share) for other in others]

@@ -1,0 +1,65 @@
+"""Predictions of a network, averaged over the views of test-time augmentation."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from paw_stack.config import TtaSection
+from paw_stack.network.device import Device
+from paw_stack.network.regressor import Regressor
+
+PREDICT_BATCH = 64
+
+
+def predict(
+    model: Regressor,
+    pixels: Path,
+    rows: np.ndarray,
+    metadata: np.ndarray,
+    device: Device,
+    tta: TtaSection | None = None,
+) -> np.ndarray:
+    """Predictions (n_rows,) float64 in points, photos as they are in the cache.
+
+    Args:
+        rows: (n_rows,) int, of the cache.
+        metadata: (n_cache, n_metadata) float32, standardised.
+        tta: views to average; None is the photo alone.
+    """
+    photos = np.load(pixels, mmap_mode="r")
+    model.eval()
+    parts = [np.empty(0)]
+    for start in range(0, len(rows), PREDICT_BATCH):
+        chosen = rows[start : start + PREDICT_BATCH]
+        batch = torch.from_numpy(photos[chosen]).to(device.name)
+        columns = torch.from_numpy(metadata[chosen]).to(device.name)
+        with torch.inference_mode(), device.autocast():
+            seen = [model.points(model(view, columns)) for view in views(batch, tta)]
+        parts.append(torch.stack(seen).double().mean(0).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def views(photos: torch.Tensor, tta: TtaSection | None) -> list[torch.Tensor]:
+    """The photos (b, size, size, 3) uint8 and, as asked, corner crops at full size and mirrors."""
+    if tta is None:
+        return [photos]
+    found = [photos, *_corners(photos, tta)]
+    return [*found, *(view.flip(2) for view in found)] if tta.flip else found
+
+
+def _corners(photos: torch.Tensor, tta: TtaSection) -> list[torch.Tensor]:
+    size = photos.shape[1]
+    side = round(size * tta.crop_share)
+    low, high = slice(0, side), slice(size - side, size)
+    places = [(low, low), (low, high), (high, low), (high, high)][: tta.crops - 1]
+    return [_resized(photos[:, down, across], size) for down, across in places]
+
+
+def _resized(photos: torch.Tensor, size: int) -> torch.Tensor:
+    """(b, h, w, 3) uint8 -> (b, size, size, 3) float32, levels 0..255."""
+    resized = F.interpolate(
+        photos.permute(0, 3, 1, 2).float(), (size, size), mode="bilinear", antialias=True
+    )
+    return resized.permute(0, 2, 3, 1)

@@ -1,0 +1,29 @@
+"""Tensors of a model and its optimizer by name: the state that an interrupted run needs."""
+
+from typing import Any
+
+import torch
+
+
+def named(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies on the CPU under `name/`: training goes on in place."""
+    return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Momenta by `<parameter number>/<name>`; rates and decay come from the config."""
+    return {
+        f"{number}/{name}": torch.as_tensor(value)
+        for number, entries in optimizer.state_dict()["state"].items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        number, name = key.split("/")
+        state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
