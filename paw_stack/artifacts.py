@@ -2,8 +2,11 @@
 
     config.yaml                              the config as the run was made with it
     folds.csv                                Id, fold, group
-    finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, held_out.csv,
-                                             test.csv
+    check/                                   photos.csv, duplicates.csv (pairs)
+    augment.png                              contact sheet of augmented photos
+    finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, history.png,
+                                             TensorBoard events, held_out.csv, test.csv; while it
+                                             trains, state.safetensors
     embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
     blend/                                   blend.json, blend.csv, blend.test.csv
@@ -30,8 +33,9 @@ import yaml
 
 from paw_stack.config import Config, digest
 from paw_stack.data.competition import Competition
+from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import Blend, Embeddings, Predictions
+from paw_stack.data.nouns import Blend, Embeddings, Predictions, State
 from paw_stack.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -122,6 +126,46 @@ class RunFolder:
         )
         write_csv(self.root / "folds.csv", table)
 
+    def save_findings(self, findings: Findings) -> None:
+        """One row a photo; one row a pair of near-duplicates, with the scores that are known."""
+        table, target = findings.table, findings.target
+        write_csv(self.root / "check" / "photos.csv", table)
+        score = np.concatenate([target, np.full(len(table) - len(target), np.nan)])
+        columns = {"set": table["set"].to_numpy(), "Id": table["Id"].to_numpy(), "score": score}
+        pairs = {
+            f"{name}_{side}": column[rows]
+            for side, rows in zip("ab", findings.pairs.T, strict=True)
+            for name, column in columns.items()
+        }
+        write_csv(self.root / "check" / "duplicates.csv", pd.DataFrame(pairs))
+
+    def save_contact_sheet(self, pixels: np.ndarray) -> Path:
+        """`pixels` (height, width, 3) uint8 as PNG."""
+        from PIL import Image
+
+        path = self.root / "augment.png"
+        write_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG"))
+        return path
+
+    def warm_start(self, source: Path, backbone: str, fold: int, folds: pd.Series) -> Path:
+        """Weights of another run's fold, made with the same folds (Id -> fold).
+
+        Raises:
+            ArtifactError: no such weights, or other folds: they would have seen held-out rows.
+        """
+        weights = source / "finetune" / backbone / f"fold{fold}" / "weights.safetensors"
+        needed = (source / "folds.csv", weights, weights.with_name("done.json"))
+        missing = [path for path in needed if not path.is_file()]
+        if missing:
+            raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
+        theirs = read_csv(source / "folds.csv").set_index("Id")["fold"]
+        if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
+            raise ArtifactError(
+                f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
+                f" have learned held-out rows; set folds.file: {source / 'folds.csv'}"
+            )
+        return weights
+
     def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
         """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
         for layer, rows in vectors.items():
@@ -150,7 +194,7 @@ class RunFolder:
         write_csv(folder / f"{predictions.name}.test.csv", test)
 
     def load_predictions(
-        self, unit: Unit, name: str, competition: Competition, folds: Folds
+        self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
     ) -> Predictions:
         record = self.require(unit)
         table = read_csv(self.predictions / f"{name}.csv")
@@ -163,6 +207,7 @@ class RunFolder:
             tuple(record["folds"]),
             folds.fold_of,
             record["seconds"],
+            optimistic,
         )
 
     def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
@@ -206,8 +251,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table that `write_csv` wrote, its numbers exact and its ids text, `NA` included."""
-    return pd.read_csv(path, dtype={"Id": str}, keep_default_na=False, float_precision="round_trip")
+    """A table that `write_csv` wrote: ids as text, `NA` included, every other column as numbers.
+
+    Numbers are read by Python, to the last bit; the default of some pandas versions rounds.
+    """
+    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return text.astype({name: np.float64 for name in text.columns if name != "Id"})
 
 
 def write_array(path: Path, rows: np.ndarray) -> None:
@@ -223,6 +272,31 @@ def write_weights(path: Path, weights: "dict[str, torch.Tensor]") -> None:
 
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     write_file(path, lambda p: save_file(contiguous, p))
+
+
+def write_state(path: Path, state: State, fingerprint: str) -> None:
+    """Tensors, and the facts as JSON in the file's metadata: one file, so never half a state."""
+    from safetensors.torch import save_file
+
+    facts = {"epoch": state.epoch, "best_epoch": state.best_epoch, "history": state.history}
+    about = {"fingerprint": fingerprint, "facts": json.dumps(facts)}
+    write_file(path, lambda p: save_file(state.tensors, p, metadata=about))
+
+
+def read_state(path: Path, fingerprint: str) -> State | None:
+    """The state of an interrupted unit, or None where there is none of these very inputs."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            if about.get("fingerprint") != fingerprint:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    facts = json.loads(about["facts"])
+    return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
 
 
 def read_weights(path: Path) -> "dict[str, torch.Tensor]":
@@ -264,6 +338,8 @@ def _clear_dead(lock: Path, name: str) -> None:
 
 
 def _alive(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 is no question there but a signal
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -44,6 +44,7 @@ def blend(
         test=np.clip(intercept + test @ weights, *bounds),
         folds=tuple(range(folds.n)),
         fold_of=folds.fold_of,
+        optimistic=any(c.optimistic for c in candidates),
     )
     return Blend(
         weights={c.name: float(w) for c, w in zip(candidates, weights, strict=True)},

@@ -39,6 +39,24 @@ def sample(
 
 
 @app.command()
+def check(config: ConfigFile, set_: Overrides = None) -> None:
+    """Read tables and photos; report sizes, scores, near-duplicates, label noise and folds."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.check(load_config(config, set_))
+
+
+@app.command("show-augment")
+def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
+    """Write a contact sheet of augmented photos."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.show_augment(load_config(config, set_))
+
+
+@app.command()
 def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
     """Train every backbone that is not frozen, once a fold."""
     from paw_stack import pipeline

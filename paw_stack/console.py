@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
 from paw_stack.metrics import calibration_line, fold_rmse, rmse
 
@@ -13,8 +14,14 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def show_scores(candidates: Sequence[Predictions], target: np.ndarray) -> None:
-    """Print a row a candidate: fold RMSEs, pooled RMSE, calibration slope, seconds."""
+def show_scores(
+    candidates: Sequence[Predictions], target: np.ndarray, noise: LabelNoise | None
+) -> None:
+    """Print a row a candidate: fold RMSEs, pooled RMSE, calibration slope, seconds.
+
+    `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
+    Below them what frames every RMSE: a constant's, and the label noise where it is known.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -26,6 +33,9 @@ def show_scores(candidates: Sequence[Predictions], target: np.ndarray) -> None:
     covered = np.isfinite(candidates[0].oof)
     table.add_section()
     table.add_row("a constant", "", f"{np.std(target[covered]):.3f}", "", "")
+    if noise and np.isfinite(noise.high):
+        interval = f"95 %: {noise.low:.2f} to {noise.high:.2f}"
+        table.add_row("label noise", interval, f"{noise.sd:.3f}", "", "")
     Console().print(table)
 
 
@@ -36,4 +46,5 @@ def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
         f"{value:.2f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
     )
     slope = calibration_line(y, p)[1]
-    return candidate.name, folds, f"{rmse(y, p):.3f}", f"{slope:.3f}", f"{candidate.seconds:.1f}"
+    name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
+    return name, folds, f"{rmse(y, p):.3f}", f"{slope:.3f}", f"{candidate.seconds:.1f}"

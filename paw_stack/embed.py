@@ -13,8 +13,13 @@ from paw_stack.network.device import Device
 from paw_stack.progress import track
 
 
-def load_backbone(section: BackboneSection, weights: dict[str, torch.Tensor] | None) -> Backbone:
+def load_backbone(
+    section: BackboneSection, weights: dict[str, torch.Tensor] | None, n_planes: int = 0
+) -> Backbone:
     """The pretrained backbone, or the one that `weights` of a fine-tuned regressor hold.
+
+    Args:
+        n_planes: metadata columns that it takes as image planes (regressor.metadata: early).
 
     Raises:
         ArtifactError: the weights are another model's.
@@ -22,7 +27,7 @@ def load_backbone(section: BackboneSection, weights: dict[str, torch.Tensor] | N
     if weights is None:
         return build_backbone(section, seed=0)
     # What pretraining gave is about to be overwritten, so it is not loaded (or downloaded).
-    backbone = build_backbone(section.model_copy(update={"pretrained": False}), seed=0)
+    backbone = build_backbone(section.model_copy(update={"pretrained": False}), 0, n_planes)
     prefix = "backbone."
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     try:
@@ -40,8 +45,12 @@ def embed(
     section: EmbedSection,
     device: Device,
     what: str,
+    planes: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Layer -> vectors (n_rows, width) float32 of all photos of the cache.
+
+    Args:
+        planes: (n_rows, n_planes) float32, standardised metadata of early fusion.
 
     Raises:
         DataError: a vector is not finite.
@@ -52,7 +61,11 @@ def embed(
     starts = range(0, len(photos), section.batch_size)
     for start in track(starts, what, total=len(photos), size=section.batch_size):
         batch = torch.from_numpy(np.array(photos[start : start + section.batch_size]))
-        for layer, part in _layers(backbone, batch.to(device.name), layers, section, device):
+        columns = None
+        if planes is not None:
+            columns = torch.from_numpy(planes[start : start + len(batch)]).to(device.name)
+        batch = batch.to(device.name)
+        for layer, part in _layers(backbone, batch, columns, layers, section, device):
             rows = vectors.setdefault(layer, _unfilled(len(photos), part.shape[1]))
             rows[start : start + len(part)] = part.cpu().numpy()
     for layer, rows in vectors.items():
@@ -70,6 +83,7 @@ def _unfilled(n_rows: int, width: int) -> np.ndarray:
 def _layers(
     backbone: Backbone,
     batch: torch.Tensor,
+    planes: torch.Tensor | None,
     layers: Sequence[str],
     section: EmbedSection,
     device: Device,
@@ -78,7 +92,7 @@ def _layers(
     parts: dict[str, list[torch.Tensor]] = {layer: [] for layer in layers}
     with torch.inference_mode(), device.autocast():
         for view in views:
-            embedding = backbone(view)
+            embedding = backbone(view, planes)
             for layer in layers:
                 out = embedding if layer == "embedding" else backbone.logits(embedding)
                 parts[layer].append(out.float())

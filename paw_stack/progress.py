@@ -1,7 +1,7 @@
 """A progress bar with rate and time left, for work that takes longer than two seconds."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ SHOWN_AFTER_S = 2.0
 
 def track(
     items: Iterable[Item], what: str, total: int, unit: str = "photos", size: int = 1
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """Yield `items` and, on a terminal, draw a bar once they have taken two seconds.
 
     Each item advances the bar by `size` units (the last one by what is left of `total`).

@@ -64,7 +64,11 @@ def test_permuting_rows_permutes_predictions(case, head):
     moved = type(folds)(folds.fold_of[order], folds.group_of[order])
     before = cross_fit(HEADS[head], features, target, folds, range(3))[0]
     permuted = cross_fit(
-        HEADS[head], lambda k: (features(k)[0][order], features(k)[1]), target[order], moved, range(3)
+        HEADS[head],
+        lambda k: (features(k)[0][order], features(k)[1]),
+        target[order],
+        moved,
+        range(3),
     )[0]
     np.testing.assert_allclose(permuted, before[order], atol=0.02)
 

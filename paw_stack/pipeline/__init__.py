@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 from paw_stack.config import Config, load_config
 from paw_stack.console import say, show_scores
 from paw_stack.data.competition import load_competition
-from paw_stack.data.nouns import Blend
+from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.blend_unit import make_blend
+from paw_stack.pipeline.check import report, report_folds, summarise
+from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.head_units import fit_all
-from paw_stack.pipeline.job import Job, open_job
+from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
 
 if TYPE_CHECKING:
     from paw_stack.data.sample import SampleFacts
 
-DEMO_LABELLED, DEMO_TEST, DEMO_SEED = 1000, 200, 0
+DEMO_LABELLED, DEMO_TEST, DEMO_SEED = 2000, 200, 0
 
 
 def finetune(config: Config, folds: Sequence[int] | None = None) -> None:
@@ -34,7 +36,7 @@ def finetune(config: Config, folds: Sequence[int] | None = None) -> None:
             say("nothing to fine-tune: every backbone is frozen")
             return
         finetune_all(job, _chosen(job, folds))
-        show_scores(network_predictions(job, _chosen(job, folds)), job.competition.target)
+        _show(job, network_predictions(job, _chosen(job, folds)))
 
 
 def embed(config: Config, folds: Sequence[int] | None = None) -> None:
@@ -51,7 +53,7 @@ def fit_heads(config: Config, heads: Sequence[str], folds: Sequence[int] | None 
     names = _chosen_heads(config, heads)
     with job.run.writer():
         _begin(job)
-        show_scores(fit_all(job, names, _chosen(job, folds)), job.competition.target)
+        _show(job, fit_all(job, names, _chosen(job, folds)))
 
 
 def blend(config: Config) -> Blend:
@@ -66,21 +68,47 @@ def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
     """All stages in order. With only some folds it stops before the blend, which needs all."""
     job = open_job(config)
     chosen = _chosen(job, folds)
+    summarise(job)
     with job.run.writer():
         _begin(job)
         finetune_all(job, chosen)
-        embed_all(job, chosen)
+        if config.heads.named():
+            embed_all(job, chosen)
         fitted = fit_all(job, list(config.heads.named()), chosen)
         if len(chosen) < job.folds.n:
-            show_scores([*network_predictions(job, chosen), *fitted], job.competition.target)
+            _show(job, [*network_predictions(job, chosen), *fitted])
             say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
             return None
         return make_blend(job)
 
 
+def check(config: Config) -> None:
+    """Say what the tables and photos hold, before anything is trained on them."""
+    competition, findings = survey(config)
+    report(config, competition, findings)
+    job = admitted(config, competition, findings)
+    report_folds(job)
+    with job.run.writer():
+        _begin(job)
+    say(f"wrote {job.run.root / 'folds.csv'} and {job.run.root / 'check'}")
+
+
+def show_augment(config: Config) -> None:
+    """Write a contact sheet of what fine-tuning will see."""
+    job = open_job(config)
+    with job.run.writer():
+        _begin(job)
+        say(f"wrote {write_contact_sheet(job)}: each line a photo, then {DRAWS} draws of it")
+
+
+def _show(job: Job, candidates: Sequence[Predictions]) -> None:
+    show_scores(candidates, job.competition.target, job.findings.noise)
+
+
 def _begin(job: Job) -> None:
     job.run.save_config(job.config)
     job.run.save_folds(job.competition, job.folds)
+    job.run.save_findings(job.findings)
 
 
 def _chosen(job: Job, folds: Sequence[int] | None) -> list[int]:
@@ -134,7 +162,7 @@ def _compare_with_truth(config: Config, facts: "SampleFacts", result: Blend) -> 
     from paw_stack.data.sample import true_test_targets
     from paw_stack.metrics import rmse
 
-    truth = true_test_targets(DEMO_LABELLED, DEMO_TEST, DEMO_SEED).set_index("Id")
+    truth = true_test_targets(n_test=DEMO_TEST, seed=DEMO_SEED).set_index("Id")
     competition = load_competition(config.data)
     hidden = truth["Pawpularity"].reindex(competition.test.ids).to_numpy(dtype=float)
     nested = rmse(competition.target, result.predictions.oof)

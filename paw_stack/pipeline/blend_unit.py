@@ -1,7 +1,7 @@
 """The last step: all candidates of a run -> blend, scores, submission."""
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from paw_stack.blend import blend
 from paw_stack.console import say, show_scores
 from paw_stack.data.nouns import Blend, Predictions
-from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.errors import ArtifactError, ConfigError, offenders
 from paw_stack.metrics import calibration_line, correlation, fold_rmse, rmse, std_ratio
 from paw_stack.pipeline.head_units import fitted_predictions
 from paw_stack.pipeline.job import Job
@@ -27,7 +27,7 @@ def make_blend(job: Job) -> Blend:
         if candidate.name.endswith(".nn"):
             job.run.save_predictions(job.run.predictions, candidate, competition)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
-    show_scores([*candidates, timed], competition.target)
+    show_scores([*candidates, timed], competition.target, job.findings.noise)
     say(_weights_sentence(result, competition.target))
     job.run.save_blend(result, competition, _scores(job, candidates, result))
     if len(competition.submission_ids):
@@ -52,10 +52,14 @@ def _chosen(job: Job) -> list[Predictions]:
 def _weights_sentence(result: Blend, target: np.ndarray) -> str:
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
     nested = rmse(target, result.predictions.oof)
+    warning = (
+        "\nheld-out rows chose an epoch (finetune.keep): every score built on it is optimistic"
+    )
     return (
         f"weights: {weights}, intercept {result.intercept:.3f}\n"
         f"nested RMSE {nested:.3f}; fitted and scored on the same rows it would read"
         f" {result.in_sample_rmse:.3f}, optimistic by {nested - result.in_sample_rmse:.3f}"
+        + (warning if result.predictions.optimistic else "")
     )
 
 
@@ -66,9 +70,16 @@ def _scores(job: Job, candidates: list[Predictions], result: Blend) -> dict[str,
         "n_labelled": len(target),
         "n_test": len(job.competition.test.ids),
         "constant_rmse": float(np.std(target)),
+        "label_noise": _finite(asdict(noise)) if (noise := job.findings.noise) else None,
         "in_sample_rmse": result.in_sample_rmse,
+        "optimistic": [c.name for c in every if c.optimistic],
         "scores": {c.name: _score(target, c.oof, folds.fold_of) for c in every},
     }
+
+
+def _finite(facts: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no infinity."""
+    return {name: value if np.isfinite(value) else None for name, value in facts.items()}
 
 
 def _score(target: np.ndarray, oof: np.ndarray, fold_of: np.ndarray) -> dict[str, Any]:
@@ -84,9 +95,17 @@ def _score(target: np.ndarray, oof: np.ndarray, fold_of: np.ndarray) -> dict[str
 
 
 def _submission(job: Job, result: Blend) -> pd.DataFrame:
-    """In `sample_submission.csv`'s order and column names, checked before it is written."""
+    """In `sample_submission.csv`'s order and column names, checked before it is written.
+
+    Test photos that cannot be read get the mean score: what is known of a photo that nobody saw.
+    """
     data, competition = job.config.data, job.competition
     predicted = pd.Series(result.predictions.test, index=competition.test.ids)
+    unseen = [i for i in competition.submission_ids if i not in predicted.index]
+    if unseen:
+        prior = float(np.clip(competition.target.mean(), *competition.bounds))
+        say(f"test photos that cannot be read get the mean score {prior:.2f}: {offenders(unseen)}")
+        predicted = pd.concat([predicted, pd.Series(prior, index=unseen)])
     ordered = predicted.reindex(competition.submission_ids).to_numpy()
     low, high = competition.bounds
     if not (np.isfinite(ordered) & (ordered >= low) & (ordered <= high)).all():

@@ -10,7 +10,7 @@ from paw_stack.console import say
 from paw_stack.data.nouns import Embeddings, Predictions
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.network_units import embed_unit
+from paw_stack.pipeline.network_units import embed_unit, is_optimistic
 
 
 def fit_all(job: Job, heads: list[str], folds: list[int]) -> list[Predictions]:
@@ -26,7 +26,7 @@ def fitted_predictions(job: Job) -> list[Predictions]:
         name = _candidate(backbone, layer, head)
         unit = _fit_unit(job, backbone, layer, head, everything)
         if unit.done.exists():
-            found.append(job.run.load_predictions(unit, name, job.competition, job.folds))
+            found.append(_load(job, unit, backbone, name))
         else:
             say(f"{name}: not fitted, left out of the blend")
     return found
@@ -80,14 +80,19 @@ def _fit(
     unit = _fit_unit(job, backbone, layer, head, folds)
     if unit.record():
         say(f"fit {name}: done before, skipped")
-        return job.run.load_predictions(unit, name, job.competition, job.folds)
+        return _load(job, unit, backbone, name)
     embeddings = _load_embeddings(job, backbone, layer, folds)
     unit.begin()
     oof, test = _cross_fit(job, head, embeddings, folds)
     predictions = Predictions(name, oof, test, tuple(folds), job.folds.fold_of)
     job.run.save_predictions(unit.folder, predictions, job.competition)
     unit.finish(engine=_engine(job, head), folds=folds)
-    return job.run.load_predictions(unit, name, job.competition, job.folds)
+    return _load(job, unit, backbone, name)
+
+
+def _load(job: Job, unit: Unit, backbone: BackboneSection, name: str) -> Predictions:
+    optimistic = is_optimistic(job, backbone)
+    return job.run.load_predictions(unit, name, job.competition, job.folds, optimistic)
 
 
 def _load_embeddings(

@@ -1,7 +1,7 @@
-"""What every command starts from: a config with its data, checked before anything is written."""
+"""What every command starts from: a config with its data, checked before a run is touched."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -10,19 +10,22 @@ import numpy as np
 from paw_stack.artifacts import RunFolder
 from paw_stack.config import BackboneSection, Config, digest
 from paw_stack.data.competition import Competition, load_competition
-from paw_stack.data.folds import Folds, make_folds
-from paw_stack.data.images import cached_photos, content_digests, require_readable
-from paw_stack.errors import ConfigError
+from paw_stack.data.findings import Findings, admit, examine
+from paw_stack.data.folds import Folds, make_folds, read_folds
+from paw_stack.data.images import cached_photos, require_readable
+from paw_stack.errors import ConfigError, DataError
 
 
 @dataclass
 class Job:
-    """A config with its checked data: what every command starts from."""
+    """A config with the rows that take part, and what was found about their photos."""
 
     config: Config
     competition: Competition
+    findings: Findings
     folds: Folds
     run: RunFolder
+    _pixels: dict[int, Path] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -37,7 +40,14 @@ class Job:
     @cached_property
     def photos_digest(self) -> str:
         """Of all ids and photos' bytes."""
-        return digest(self.ids.tolist(), content_digests(self.paths))
+        table = self.findings.table
+        content = dict(zip(table["path"], table["digest"], strict=True))
+        return digest(self.ids.tolist(), [content[str(path)] for path in self.paths])
+
+    @cached_property
+    def metadata(self) -> np.ndarray:
+        """(n + m, n_metadata) float64, in the order of the image cache."""
+        return np.vstack([self.competition.labelled.metadata, self.competition.test.metadata])
 
     @cached_property
     def target_digest(self) -> str:
@@ -48,37 +58,74 @@ class Job:
         from paw_stack.network.backbone import input_size
 
         size = input_size(backbone)
-        photos = cached_photos(self.paths, size, self.config.data.resize, self.run.cache)
-        require_readable(photos.table)
-        return Path(photos.pixels.filename)
+        if size not in self._pixels:
+            photos = cached_photos(self.paths, size, self.config.data.resize, self.run.cache)
+            require_readable(photos.table)
+            self._pixels[size] = Path(str(photos.pixels.filename))
+        return self._pixels[size]
 
 
 def open_job(config: Config) -> Job:
-    """Check the data and the config against each other, before anything is written."""
-    competition = load_competition(config.data)
-    _check_settings(config)
-    groups = np.arange(len(competition.target))
-    folds = make_folds(
-        competition.target, groups, config.folds.n, config.folds.bins, config.run.seed
-    )
-    return Job(config, competition, folds, RunFolder(config))
+    """Check config, tables and photos. Nothing is written but the image cache.
+
+    Raises:
+        ConfigError, DataError: with the problems of settings and tables together; then those of
+            the photos; then those of the folds.
+    """
+    competition, findings = survey(config)
+    return admitted(config, competition, findings)
 
 
-def _check_settings(config: Config) -> None:
-    """What pydantic cannot see: models, files, engines. Everything is tried before it raises."""
+def survey(config: Config) -> tuple[Competition, Findings]:
+    """All rows of the tables, and what is found about their photos."""
+    problems = _setting_problems(config)
+    try:
+        auxiliary = config.loss.auxiliary
+        competition = load_competition(config.data, auxiliary.column if auxiliary else None)
+    except DataError as error:
+        raise DataError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return competition, examine(competition, config.data, RunFolder(config).cache, config.run.seed)
+
+
+def admitted(config: Config, competition: Competition, findings: Findings) -> Job:
+    """The rows that the policies let take part, in folds."""
+    competition, group_of = admit(competition, findings, config.data)
+    section = config.folds
+    if section.file:
+        folds = read_folds(section.file, competition.labelled.ids, group_of)
+    else:
+        folds = make_folds(competition.target, group_of, section.n, section.bins, config.run.seed)
+    return Job(config, competition, findings, folds, RunFolder(config))
+
+
+def _setting_problems(config: Config) -> list[str]:
+    """What pydantic cannot see: models, files, engines, transforms."""
+    from paw_stack.data.augment import make_augment
     from paw_stack.heads.svr import resolve_engine
     from paw_stack.network.backbone import check_backbone
     from paw_stack.network.device import resolve_device
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
+    checks.append(partial(_require_metadata, config))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr.engine))
+    if not all(backbone.frozen for backbone in config.backbones):
+        checks.append(partial(make_augment, config.finetune, 64))
     problems: list[str] = []
     for check in checks:
         try:
             check()
         except ConfigError as error:
             problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    return problems
+
+
+def _require_metadata(config: Config) -> None:
+    if config.regressor.metadata != "none" and not config.data.metadata:
+        raise ConfigError(
+            f"regressor.metadata: {config.regressor.metadata} needs columns; name them in"
+            " data.metadata"
+        )

@@ -1,30 +1,14 @@
 """Units (finetune, backbone, fold) and (embed, backbone, fold)."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Unit, read_csv, read_weights, write_csv, write_weights
-from paw_stack.config import BackboneSection, digest
+from paw_stack.artifacts import Unit, read_csv, read_weights
+from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
+from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit, fold_metadata
 from paw_stack.pipeline.job import Job
-
-
-def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
-    config = job.config
-    return job.run.unit(
-        f"finetune/{backbone.name}/fold{fold}",
-        config.run.seed,
-        config.data.resize,
-        backbone,
-        config.finetune,
-        config.compute,
-        job.photos_digest,
-        job.target_digest,
-        job.folds.held_out_rows(fold).tolist(),
-    )
 
 
 def finetune_all(job: Job, folds: list[int]) -> None:
@@ -34,48 +18,12 @@ def finetune_all(job: Job, folds: list[int]) -> None:
             if unit.record():
                 say(f"finetune {backbone.name} fold {fold}: done before, skipped")
             else:
-                _finetune_one(job, backbone, fold, unit)
+                finetune_one(job, backbone, fold, unit)
 
 
-def _finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> None:
-    from paw_stack.network.device import resolve_device
-    from paw_stack.network.finetune import FoldRows, finetune_fold
-
-    config, competition = job.config, job.competition
-    n = len(competition.target)
-    fit = job.folds.fit_rows(fold)
-    rows = FoldRows(
-        fit, competition.target[fit], job.folds.held_out_rows(fold), np.arange(n, len(job.paths))
-    )
-    device = resolve_device(config.compute)
-    pixels = job.pixels(backbone)
-    unit.begin()
-    what = f"finetune {backbone.name} fold {fold}"
-    result = finetune_fold(
-        pixels,
-        rows,
-        backbone,
-        config.finetune,
-        competition.bounds,
-        device,
-        seed=_seed(config.run.seed, backbone.name, fold),
-        workers=config.run.workers,
-        what=what,
-    )
-    write_weights(unit.folder / "weights.safetensors", result.weights)
-    write_csv(unit.folder / "history.csv", pd.DataFrame(result.history))
-    for name, ids, predicted in (
-        ("held_out", competition.labelled.ids[rows.held_out], result.held_out),
-        ("test", competition.test.ids, result.test),
-    ):
-        write_csv(unit.folder / f"{name}.csv", pd.DataFrame({"Id": ids, "prediction": predicted}))
-    unit.finish(device=str(device))
-    say(f"{what}: fit RMSE {result.history[-1]['fit_rmse']:.2f} in the last epoch, on {device}")
-
-
-def _seed(*parts: Any) -> int:
-    """A 31-bit seed that differs between backbones and folds."""
-    return int(digest(*parts)[:8], 16) >> 1
+def is_optimistic(job: Job, backbone: BackboneSection) -> bool:
+    """Held-out rows chose the epoch, so whatever is built on it looks better than it is."""
+    return not backbone.frozen and job.config.finetune.keep == "best_held_out"
 
 
 def network_predictions(job: Job, folds: list[int]) -> list[Predictions]:
@@ -95,7 +43,15 @@ def _gather(job: Job, backbone: BackboneSection, folds: list[int]) -> Prediction
         tests.append(test["prediction"].reindex(job.competition.test.ids).to_numpy(dtype=float))
     name = f"{backbone.name}.nn"
     mean = np.mean(tests, axis=0)
-    return Predictions(name, oof.to_numpy(), mean, tuple(folds), job.folds.fold_of, seconds)
+    return Predictions(
+        name,
+        oof.to_numpy(),
+        mean,
+        tuple(folds),
+        job.folds.fold_of,
+        seconds,
+        is_optimistic(job, backbone),
+    )
 
 
 def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
@@ -136,8 +92,11 @@ def _embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit
     pixels = job.pixels(backbone)
     unit.begin()
     what = f"embed {_place(backbone, fold)}"
-    network = load_backbone(backbone, weights)
-    vectors = embed_photos(network, pixels, backbone.layers, job.config.embed, device, what)
+    planes = None
+    if fold is not None and job.config.regressor.metadata == "early":
+        planes = fold_metadata(job, fold)
+    network = load_backbone(backbone, weights, 0 if planes is None else planes.shape[1])
+    vectors = embed_photos(network, pixels, backbone.layers, job.config.embed, device, what, planes)
     stored = {layer: rows.astype(job.config.embed.dtype) for layer, rows in vectors.items()}
     job.run.save_embeddings(unit, job.ids, stored)
     unit.finish(device=str(device))

@@ -1,0 +1,112 @@
+"""What `paw-stack check` says about tables and photos."""
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.config import Config
+from paw_stack.console import say
+from paw_stack.data.competition import Competition
+from paw_stack.data.findings import Findings
+from paw_stack.data.folds import imbalance
+from paw_stack.data.images import unreadable_sentence
+from paw_stack.data.label_noise import LabelNoise
+from paw_stack.errors import offenders
+from paw_stack.pipeline.job import Job
+
+BINS, BAR = 10, 40
+
+
+def report(config: Config, competition: Competition, findings: Findings) -> None:
+    """Counts, sizes, formats, unreadable photos, scores, near-duplicates, label noise."""
+    table = findings.table
+    labelled, test = competition.labelled.ids, competition.test.ids
+    say(f"{config.data.root}: {len(labelled)} labelled photos, {len(test)} test photos")
+    good = table[findings.readable]
+    if len(good):
+        _report_photos(good)
+    if len(good) < len(table):
+        say(unreadable_sentence(table))
+    if table["wrong_extension"].any():
+        wrong = table[table["wrong_extension"]]
+        named = [f"{p} is {f}" for p, f in zip(wrong["path"], wrong["format"], strict=True)]
+        say(f"extension and content differ (read all the same): {offenders(named)}")
+    _report_target(config.data.target, competition.target)
+    _report_duplicates(competition, findings)
+
+
+def _report_photos(good: pd.DataFrame) -> None:
+    for what in ("format", "mode"):
+        counts = good[what].value_counts()
+        say(f"{what}s: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    shorter = np.minimum(good["width"], good["height"])
+    low, middle, high = np.percentile(shorter, [0, 50, 100])
+    say(f"shorter side: {low:.0f} to {high:.0f} pixels, median {middle:.0f}")
+    if good["animated"].any():
+        moving = good.loc[good["animated"], "path"]
+        say(f"more than one frame or page, the first is taken: {offenders(moving)}")
+
+
+def _report_target(name: str, target: np.ndarray) -> None:
+    say(
+        f"{name}: mean {target.mean():.2f}, SD {target.std():.2f},"
+        f" from {target.min():g} to {target.max():g}"
+    )
+    counts, edges = np.histogram(target, BINS)
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        bar = "█" * round(BAR * count / counts.max())
+        say(f"  {low:7.2f} to {high:7.2f} {count:6}  {bar}")
+
+
+def _report_duplicates(competition: Competition, findings: Findings) -> None:
+    say(_duplicates_sentence(findings))
+    if len(findings.crossing):
+        labelled, test = competition.labelled.ids, competition.test.ids
+        named = [f"{test[j]} = {labelled[i]}" for i, j in findings.crossing]
+        say(f"test photos that nearly repeat a labelled one: {offenders(named)}")
+    if findings.noise:
+        say(_noise_sentence(findings.noise))
+
+
+def _duplicates_sentence(findings: Findings) -> str:
+    sizes = np.bincount(findings.group_of)
+    groups = sizes[sizes > 1]
+    if not len(groups):
+        return "near-duplicates: none among the labelled photos"
+    return f"near-duplicates: {groups.sum()} labelled photos show {len(groups)} pictures"
+
+
+def _noise_sentence(noise: LabelNoise) -> str:
+    """A bound on RMSE only where there are enough groups to know the noise."""
+    differ = f"scores of one picture differ by {noise.mean_difference:.2f} points on average"
+    if not np.isfinite(noise.high):
+        return f"{differ} ({noise.n_groups} pictures: too few to tell the label noise)"
+    return (
+        f"{differ}: label noise SD {noise.sd:.2f} (95 %: {noise.low:.2f} to {noise.high:.2f});"
+        " no model can reach a lower RMSE"
+    )
+
+
+def summarise(job: Job) -> None:
+    """The same in a few lines, for the first step of a run."""
+    findings = job.findings
+    unreadable = int((~findings.readable).sum())
+    left_out = f", {unreadable} of them unreadable" if unreadable else ""
+    say(f"{len(findings.table)} photos{left_out}; {_duplicates_sentence(findings)}")
+    if unreadable:
+        say(unreadable_sentence(findings.table))
+    if findings.noise:
+        say(_noise_sentence(findings.noise))
+
+
+def report_folds(job: Job) -> None:
+    """Sizes and mean targets, and what is uneven."""
+    target, fold_of = job.competition.target, job.folds.fold_of
+    sizes = np.bincount(fold_of)
+    means = np.bincount(fold_of, target) / sizes
+    source = job.config.folds.file or "dealt"
+    say(
+        f"{job.folds.n} folds ({source}): {sizes.min()} to {sizes.max()} rows,"
+        f" mean targets {means.min():.2f} to {means.max():.2f}"
+    )
+    for sentence in imbalance(job.folds, target):
+        say(f"uneven: {sentence}")

@@ -1,0 +1,67 @@
+"""Small competitions and backbones that the tests share; all of them are real files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from paw_stack.config import BackboneSection, DataSection
+from paw_stack.data.sample import write_sample
+
+# A Swin with 19,000 parameters; 32 wide.
+TINY_SWIN = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]}
+N_LABELLED, N_TEST = 42, 9
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory) -> Path:
+    """A drawn competition of 42 labelled and 9 test photos."""
+    folder = tmp_path_factory.mktemp("sample") / "competition"
+    write_sample(folder, N_LABELLED, N_TEST, seed=3)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path) -> DataSection:
+    """Six rated pictures and three unrated ones with two metadata columns, free to be spoiled."""
+    root = tmp_path / "pictures"
+    ids = {"train": [f"p{i}" for i in range(6)], "test": [f"t{i}" for i in range(3)]}
+    for folder, names in ids.items():
+        (root / folder).mkdir(parents=True)
+        for number, name in enumerate(names):
+            Image.new("RGB", (20, 16), (40 * number, 90, 10)).save(root / folder / f"{name}.png")
+    labelled = pd.DataFrame({"Id": ids["train"], "score": [1, 2, 3, 4.5, 8, 9], "a": 1, "b": 0.5})
+    labelled.to_csv(root / "train.csv", index=False)
+    test = pd.DataFrame({"Id": ids["test"], "a": [0, 1, 0], "b": [0.1, 0.2, 0.3]})
+    test.to_csv(root / "test.csv", index=False)
+    sample = pd.DataFrame({"Id": ids["test"][::-1], "score": 5})
+    sample.to_csv(root / "sample_submission.csv", index=False)
+    return DataSection(
+        root=root, target="score", bounds=(1, 9), metadata=["a", "b"], extension=".png"
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_swin() -> BackboneSection:
+    return BackboneSection(
+        name="tiny",
+        model="swin_tiny_patch4_window7_224",
+        model_args=TINY_SWIN,
+        pretrained=False,
+        image_size=32,
+    )
+
+
+@pytest.fixture(scope="session")
+def striped(tmp_path_factory) -> tuple[Path, np.ndarray]:
+    """An image cache (40, 32, 32, 3) uint8, and targets (40,) that the stripes' direction tells."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(90, 120, (40, 32, 32, 3), dtype=np.uint8)
+    upright = rng.random(40) < 0.5
+    pixels[upright, :, ::4] = 250
+    pixels[~upright, ::4] = 250
+    path = tmp_path_factory.mktemp("striped") / "pixels.npy"
+    np.save(path, pixels)
+    return path, np.where(upright, 80.0, 20.0)

@@ -1,0 +1,121 @@
+"""A run that is killed, continued, warm-started or optimistic: what is on disk and what is said."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_end_to_end import call, failure, write_config
+
+TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3}
+KILLED = """
+import os, signal, sys
+import paw_stack.pipeline.finetune_unit as unit
+from paw_stack import cli
+
+write_state = unit.write_state
+
+def write_and_die(path, state, fingerprint):
+    write_state(path, state, fingerprint)
+    if state.epoch == 2 and "fold1" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+unit.write_state = write_and_die
+cli.app(["finetune", sys.argv[1]], standalone_mode=False)
+"""
+
+
+def weights(folder: Path, fold: int) -> bytes:
+    run = folder / "runs" / "tiny"
+    return (run / "finetune" / "swin" / f"fold{fold}" / "weights.safetensors").read_bytes()
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(sample_folder, tmp_path, capsys):
+    whole = write_config(tmp_path / "whole", sample_folder, finetune=TRAINING)
+    call("finetune", whole)
+    broken = write_config(tmp_path / "broken", sample_folder, finetune=TRAINING)
+    died = subprocess.run([sys.executable, "-c", KILLED, str(broken)], capture_output=True)
+    assert died.returncode == -9
+    folder = tmp_path / "broken" / "runs" / "tiny" / "finetune" / "swin" / "fold1"
+    assert (folder / "state.safetensors").exists()
+    assert not (folder / "done.json").exists()
+    capsys.readouterr()
+    call("finetune", broken)
+    said = capsys.readouterr().out
+    assert "finetune swin fold 0: done before, skipped" in said
+    assert "finetune swin fold 1: goes on after epoch 2" in said
+    for fold in (0, 1):
+        assert weights(tmp_path / "broken", fold) == weights(tmp_path / "whole", fold)
+    assert not (folder / "state.safetensors").exists()
+    assert pd.read_csv(folder / "history.csv")["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_state_of_other_settings_is_not_taken(sample_folder, tmp_path, capsys):
+    config = write_config(tmp_path, sample_folder, finetune=TRAINING)
+    subprocess.run([sys.executable, "-c", KILLED, str(config)], capture_output=True)
+    capsys.readouterr()
+    call("finetune", config, "--set", "finetune.learning_rate=0.002")
+    assert "goes on after" not in capsys.readouterr().out
+
+
+def test_a_fold_leaves_its_history_as_table_picture_and_events(sample_folder, tmp_path):
+    call("finetune", write_config(tmp_path, sample_folder), "--fold", 0)
+    folder = tmp_path / "runs" / "tiny" / "finetune" / "swin" / "fold0"
+    history = pd.read_csv(folder / "history.csv")
+    wanted = {"epoch", "loss_main", "fit_rmse", "held_out_rmse", "learning_rate", "seconds"}
+    assert wanted | {"photos_per_second", "data_wait_share", "peak_megabytes"} <= set(history)
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+
+
+def test_an_epoch_chosen_by_held_out_rows_is_marked_everywhere(sample_folder, tmp_path, capsys):
+    config = write_config(
+        tmp_path, sample_folder, finetune={**TRAINING, "keep": "best_held_out"}, heads={"ridge": {}}
+    )
+    call("run", config)
+    said = capsys.readouterr().out
+    for name in ("swin.nn", "swin.ridge", "blend"):
+        assert f"{name} (optimistic)" in said
+    assert "every score built on it is optimistic" in said
+    facts = json.loads((tmp_path / "runs" / "tiny" / "blend" / "blend.json").read_text())
+    assert facts["optimistic"] == ["swin.nn", "swin.ridge", "blend"]
+
+
+def test_an_epoch_chosen_by_inner_rows_is_honest(sample_folder, tmp_path, capsys):
+    config = write_config(tmp_path, sample_folder, finetune={**TRAINING, "keep": "best_inner"})
+    call("run", config)
+    assert "optimistic)" not in capsys.readouterr().out
+    history = pd.read_csv(
+        tmp_path / "runs" / "tiny" / "finetune" / "swin" / "fold0" / "history.csv"
+    )
+    assert history["inner_rmse"].notna().all()
+
+
+def test_a_warm_start_wants_the_same_folds(sample_folder, tmp_path, capsys, monkeypatch):
+    first = write_config(tmp_path / "first", sample_folder)
+    call("finetune", first)
+    source = tmp_path / "first" / "runs" / "tiny"
+    warm = {**TRAINING, "epochs": 1, "warm_start": str(source)}
+    call("finetune", write_config(tmp_path / "second", sample_folder, finetune=warm))
+    assert weights(tmp_path / "second", 0) != weights(tmp_path / "first", 0)
+    other = write_config(tmp_path / "third", sample_folder, finetune=warm)
+    said = failure(capsys, monkeypatch, "finetune", other, "--set", "run.seed=5")
+    assert "the folds of" in said
+    assert "have learned held-out rows" in said
+    missing = ["--set", f"finetune.warm_start={tmp_path / 'nowhere'}"]
+    assert "finish that run first" in failure(capsys, monkeypatch, "finetune", other, *missing)
+
+
+@pytest.mark.parametrize("metadata", ["late", "early"])
+def test_metadata_in_the_network_reaches_heads_and_submission(sample_folder, tmp_path, metadata):
+    config = write_config(tmp_path, sample_folder, regressor={"metadata": metadata})
+    call("run", config, "--set", "data.metadata=[Eyes, Blur]")
+    assert (tmp_path / "runs" / "tiny" / "submission.csv").exists()
+
+
+def test_metadata_without_columns_is_told(sample_folder, tmp_path, capsys, monkeypatch):
+    config = write_config(tmp_path, sample_folder, regressor={"metadata": "late"})
+    said = failure(capsys, monkeypatch, "run", config)
+    assert "regressor.metadata: late needs columns" in said
