@@ -1,0 +1,99 @@
+"""Every shipped config, the diary's too, runs from photos to submission on a tiny competition."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import timm
+from conftest import N_TEST, TINY_SWIN
+from efficientnet_lite import convert, package_checkpoint
+from safetensors.torch import save_file
+
+from paw_stack import pipeline
+from paw_stack.config import Config, load_config
+from paw_stack.network.backbone import check_backbone
+
+ROOT = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(ROOT.rglob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> dict[str, tuple[str, Path]]:
+    """Family -> a small model of it and local weights: a tiny Swin's, EfficientNet-lite0's own."""
+    folder = tmp_path_factory.mktemp("weights")
+    model = timm.create_model("swin_tiny_patch4_window7_224", **TINY_SWIN, img_size=32)
+    save_file(model.state_dict(), folder / "swin.safetensors")
+    convert(package_checkpoint(), folder / "lite0.safetensors")
+    return {
+        "swin": ("swin_tiny_patch4_window7_224", folder / "swin.safetensors"),
+        "efficientnet": ("tf_efficientnet_lite0", folder / "lite0.safetensors"),
+    }
+
+
+def tiny(config: Config, weights: dict[str, tuple[str, Path]]) -> list[str]:
+    """Overrides that keep what a config says but make models, photos and work small."""
+    overrides = ["finetune.epochs=1", "finetune.batch_size=8", "folds.n=2", "run.workers=0"]
+    if config.heads.gbm:
+        overrides.append("heads.gbm={trees: 3, min_rows: 5}")
+    if config.loss.auxiliary:
+        overrides.append("loss.auxiliary.column=Human")
+    for number, backbone in enumerate(config.backbones):
+        place = f"backbones.{number}"
+        overrides.append(f"{place}.image_size=32")
+        for family, (model, file) in weights.items():
+            if family in backbone.model:
+                overrides.append(f"{place}.model={model}")
+                overrides.append(f"{place}.model_args={TINY_SWIN if family == 'swin' else {}}")
+                overrides += [f"{place}.weights={file}"] if backbone.pretrained else []
+    return overrides
+
+
+def run_tiny(path: Path, sample: Path, weights: dict[str, tuple[str, Path]], root: Path):
+    """Run a config on the sample; what it warm-starts from is run before."""
+    as_shipped = load_config(path)
+    overrides = [
+        f"run.root={root}",
+        f"data.root={sample}",
+        "data.target=Pawpularity",
+        "data.bounds=[1, 100]",
+        "data.extension=.jpg",
+        f"data.metadata={['Eyes', 'Blur'] if as_shipped.data.metadata else []}",
+    ]
+    if source := as_shipped.finetune.warm_start:
+        (first,) = [p for p in CONFIGS if load_config(p).run.name == source.name]
+        run_tiny(first, sample, weights, root)
+        overrides.append(f"finetune.warm_start={root / source.name}")
+    config = load_config(path, [*overrides, *tiny(as_shipped, weights)])
+    return config, pipeline.run(config)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_config_runs(path, sample_folder, weights, tmp_path):
+    config, result = run_tiny(path, sample_folder, weights, tmp_path)
+    assert result is not None
+    written = pd.read_csv(tmp_path / config.run.name / "submission.csv")
+    assert len(written) == N_TEST
+    n_layers = sum(len(b.layers) for b in config.backbones)
+    n_networks = sum(not b.frozen for b in config.backbones)
+    everything = n_layers * len(config.heads.named()) + n_networks
+    assert len(result.weights) == len(config.blend.candidates or range(everything))
+    assert result.predictions.optimistic == (config.finetune.keep == "best_held_out")
+
+
+def test_shipped_configs_name_models_that_timm_has():
+    for path in CONFIGS:
+        for backbone in load_config(path).backbones:
+            check_backbone(backbone.model_copy(update={"weights": None}))
+
+
+def test_every_diary_config_is_in_its_table_and_every_row_is_there():
+    table = (ROOT / "diary" / "README.md").read_text()
+    names = [path.name for path in CONFIGS if path.parent.name == "diary"]
+    assert [name for name in names if f"`{name}`" not in table] == []
+    rows = {int(name[1:3]) for name in names if name[1:3].isdigit()}
+    assert {*range(1, 14), 16, 17, 18, 20, 23, 25} <= rows
+
+
+def test_runs_have_names_of_their_own():
+    names = [load_config(path).run.name for path in CONFIGS]
+    assert len(set(names)) == len(names)
