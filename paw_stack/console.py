@@ -7,11 +7,13 @@ import numpy as np
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
 from paw_stack.metrics import calibration_line, fold_rmse, rmse
+from paw_stack.ranks import rank
 
 
 def say(text: str) -> None:
-    """Print one line, whatever the width of the terminal."""
-    print(text, flush=True)
+    """Print one line, whatever the width of the terminal; of several processes the first does."""
+    if rank() == 0:
+        print(text, flush=True)
 
 
 def show_scores(

@@ -4,6 +4,8 @@ import time
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from paw_stack.ranks import rank
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -26,7 +28,7 @@ def track(
             yield item
             done = min(total, done + size)
             seconds = time.perf_counter() - start
-            if seconds > SHOWN_AFTER_S and bar.console.is_terminal:
+            if seconds > SHOWN_AFTER_S and bar.console.is_terminal and rank() == 0:
                 bar.update(task, completed=done, rate=f"{done / seconds:.0f}/s")
                 if not shown:
                     bar.start()

@@ -12,7 +12,7 @@ from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.network.backbone import build_backbone, input_size
 from paw_stack.network.device import Device, resolve_device
 
-CPU = Device("cpu", bf16=False)
+CPU = Device("cpu", "fp32")
 
 
 @pytest.fixture(scope="module")

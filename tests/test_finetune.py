@@ -1,5 +1,7 @@
 """Fine-tuning: the same on every run and with any workers; going on after a crash; which epoch."""
 
+from shutil import which
+
 import numpy as np
 import pytest
 import torch
@@ -12,15 +14,16 @@ from paw_stack.config import (
     TtaSection,
 )
 from paw_stack.data.nouns import State
-from paw_stack.errors import DataError
+from paw_stack.errors import ConfigError, DataError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.batches import FoldRows, batches, mixup
 from paw_stack.network.device import Device
-from paw_stack.network.finetune import Recipe, finetune_fold
+from paw_stack.network.finetune import advised, finetune_fold
 from paw_stack.network.predict import predict, views
 from paw_stack.network.regressor import Regressor
+from paw_stack.network.training import Recipe, Training
 
-CPU = Device("cpu", bf16=False)
+CPU = Device("cpu", "fp32")
 BOUNDS = (1.0, 100.0)
 NO_METADATA = np.empty((40, 0), np.float32)
 
@@ -254,27 +257,39 @@ def test_a_batch_of_one_does_not_break_batchnorm(striped, rows):
     assert np.isfinite(done.held_out).all()
 
 
-def epoch_photos(path, rows, workers):
+def epoch_photos(path, rows, workers, own=slice(None)):
     section = FinetuneSection(epochs=2, batch_size=8)
-    return list(batches(path, rows.fit, section, 32, 0, workers))
+    return list(batches(path, rows.fit, section, 32, 0, workers, own=own))
 
 
 def test_batches_cover_every_fit_row_once_an_epoch_and_are_equal_within_one(striped, rows):
     found = epoch_photos(striped[0], rows, workers=0)
-    sizes = [len(photos) for photos, _ in found]
+    sizes = [batch.n_all for batch in found]
+    assert sizes == [len(batch.photos) for batch in found] == [len(batch.rows) for batch in found]
     assert len(found) == 8
     assert max(sizes) - min(sizes) <= 1
     for epoch in (found[:4], found[4:]):
-        assert sorted(np.concatenate([b for _, b in epoch]).tolist()) == list(range(27))
+        assert sorted(np.concatenate([batch.rows for batch in epoch]).tolist()) == list(range(27))
+
+
+def test_processes_share_every_batch(striped, rows):
+    """And a photo looks the same whichever of them takes it."""
+    whole = epoch_photos(striped[0], rows, workers=0)
+    parts = [epoch_photos(striped[0], rows, 0, slice(rank, None, 2)) for rank in (0, 1)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for rank, share in enumerate(shares):
+            assert share.rows.tolist() == batch.rows[rank::2].tolist()
+            assert torch.equal(share.photos, batch.photos[rank::2])
+            assert share.n_all == len(batch.rows)
 
 
 def test_worker_processes_change_nothing_and_repeat_nothing(striped, rows):
     """Left alone, workers of albumentations draw alike, and draw alike again in every epoch."""
     alone = epoch_photos(striped[0], rows, workers=0)
     two = epoch_photos(striped[0], rows, workers=2)
-    for (photos, batch), (other_photos, other_batch) in zip(alone, two, strict=True):
-        assert batch.tolist() == other_batch.tolist()
-        assert torch.equal(photos, other_photos)
+    for batch, other in zip(alone, two, strict=True):
+        assert batch.rows.tolist() == other.rows.tolist()
+        assert torch.equal(batch.photos, other.photos)
 
 
 def test_mixup_mixes_photos_and_targets_alike():
@@ -322,3 +337,24 @@ def test_pooled_rmse_is_no_mean_of_batches():
 def test_a_loss_that_is_not_finite_stops_with_the_ids(striped, rows, tiny_swin):
     with pytest.raises(DataError, match=r"the loss is .*'p\d+'.* lower finetune.learning_rate"):
         train(striped, rows, tiny_swin, learning_rate=1e30)
+
+
+def test_memory_that_does_not_suffice_names_a_batch_that_may(striped, rows, tiny_swin):
+    training = Training(recipe(tiny_swin, batch_size=8), rows, striped[0], None)
+    with (
+        pytest.raises(ConfigError, match=r"batch_size 8; try 4 with finetune.accumulate 2"),
+        advised(training, "test fold"),
+    ):
+        torch.empty(2**50)  # a petabyte: torch's own error
+    with pytest.raises(RuntimeError, match="mat1"), advised(training, "test fold"):
+        torch.ones(2, 3) @ torch.ones(2, 3)  # another error stays what it is
+
+
+@pytest.mark.slow
+def test_compiled_training_is_the_same_training(striped, rows, tiny_swin):
+    if which("c++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    plain, compiled = (
+        train(striped, rows, tiny_swin, compile=compile_, epochs=1) for compile_ in (False, True)
+    )
+    np.testing.assert_allclose(compiled.held_out, plain.held_out, atol=0.05)

@@ -16,6 +16,7 @@ HEAVY = {
     "cv2",
     "albumentations",
     "lightgbm",
+    "lightning_fabric",
     "cuml",
     "cupy",
     "sklearnex",
@@ -26,7 +27,7 @@ HEAVY = {
     "ray",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
-GROUND = {"errors", "config", "metrics", "progress"}
+GROUND = {"errors", "config", "metrics", "progress", "ranks"}
 DATA = {"data"}
 CONSOLE = {"console"}
 STAGES = {"network", "embed", "heads", "blend", "report"}

@@ -119,3 +119,10 @@ def test_metadata_without_columns_is_told(sample_folder, tmp_path, capsys, monke
     config = write_config(tmp_path, sample_folder, regressor={"metadata": "late"})
     said = failure(capsys, monkeypatch, "run", config)
     assert "regressor.metadata: late needs columns" in said
+
+
+def test_early_metadata_behind_a_frozen_stem_is_told(sample_folder, tmp_path, capsys, monkeypatch):
+    config = write_config(tmp_path, sample_folder, regressor={"metadata": "early"})
+    changes = ("data.metadata=[Eyes]", "finetune.freeze=1")
+    said = failure(capsys, monkeypatch, "run", config, *(f"--set={key}" for key in changes))
+    assert "finetune.freeze: 1 freezes the first layer" in said

@@ -118,8 +118,9 @@ class EmbedSection(Section):
 
 class ComputeSection(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if present")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the processor computes in it, else fp32"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="auto: bf16 where the processor computes in it, else fp32; fp16: GPUs only",
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from paw_stack.config import FinetuneSection
 from paw_stack.data.augment import AugmentedPhotos, make_augment
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class FoldRows:
         return ((self.metadata - mean) / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
+class Batch(NamedTuple):
+    """What one process learns from at once."""
+
+    photos: torch.Tensor  # (b, size, size, 3) uint8
+    rows: np.ndarray  # (b,) int64, of the cache
+    n_all: int  # photos of the batch in all processes together
+
+
 def batches(
     pixels: Path,
     rows: np.ndarray,
@@ -47,11 +57,15 @@ def batches(
     seed: int,
     workers: int,
     first_epoch: int = 0,
-) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    """Photos (b, size, size, 3) uint8 and their cache rows (b,), epoch by epoch.
+    own: slice = ALL,
+) -> Iterator[Batch]:
+    """Photos and their rows, epoch by epoch.
 
     Batches of an epoch are equal within one, so that no small last batch is lost or overrated. One
     loader serves all epochs: its workers start once, and prepare the next epoch while one ends.
+
+    Args:
+        own: this process' part of every batch.
     """
     parts = batches_per_epoch(len(rows), section)
     order: list[np.ndarray] = []
@@ -59,7 +73,7 @@ def batches(
     for epoch in range(first_epoch, section.epochs):
         shuffled = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
         order += np.array_split(shuffled, parts)
-        places += [[(epoch, row) for row in batch.tolist()] for batch in order[-parts:]]
+        places += [[(epoch, row) for row in batch[own].tolist()] for batch in order[-parts:]]
     loader: Any = DataLoader(
         AugmentedPhotos(pixels, make_augment(section, size), seed),  # type: ignore[arg-type]
         batch_sampler=places,
@@ -70,7 +84,8 @@ def batches(
         # Its own: else it draws from the numbers that dropout uses, once a start.
         generator=torch.Generator().manual_seed(seed),
     )
-    yield from zip(loader, order, strict=True)
+    for photos, batch in zip(loader, order, strict=True):
+        yield Batch(photos, batch[own], len(batch))
 
 
 def batches_per_epoch(n_rows: int, section: FinetuneSection) -> int:

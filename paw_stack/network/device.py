@@ -2,40 +2,48 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
 from paw_stack.config import ComputeSection
 from paw_stack.errors import ConfigError
+from paw_stack.ranks import n_local, n_processes
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device and whether its matrix products run in bfloat16."""
+    """A torch device and the type of its matrix products."""
 
     name: str  # "cpu" or "cuda"
-    bf16: bool
+    precision: Literal["bf16", "fp16", "fp32"]
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Run what is inside in bfloat16 where that was chosen."""
-        return torch.autocast(self.name, torch.bfloat16, enabled=self.bf16)
+        """Run what is inside in the type that was chosen."""
+        dtype = DTYPES.get(self.precision)
+        return torch.autocast(self.name, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def __str__(self) -> str:
-        return f"{self.name} {'bf16' if self.bf16 else 'fp32'}"
+        return f"{self.name} {self.precision}"
 
 
 def resolve_device(compute: ComputeSection) -> Device:
     """Turn `auto` into what this machine has.
 
     Raises:
-        ConfigError: cuda was asked for and there is none.
+        ConfigError: cuda was asked for and there is none; fp16 on a CPU.
     """
     cuda = torch.cuda.is_available()
     if compute.device == "cuda" and not cuda:
         raise ConfigError("compute.device: no CUDA device found; set auto or cpu")
     name = "cuda" if cuda and compute.device != "cpu" else "cpu"
-    bf16 = _computes_bf16(name) if compute.precision == "auto" else compute.precision == "bf16"
-    return Device(name, bf16)
+    if compute.precision == "auto":
+        return Device(name, "bf16" if _computes_bf16(name) else "fp32")
+    if compute.precision == "fp16" and name == "cpu":
+        raise ConfigError("compute.precision: fp16 needs a CUDA device; set auto, bf16 or fp32")
+    return Device(name, compute.precision)
 
 
 def _computes_bf16(name: str) -> bool:
@@ -44,6 +52,43 @@ def _computes_bf16(name: str) -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(flag)) for flag in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def make_fabric(device: Device) -> Any:
+    """A launched Lightning Fabric: places, casts and, under torchrun, averages gradients.
+
+    One for every fold, since it holds fp16's loss scale. Processes on a CPU talk by gloo, on GPUs
+    by NCCL; Fabric opens their group once.
+    """
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.precision import MixedPrecision
+
+    class Mixed(MixedPrecision):
+        def convert_input(self, data: Any) -> Any:
+            return data  # bf16 has no room for 256 levels; autocast casts behind the normalisation
+
+    kinds: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+    kind = kinds.get(device.precision)
+    fabric = Fabric(
+        accelerator=device.name,
+        devices=n_local(),
+        num_nodes=n_processes() // n_local(),
+        strategy="ddp" if n_processes() > 1 else "auto",
+        plugins=Mixed(kind, device.name) if kind else None,
+    )
+    fabric.launch()
+    return fabric
+
+
+def from_first(value: Any, device: Device) -> Any:
+    """What the first of several processes holds, for all of them."""
+    return make_fabric(device).broadcast(value) if n_processes() > 1 else value
+
+
+def leave_group() -> None:
+    """After the last fold: the other processes end, the first goes on alone."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def peak_megabytes(device: Device) -> float:

@@ -11,49 +11,25 @@ after an epoch ends, on CPU, with the same bytes as training that was never inte
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
+from paw_stack.config import FinetuneSection
 from paw_stack.data.nouns import State
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.metrics import rmse
-from paw_stack.network.backbone import build_backbone
-from paw_stack.network.batches import FoldRows, batches, batches_per_epoch, mixup
-from paw_stack.network.device import Device, peak_megabytes
-from paw_stack.network.optimise import (
-    freeze,
-    make_optimizer,
-    mean_weights,
-    set_rates,
-    train_mode,
-)
-from paw_stack.network.predict import predict
-from paw_stack.network.regressor import Regressor
-from paw_stack.network.state import load_optimizer, named, optimizer_tensors
+from paw_stack.network.batches import Batch, FoldRows, batches, mixup
+from paw_stack.network.device import peak_megabytes
+from paw_stack.network.optimise import set_rates, train_mode
+from paw_stack.network.training import Recipe, Training
 from paw_stack.progress import track
 
 MIXUP_STREAM = 2**31  # beyond every epoch number, which seed the order of rows
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The sections that decide how a fold is trained, and what the run adds to them."""
-
-    backbone: BackboneSection
-    regressor: RegressorSection
-    loss: LossSection
-    finetune: FinetuneSection
-    bounds: tuple[float, float]  # points
-    device: Device
-    seed: int  # of weights, row order and augmentation
-    workers: int
 
 
 @dataclass(frozen=True)
@@ -64,70 +40,6 @@ class FinetunedFold:
     held_out: np.ndarray  # (n_held_out,) float64, points
     test: np.ndarray  # (m,) float64, points
     history: list[dict[str, float]]
-
-
-class _Training:
-    """The parts of one fold's training; `after` an epoch they are a `State`."""
-
-    def __init__(
-        self, recipe: Recipe, rows: FoldRows, pixels: Path, start: dict[str, torch.Tensor] | None
-    ):
-        self.recipe, self.rows, self.pixels = recipe, rows, pixels
-        self.metadata = rows.standardised()
-        self.model = _make_model(recipe, rows, start)
-        freeze(self.model, recipe.finetune.freeze)
-        self.optimizer = make_optimizer(self.model, recipe.finetune)
-        self.mean = mean_weights(self.model, recipe.finetune.ema)
-        self.parts = batches_per_epoch(len(rows.fit), recipe.finetune)
-        self.steps = math.ceil(self.parts / recipe.finetune.accumulate)
-        self.forward: Any = torch.compile(self.model) if recipe.finetune.compile else self.model
-        self.state = State(0, {})
-
-    @property
-    def predictor(self) -> Regressor:
-        """The network that predicts: the mean of weights where there is one."""
-        return self.mean.module if self.mean else self.model
-
-    def resume(self, state: State) -> None:
-        self.model.load_state_dict(state.part("model"))
-        load_optimizer(self.optimizer, state.part("optimizer"))
-        if self.mean:
-            self.mean.module.load_state_dict(state.part("mean"))
-        self.state = state
-
-    def after(self, line: dict[str, float]) -> State:
-        """The state after one more epoch; the best weights are kept beside the present ones."""
-        history = [*self.state.history, line]
-        best, kept = self._best(history)
-        tensors = {
-            **named("model", self.model.state_dict()),
-            **named("optimizer", optimizer_tensors(self.optimizer)),
-            **(named("mean", self.mean.module.state_dict()) if self.mean else {}),
-            **kept,
-        }
-        self.state = State(len(history), tensors, history, best)
-        return self.state
-
-    def _best(self, history: list[dict[str, float]]) -> tuple[int, dict[str, torch.Tensor]]:
-        column = {"best_inner": "inner_rmse", "best_held_out": "held_out_rmse"}
-        if self.recipe.finetune.keep == "last":
-            return len(history), {}
-        scores = [line[column[self.recipe.finetune.keep]] for line in history]
-        best = int(np.argmin(scores)) + 1
-        if best == len(history):
-            return best, named("best", self.predictor.state_dict())
-        return best, {f"best/{key}": value for key, value in self.state.part("best").items()}
-
-    def is_over(self) -> bool:
-        section, state = self.recipe.finetune, self.state
-        waited = state.epoch - state.best_epoch
-        return state.epoch == section.epochs or waited >= (section.patience or math.inf)
-
-    def predict(self, rows: np.ndarray, tta: bool = False) -> np.ndarray:
-        section = self.recipe.finetune.tta if tta else None
-        return predict(
-            self.predictor, self.pixels, rows, self.metadata, self.recipe.device, section
-        )
 
 
 def finetune_fold(
@@ -152,7 +64,7 @@ def finetune_fold(
         DataError: the loss is not finite.
         ConfigError: the device's memory is too small for the batch.
     """
-    training = _Training(recipe, rows, pixels, start)
+    training = Training(recipe, rows, pixels, start)
     if resumed:
         training.resume(resumed)
     _run_epochs(training, what, after_epoch)
@@ -163,25 +75,18 @@ def finetune_fold(
     return FinetunedFold(weights, held_out, test, training.state.history)
 
 
-def _make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
-    n_metadata = rows.metadata.shape[1] if recipe.regressor.metadata != "none" else 0
-    planes = n_metadata if recipe.regressor.metadata == "early" else 0
-    backbone = build_backbone(recipe.backbone, recipe.seed, planes)
-    model = Regressor(
-        backbone, recipe.regressor, recipe.loss, recipe.bounds, n_metadata, rows.n_classes
-    )
-    if start is not None:
-        model.load_state_dict(start)
-    elif recipe.regressor.bias_init:
-        model.init_bias(torch.from_numpy(rows.target[rows.fit]))
-    return model.to(recipe.device.name)
-
-
-def _run_epochs(training: _Training, what: str, after_epoch: Callable[[State], None]) -> None:
+def _run_epochs(training: Training, what: str, after_epoch: Callable[[State], None]) -> None:
     recipe, rows = training.recipe, training.rows
     section, size = recipe.finetune, training.model.backbone.size
     feed = batches(
-        training.pixels, rows.fit, section, size, recipe.seed, recipe.workers, training.state.epoch
+        training.pixels,
+        rows.fit,
+        section,
+        size,
+        recipe.seed,
+        recipe.workers,
+        training.state.epoch,
+        training.own,
     )
     left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
     bar = track(feed, what, total=left, size=section.batch_size)
@@ -190,14 +95,13 @@ def _run_epochs(training: _Training, what: str, after_epoch: Callable[[State], N
             after_epoch(training.after(_epoch(training, islice(bar, training.parts), what)))
 
 
-def _epoch(
-    training: _Training, feed: Iterator[tuple[torch.Tensor, np.ndarray]], what: str
-) -> dict[str, float]:
+def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, float]:
     """Learn from every fit row once; returns the epoch's line of the history."""
     recipe, rows, epoch = training.recipe, training.rows, training.state.epoch
-    section = recipe.finetune
-    torch.manual_seed(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0].item())
-    mixing = np.random.default_rng([recipe.seed, MIXUP_STREAM, epoch])
+    section, process = recipe.finetune, training.fabric.global_rank
+    entropy = np.random.SeedSequence([recipe.seed, epoch, process])
+    torch.manual_seed(entropy.generate_state(1)[0].item())
+    mixing = np.random.default_rng([recipe.seed, MIXUP_STREAM, epoch, process])
     sums: dict[str, float] = {}
     start, waited = time.perf_counter(), 0.0
     for step in range(training.steps):
@@ -221,9 +125,11 @@ def _epoch(
     }
 
 
-def _scores(training: _Training, sums: dict[str, float]) -> dict[str, float]:
+def _scores(training: Training, sums: dict[str, float]) -> dict[str, float]:
     """Loss terms and fit RMSE were taken while learning, on augmented photos: no scores."""
     rows, n = training.rows, len(training.rows.fit)
+    totals = training.summed(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+    sums = dict(zip(sums, totals, strict=True))
     scores = {f"loss_{name}": value / n for name, value in sums.items() if name != "squares"}
     scores["fit_rmse"] = math.sqrt(sums["squares"] / n)
     for name, part in (("inner", rows.inner), ("held_out", rows.held_out)):
@@ -233,64 +139,79 @@ def _scores(training: _Training, sums: dict[str, float]) -> dict[str, float]:
 
 
 def _step(
-    training: _Training,
-    group: list[tuple[torch.Tensor, np.ndarray]],
-    mixing: np.random.Generator,
-    what: str,
+    training: Training, group: list[Batch], mixing: np.random.Generator, what: str
 ) -> dict[str, float]:
-    """One step from the gradient of all rows of the group; returns sums over its rows."""
-    n_rows = sum(len(batch_rows) for _, batch_rows in group)
+    """One step from the gradient of all rows of the group; returns sums over this process' rows."""
+    n_rows = sum(batch.n_all for batch in group)
     training.optimizer.zero_grad(set_to_none=True)
     sums: dict[str, float] = {}
-    for photos, batch_rows in group:
-        for name, value in _backward(training, photos, batch_rows, n_rows, mixing, what).items():
+    for number, batch in enumerate(group, start=1):
+        # Processes exchange gradients once a step, with its last batch.
+        waits = training.fabric.no_backward_sync(training.forward, enabled=number < len(group))
+        with waits, advised(training, what):
+            terms = _backward(training, batch, n_rows, mixing, what)
+        for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value
     if clip := training.recipe.finetune.clip:
-        torch.nn.utils.clip_grad_norm_(training.model.parameters(), clip)
-    training.optimizer.step()
+        training.fabric.clip_gradients(
+            training.forward, training.stepper, max_norm=clip, error_if_nonfinite=False
+        )
+    training.stepper.step()
     if training.mean:
         training.mean.update(training.model)
     return sums
 
 
 def _backward(
-    training: _Training,
-    uint8_photos: torch.Tensor,
-    batch_rows: np.ndarray,
-    n_rows: int,
-    mixing: np.random.Generator,
-    what: str,
+    training: Training, batch: Batch, n_rows: int, mixing: np.random.Generator, what: str
 ) -> dict[str, float]:
     """Add a batch's share of the gradient of a step over `n_rows` rows."""
-    recipe, rows, device = training.recipe, training.rows, training.recipe.device
+    recipe, fabric, n = training.recipe, training.fabric, len(batch.rows)
     # BatchNorm knows no variance of a single row.
-    train_mode(training.model, recipe.finetune.freeze_batchnorm or len(batch_rows) == 1)
-    photos = uint8_photos.to(device.name, non_blocking=True)
-    target = torch.from_numpy(rows.target[batch_rows]).float().to(device.name)
-    metadata = torch.from_numpy(training.metadata[batch_rows]).to(device.name)
-    label = None if rows.label is None else torch.from_numpy(rows.label[batch_rows])
+    train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
+    photos, target, metadata, label = _on_device(training, batch)
     if recipe.finetune.mixup:
         photos, (target, metadata) = mixup(
             photos, [target, metadata], recipe.finetune.mixup, mixing
         )
-    try:
-        with device.autocast():
-            outputs = training.forward(photos, metadata)
-        terms = training.model.losses(
-            outputs, target, None if label is None else label.to(device.name)
+    outputs = training.forward(photos, metadata)
+    terms = training.model.losses(outputs, target, label)
+    total = torch.stack(list(terms.values())).sum()
+    if not torch.isfinite(total):
+        raise DataError(
+            f"{what}: the loss is {total.item()}, with the photos"
+            f" {offenders(training.rows.ids[batch.rows])}; lower finetune.learning_rate"
         )
-        total = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(total):
-            raise DataError(
-                f"{what}: the loss is {total.item()}, with the photos"
-                f" {offenders(rows.ids[batch_rows])}; lower finetune.learning_rate"
-            )
-        (total * (len(batch_rows) / n_rows)).backward()
-    except torch.OutOfMemoryError:
-        raise ConfigError(_memory_advice(recipe.finetune, what)) from None
+    # The processes' gradients are averaged: each counts by its rows, whatever their number.
+    fabric.backward(total * (n * fabric.world_size / n_rows))
     squares = float(((training.model.points(outputs).detach() - target) ** 2).sum())
-    means = {name: term.item() * len(batch_rows) for name, term in terms.items()}
+    means = {name: term.item() * n for name, term in terms.items()}
     return {**means, "squares": squares}
+
+
+def _on_device(
+    training: Training, batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Photos uint8, targets in points, metadata float32 and auxiliary classes of a batch."""
+    rows, name = training.rows, training.recipe.device.name
+    label = None if rows.label is None else torch.from_numpy(rows.label[batch.rows]).to(name)
+    return (
+        batch.photos.to(name, non_blocking=True),
+        torch.from_numpy(rows.target[batch.rows]).float().to(name),
+        torch.from_numpy(training.metadata[batch.rows]).to(name),
+        label,
+    )
+
+
+@contextmanager
+def advised(training: Training, what: str) -> Iterator[None]:
+    """Say which batch would fit where the memory of the device does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # a GPU's is a class of its own, a CPU's is not
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise ConfigError(_memory_advice(training.recipe.finetune, what)) from None
+        raise
 
 
 def _memory_advice(section: FinetuneSection, what: str) -> str:

@@ -5,7 +5,7 @@ the way from the lower to the upper bound, predictions leave in points. What the
 known to `losses` alone.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,8 @@ from paw_stack.network.mlp import make_head
 START_WEIGHTS = 0.1  # factor on the last layer's weights, so that the bias speaks first
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Raw outputs for b photos, in the type that the network computed in."""
+class Outputs(NamedTuple):
+    """Raw outputs for b photos, in the type that the network computed in or in float32."""
 
     main: Tensor  # (b, k), in the space of the loss
     second: Tensor | None  # (b,), in the space of the loss, with loss.difference

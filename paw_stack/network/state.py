@@ -27,3 +27,17 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Te
         state.setdefault(int(number), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def scaler_tensors(scaler: Any | None) -> dict[str, torch.Tensor]:
+    """Scale and counter of fp16's loss scaling; empty in other precisions."""
+    state = scaler.state_dict() if scaler else {}
+    return {name: torch.as_tensor(value, dtype=torch.float64) for name, value in state.items()}
+
+
+def load_scaler(scaler: Any | None, tensors: dict[str, torch.Tensor]) -> None:
+    if not scaler or not tensors:
+        return
+    whole = ("growth_interval", "_growth_tracker")
+    state = {name: value.item() for name, value in tensors.items()}
+    scaler.load_state_dict({k: int(v) if k in whole else v for k, v in state.items()})

@@ -20,6 +20,7 @@ from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
+from paw_stack.ranks import rank
 
 if TYPE_CHECKING:
     from paw_stack.data.sample import SampleFacts
@@ -28,8 +29,13 @@ DEMO_LABELLED, DEMO_TEST, DEMO_SEED = 2000, 200, 0
 
 
 def finetune(config: Config, folds: Sequence[int] | None = None) -> None:
-    """Train every backbone that is not frozen, once a fold, and show the network's own scores."""
+    """Train every backbone that is not frozen, once a fold, and show the network's own scores.
+
+    Under torchrun all processes train; the first alone writes.
+    """
     job = open_job(config)
+    if rank():
+        return finetune_all(job, _chosen(job, folds))
     with job.run.writer():
         _begin(job)
         if all(backbone.frozen for backbone in config.backbones):
@@ -65,9 +71,15 @@ def blend(config: Config) -> Blend:
 
 
 def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
-    """All stages in order. With only some folds it stops before the blend, which needs all."""
+    """All stages in order. With only some folds it stops before the blend, which needs all.
+
+    Under torchrun all processes fine-tune; the first alone does the rest.
+    """
     job = open_job(config)
     chosen = _chosen(job, folds)
+    if rank():
+        finetune_all(job, chosen)
+        return None
     summarise(job)
     with job.run.writer():
         _begin(job)

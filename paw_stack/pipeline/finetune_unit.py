@@ -1,7 +1,8 @@
 """Unit (finetune, backbone, fold): its inputs, its call, what it writes, how it goes on."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,10 @@ from paw_stack.console import say
 from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import State
 from paw_stack.pipeline.job import Job
+from paw_stack.ranks import n_processes, rank
+
+if TYPE_CHECKING:
+    import torch
 
 
 def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
@@ -46,29 +51,48 @@ def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
 
 
 def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> None:
-    """Train, from the last finished epoch where an interrupted run left its state."""
+    """Train, from the last finished epoch where an interrupted run left its state.
+
+    Of several processes all train, and the first alone reads and writes.
+    """
+    from paw_stack.network.device import from_first
     from paw_stack.network.finetune import finetune_fold
 
     recipe, rows = _recipe(job, backbone, fold), _rows(job, fold)
-    pixels = job.pixels(backbone)
     what = f"finetune {backbone.name} fold {fold}"
-    state_file = unit.folder / "state.safetensors"
-    resumed = read_state(state_file, unit.fingerprint)
+    resumed, start = from_first(_beginning(job, backbone, fold, unit), recipe.device)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
+    pixels = job.pixels(backbone)
+    if rank():
+        finetune_fold(pixels, rows, recipe, what, start, resumed)
+        return
     unit.begin()
-
-    def keep(state: State) -> None:
-        write_state(state_file, state, unit.fingerprint)
-        _write_history(unit, state.history)
-
-    warm = None if resumed else _warm_file(job, backbone, fold)
-    start = read_weights(warm) if warm else None
-    result = finetune_fold(pixels, rows, recipe, what, start, resumed, keep)
+    result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
-    unit.finish(device=str(recipe.device))
-    state_file.unlink(missing_ok=True)
+    unit.finish(device=str(recipe.device), processes=n_processes())
+    _state_file(unit).unlink(missing_ok=True)
     say(_sentence(what, result.history, str(recipe.device)))
+
+
+def _beginning(
+    job: Job, backbone: BackboneSection, fold: int, unit: Unit
+) -> tuple[State | None, dict[str, "torch.Tensor"] | None]:
+    """What an interrupted run left, or the weights to warm-start from."""
+    if rank():
+        return None, None
+    resumed = read_state(_state_file(unit), unit.fingerprint)
+    warm = None if resumed else _warm_file(job, backbone, fold)
+    return resumed, read_weights(warm) if warm else None
+
+
+def _keep(unit: Unit, state: State) -> None:
+    write_state(_state_file(unit), state, unit.fingerprint)
+    _write_history(unit, state.history)
+
+
+def _state_file(unit: Unit) -> Path:
+    return unit.folder / "state.safetensors"
 
 
 def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:

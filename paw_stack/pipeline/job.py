@@ -109,6 +109,7 @@ def _setting_problems(config: Config) -> list[str]:
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
     checks.append(partial(_require_metadata, config))
+    checks.append(partial(_require_a_stem_that_learns, config))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr.engine))
@@ -128,4 +129,12 @@ def _require_metadata(config: Config) -> None:
         raise ConfigError(
             f"regressor.metadata: {config.regressor.metadata} needs columns; name them in"
             " data.metadata"
+        )
+
+
+def _require_a_stem_that_learns(config: Config) -> None:
+    if config.regressor.metadata == "early" and config.finetune.freeze:
+        raise ConfigError(
+            f"finetune.freeze: {config.finetune.freeze} freezes the first layer, where"
+            " regressor.metadata: early enters with weights 0; set freeze: 0 or metadata: late"
         )

@@ -12,13 +12,18 @@ from paw_stack.pipeline.job import Job
 
 
 def finetune_all(job: Job, folds: list[int]) -> None:
+    """Train what is not done yet. The first of several processes knows what that is."""
+    from paw_stack.network.device import from_first, leave_group, resolve_device
+
+    device = resolve_device(job.config.compute)
     for backbone in (b for b in job.config.backbones if not b.frozen):
         for fold in folds:
             unit = finetune_unit(job, backbone, fold)
-            if unit.record():
+            if from_first(unit.record(), device):
                 say(f"finetune {backbone.name} fold {fold}: done before, skipped")
             else:
                 finetune_one(job, backbone, fold, unit)
+    leave_group()
 
 
 def is_optimistic(job: Job, backbone: BackboneSection) -> bool:

@@ -82,7 +82,7 @@ def main() -> None:
     options = parser.parse_args()
     backbone = BackboneSection(name="b", model=options.model, pretrained=False)
     name = resolve_device(ComputeSection()).name
-    ways = {"float32": Device(name, bf16=False), "bfloat16": Device(name, bf16=True)}
+    ways = {"float32": Device(name, "fp32"), "bfloat16": Device(name, "bf16")}
     found: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(ROUNDS):
         for way, device in ways.items():

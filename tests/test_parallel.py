@@ -1,0 +1,128 @@
+"""Several processes under torchrun train one network, as one process would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_end_to_end import call, write_config
+
+from paw_stack.config import ComputeSection
+from paw_stack.errors import ConfigError
+from paw_stack.network.device import resolve_device
+from paw_stack.ranks import n_processes, rank
+
+BIN = Path(sys.executable).parent
+# SGD, since Adam forgives a gradient of another length.
+TRAINING = {"epochs": 3, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.1, "accumulate": 2}
+# 21 fit rows a fold: batches of seven, which two processes share as four and three.
+KILLED = """
+import os, signal
+import paw_stack.pipeline.finetune_unit as unit
+from paw_stack import cli
+
+write_state = unit.write_state
+
+def write_and_die(path, state, fingerprint):
+    write_state(path, state, fingerprint)
+    if state.epoch == 2 and "fold1" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+unit.write_state = write_and_die
+cli.main()
+"""
+
+
+def torchrun(*words: object) -> subprocess.CompletedProcess:
+    command = [BIN / "torchrun", "--nproc-per-node", "2", "--no-python", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(map(str, command), capture_output=True, text=True, env=environment)
+
+
+def config_of(folder: Path, sample: Path) -> Path:
+    """Without drop-path, whose draws are each process' own."""
+    path = write_config(folder, sample, finetune=TRAINING, compute={"precision": "fp32"})
+    path.write_text(
+        path.read_text().replace("  name: swin\n", "  name: swin\n  drop_path_rate: 0\n")
+    )
+    return path
+
+
+def outputs(folder: Path, fold: int) -> Path:
+    return folder / "runs" / "tiny" / "finetune" / "swin" / f"fold{fold}"
+
+
+@pytest.fixture(scope="module")
+def together(sample_folder, tmp_path_factory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("together")
+    done = torchrun(BIN / "paw-stack", "run", config_of(folder, sample_folder))
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
+    call("finetune", config_of(tmp_path, sample_folder))
+    for fold in (0, 1):
+        one, two = outputs(tmp_path, fold), outputs(together[0], fold)
+        for table in ("held_out.csv", "test.csv"):
+            np.testing.assert_allclose(
+                pd.read_csv(two / table)["prediction"],
+                pd.read_csv(one / table)["prediction"],
+                atol=1e-3,
+            )
+        for column in ("loss_main", "fit_rmse", "held_out_rmse"):
+            np.testing.assert_allclose(
+                pd.read_csv(two / "history.csv")[column],
+                pd.read_csv(one / "history.csv")[column],
+                rtol=1e-4,
+            )
+
+
+def test_the_first_alone_writes_and_speaks(together):
+    folder, said = together
+    assert said.count("finetune swin fold 0: 3 epochs") == 1
+    assert said.count("wrote ") == 1
+    assert (folder / "runs" / "tiny" / "submission.csv").exists()
+    left = [path.name for path in folder.rglob("*") if ".tmp" in path.name]
+    assert left == []
+    assert not (folder / "runs" / "tiny" / "lock.json").exists()
+
+
+@pytest.mark.slow
+def test_killed_processes_go_on_and_end_with_the_same_bytes(sample_folder, tmp_path, together):
+    config = config_of(tmp_path, sample_folder)
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    died = torchrun(sys.executable, script, "finetune", config)
+    assert died.returncode != 0
+    assert "fold1" in str(next(tmp_path.rglob("state.safetensors")))
+    done = torchrun(BIN / "paw-stack", "finetune", config)
+    assert done.returncode == 0, done.stderr
+    assert "finetune swin fold 0: done before, skipped" in done.stdout
+    assert "finetune swin fold 1: goes on after epoch 2" in done.stdout
+    for fold in (0, 1):
+        one, two = (outputs(place, fold) for place in (tmp_path, together[0]))
+        weights = [(place / "weights.safetensors").read_bytes() for place in (one, two)]
+        assert weights[0] == weights[1]
+
+
+def test_a_batch_smaller_than_the_processes_is_told(sample_folder, tmp_path):
+    config = config_of(tmp_path, sample_folder)
+    done = torchrun(BIN / "paw-stack", "finetune", config, "--set", "finetune.batch_size=1")
+    assert done.returncode != 0
+    assert "2 processes share batches of 1 photos" in done.stderr
+
+
+def test_ranks_of_a_scheduler_alone_mean_nothing(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (rank(), n_processes()) == (0, 1)
+
+
+def test_fp16_is_for_gpus():
+    with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
+        resolve_device(ComputeSection(device="cpu", precision="fp16"))
