@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from efficientnet_lite import convert, package_checkpoint
+from efficientnet_lite import convert
 from safetensors.torch import save_file
 
 from paw_stack.config import BackboneSection, ComputeSection, EmbedSection
@@ -19,7 +19,7 @@ CPU = Device("cpu", "fp32")
 def lite0(tmp_path_factory) -> BackboneSection:
     """EfficientNet-lite0 with ImageNet weights."""
     weights = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
-    convert(package_checkpoint(), weights)
+    convert(weights)
     return BackboneSection(
         name="lite0",
         model="tf_efficientnet_lite0",

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import timm
 from conftest import N_TEST, TINY_SWIN
-from efficientnet_lite import convert, package_checkpoint
+from efficientnet_lite import convert
 from safetensors.torch import save_file
 
 from paw_stack import pipeline
@@ -23,7 +23,7 @@ def weights(tmp_path_factory) -> dict[str, tuple[str, Path]]:
     folder = tmp_path_factory.mktemp("weights")
     model = timm.create_model("swin_tiny_patch4_window7_224", **TINY_SWIN, img_size=32)
     save_file(model.state_dict(), folder / "swin.safetensors")
-    convert(package_checkpoint(), folder / "lite0.safetensors")
+    convert(folder / "lite0.safetensors")
     return {
         "swin": ("swin_tiny_patch4_window7_224", folder / "swin.safetensors"),
         "efficientnet": ("tf_efficientnet_lite0", folder / "lite0.safetensors"),

@@ -416,9 +416,9 @@ def test_real_ratings_reach_what_the_readme_says(tmp_path):
     """Frozen EfficientNet-lite0 with ImageNet weights on 483 rated silhouettes, 10 folds."""
     if not BASS.is_dir():
         pytest.skip(f"the rated pictures are not at {BASS}")
-    from efficientnet_lite import convert, package_checkpoint
+    from efficientnet_lite import convert
 
-    convert(package_checkpoint(), tmp_path / "lite0.safetensors")
+    convert(tmp_path / "lite0.safetensors")
     overrides = [
         f"run.root={tmp_path}",
         f"data.root={BASS}",

@@ -6,7 +6,7 @@ What every network does with metadata is in test_regressor.py.
 import pytest
 import timm
 import torch
-from efficientnet_lite import convert, package_checkpoint
+from efficientnet_lite import convert
 from timm.models import get_deprecated_models, get_pretrained_cfg
 
 from paw_stack.config import BackboneSection
@@ -55,7 +55,7 @@ def test_weights_that_are_standardised_cannot_take_zeros():
 
 def test_early_fusion_starts_as_the_pretrained_backbone(tmp_path):
     weights = tmp_path / "lite0.safetensors"
-    convert(package_checkpoint(), weights)
+    convert(weights)
     pretrained = section("tf_efficientnet_lite0", weights=weights, pretrained=True)
     plain, widened = (build_backbone(pretrained, 0, n).eval() for n in (0, 2))
     first = widened.model.conv_stem.weight
