@@ -177,16 +177,17 @@ def _backward(
     outputs = training.forward(photos, metadata)
     terms = training.model.losses(outputs, target, label)
     total = torch.stack(list(terms.values())).sum()
-    if not torch.isfinite(total):
-        raise DataError(
-            f"{what}: the loss is {total.item()}, with the photos"
-            f" {offenders(training.rows.ids[batch.rows])}; lower finetune.learning_rate"
-        )
     # The processes' gradients are averaged: each counts by its rows, whatever their number.
     fabric.backward(total * (n * fabric.world_size / n_rows))
-    squares = float(((training.model.points(outputs).detach() - target) ** 2).sum())
-    means = {name: term.item() * n for name, term in terms.items()}
-    return {**means, "squares": squares}
+    squares = ((training.model.points(outputs).detach() - target) ** 2).sum()
+    # The one place of a batch that waits for the device, once all its work is under way.
+    *means, squared = torch.stack([*(term.detach() for term in terms.values()), squares]).tolist()
+    if not math.isfinite(sum(means)):
+        raise DataError(
+            f"{what}: the loss is {sum(means)}, with the photos"
+            f" {offenders(training.rows.ids[batch.rows])}; lower finetune.learning_rate"
+        )
+    return {**{name: mean * n for name, mean in zip(terms, means, strict=True)}, "squares": squared}
 
 
 def _on_device(
