@@ -9,6 +9,7 @@
                                              trains, state.safetensors
     embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
+    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM
     blend/                                   blend.json, blend.csv, blend.test.csv
     submission.csv
 
@@ -23,6 +24,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +37,7 @@ from paw_stack.config import Config, digest
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import Blend, Embeddings, Predictions, State
+from paw_stack.data.nouns import Blend, Embeddings, Predictions, State, StoredHead
 from paw_stack.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -193,6 +195,32 @@ class RunFolder:
         test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
         write_csv(folder / f"{predictions.name}.test.csv", test)
 
+    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
+        """Fitted heads of a candidate; those of an earlier fit go first."""
+        from safetensors.numpy import save_file
+
+        folder = self.root / "heads" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
+            old.unlink()
+        for part, head in heads.items():
+            arrays = {key: np.ascontiguousarray(array) for key, array in head.arrays.items()}
+            if head.text:
+                write_text(folder / f"{part}.txt", head.text)
+            write = partial(save_file, arrays, metadata={"kind": head.kind})
+            write_file(folder / f"{part}.safetensors", write)
+
+    def load_heads(self, name: str) -> dict[str, StoredHead]:
+        """The heads whose mean predicts as the candidate does.
+
+        Raises:
+            ArtifactError: none are there, or a file cannot be read.
+        """
+        files = sorted((self.root / "heads" / name).glob("*.safetensors"))
+        if not files:
+            raise ArtifactError(f"{self.root / 'heads' / name}: no fitted heads; run {self.command}")
+        return {file.stem: _read_head(file) for file in files}
+
     def load_predictions(
         self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
     ) -> Predictions:
@@ -241,9 +269,12 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, indent=2) + "\n"
+def write_text(path: Path, text: str) -> None:
     write_file(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, facts: dict[str, Any]) -> None:
+    write_text(path, json.dumps(facts, indent=2) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -307,6 +338,19 @@ def read_weights(path: Path) -> "dict[str, torch.Tensor]":
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); run finetune again") from None
+
+
+def _read_head(file: Path) -> StoredHead:
+    from safetensors import SafetensorError, safe_open
+
+    text = file.with_suffix(".txt")
+    try:
+        with safe_open(file, framework="np") as opened:
+            kind = (opened.metadata() or {}).get("kind", "")
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return StoredHead(kind, arrays, text.read_text(encoding="utf-8") if text.exists() else "")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ArtifactError(f"{file}: cannot be read ({error}); run fit-heads again") from None
 
 
 def _take(lock: Path, name: str) -> None:

@@ -1,5 +1,16 @@
 """The typed config of a run: sections, and how a YAML file becomes one."""
 
+from paw_stack.config.heads import (
+    GbmSection,
+    GridSection,
+    HeadSection,
+    HeadsSection,
+    KernelRidgeSection,
+    KnnSection,
+    RidgeSection,
+    SelectionSection,
+    SvrSection,
+)
 from paw_stack.config.loading import Config, digest, load_config
 from paw_stack.config.sections import (
     BackboneSection,
@@ -8,12 +19,8 @@ from paw_stack.config.sections import (
     DataSection,
     EmbedSection,
     FoldsSection,
-    GbmSection,
-    HeadsSection,
-    RidgeSection,
     RunSection,
     Section,
-    SvrSection,
 )
 from paw_stack.config.training import (
     AuxiliarySection,
@@ -35,13 +42,18 @@ __all__ = [
     "FinetuneSection",
     "FoldsSection",
     "GbmSection",
+    "GridSection",
+    "HeadSection",
     "HeadsSection",
+    "KernelRidgeSection",
+    "KnnSection",
     "LossSection",
     "RegressorSection",
     "RidgeSection",
     "RunSection",
     "ScheduleSection",
     "Section",
+    "SelectionSection",
     "SvrSection",
     "TtaSection",
     "digest",

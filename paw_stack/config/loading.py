@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from paw_stack.config.heads import GbmSection, HeadsSection, RidgeSection, SvrSection
 from paw_stack.config.sections import (
     BackboneSection,
     BlendSection,
@@ -21,12 +22,8 @@ from paw_stack.config.sections import (
     DataSection,
     EmbedSection,
     FoldsSection,
-    GbmSection,
-    HeadsSection,
-    RidgeSection,
     RunSection,
     Section,
-    SvrSection,
 )
 from paw_stack.config.training import FinetuneSection, LossSection, RegressorSection
 from paw_stack.errors import ConfigError

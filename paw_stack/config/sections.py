@@ -124,48 +124,6 @@ class ComputeSection(Section):
     )
 
 
-class SvrSection(Section):
-    engine: Literal["auto", "cuml", "onedal", "sklearn"] = Field(
-        "auto", description="auto: cuml with a GPU, else onedal on x86-64, else sklearn"
-    )
-    C: float = Field(16.0, gt=0, description="cost of an error beyond epsilon")
-    epsilon: float = Field(0.1, ge=0, description="error that costs nothing, points")
-    gamma: float | Literal["scale", "auto"] = Field("scale", description="of the rbf kernel")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
-
-
-class GbmSection(Section):
-    trees: int = Field(300, ge=1, description="number of trees")
-    learning_rate: float = Field(0.03, gt=0, description="shrinkage a tree")
-    leaves: int = Field(8, ge=2, description="most leaves a tree")
-    min_rows: int = Field(20, ge=1, description="fewest rows a leaf")
-    feature_fraction: float = Field(0.1, gt=0, le=1, description="share of the columns a tree sees")
-    max_bin: int = Field(63, ge=2, le=255, description="bins a column")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
-
-
-class RidgeSection(Section):
-    alphas: list[float] = Field(
-        [1.0, 10.0, 100.0, 1e3, 1e4, 1e5],
-        min_length=1,
-        description="penalties; the best by leave-one-out error on the fit rows is taken",
-    )
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
-
-
-class HeadsSection(Section):
-    """Heads to fit on every embedding; one that is not named here is not fitted."""
-
-    svr: SvrSection | None = None
-    gbm: GbmSection | None = None
-    ridge: RidgeSection | None = None
-
-    def named(self) -> dict[str, SvrSection | GbmSection | RidgeSection]:
-        """Name -> section of the heads that are on."""
-        sections = {"svr": self.svr, "gbm": self.gbm, "ridge": self.ridge}
-        return {name: section for name, section in sections.items() if section is not None}
-
-
 class BlendSection(Section):
     candidates: list[str] | None = Field(
         None, min_length=1, description="names such as swin.nn or swin.svr; null: all of the run"

@@ -1,4 +1,4 @@
-"""What passes from stage to stage: a training state, embeddings, predictions, a blend."""
+"""What passes from stage to stage: a training state, embeddings, heads, predictions, a blend."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +36,15 @@ class Embeddings:
     fold: int | None  # None: a frozen backbone, the same for all folds
     labelled: np.ndarray  # (n, d) float32 or float16
     test: np.ndarray  # (m, d), same dtype
+
+
+@dataclass(frozen=True)
+class StoredHead:
+    """A fitted head as arrays or text: heads/stored.py makes them and predicts with them."""
+
+    kind: str
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,47 +1,61 @@
 """Fit a head once per fold: out-of-fold predictions for labelled rows, a mean for test rows."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from paw_stack.data.folds import Folds
+from paw_stack.data.nouns import StoredHead
 
-# Features of fold k's backbone: labelled (n, d) and test (m, d).
+# Features of fold k's backbone: labelled (n, d) and test (m, d), float32.
 FoldFeatures = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """A head's predictions, and what predicts further rows: the mean over `heads`."""
+
+    oof: np.ndarray  # (n,) float64, points; NaN where a row's fold was not run
+    test: np.ndarray  # (m,) float64, points, mean over the folds that were run
+    heads: dict[str, StoredHead]  # "fold0", ...; "all" where folds share their vectors
+    facts: dict[str, Any] = field(default_factory=dict)  # such as the setting that was chosen
+    remarks: list[str] = field(default_factory=list)  # what the user should read
 
 
 def cross_fit(
     make_head: Callable[[], Any],
+    store: Callable[[Any], StoredHead],
     features: FoldFeatures,
     target: np.ndarray,
     folds: Folds,
     only: Iterable[int],
-) -> tuple[np.ndarray, np.ndarray]:
+    clip: tuple[float, float] | None = None,
+) -> CrossFitted:
     """Fold k's head learns from fold k's fit rows alone, scaler included.
 
     Args:
         make_head: gives a fresh scikit-learn regressor.
+        store: what is kept of a fitted one.
         features: fold -> its backbone's vectors; other folds' vectors are other spaces.
         target: (n,) float64, points.
         only: folds to run.
-
-    Returns:
-        oof (n,) float64 in points, NaN where a row's fold was not run; test (m,) float64, the mean
-        over the folds that were run.
+        clip: bounds for the target of fit rows, points.
     """
+    learned = target if clip is None else np.clip(target, *clip)
     oof = np.full(len(target), np.nan)
-    tests = []
+    tests, heads = [], {}
     for fold in only:
         labelled, test = features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
-        head = make_head().fit(labelled[fit], target[fit])
+        head = make_head().fit(labelled[fit], learned[fit])
         oof[held_out] = head.predict(labelled[held_out])
-        tests.append(np.asarray(head.predict(test), dtype=np.float64) if len(test) else np.empty(0))
-    return oof, np.mean(tests, axis=0)
+        tests.append(predict_or_none(head, test))
+        heads[f"fold{fold}"] = store(head)
+    return CrossFitted(oof, np.mean(tests, axis=0), heads)
 
 
-def with_metadata(vectors: np.ndarray, metadata: np.ndarray | None) -> np.ndarray:
-    """Vectors (n, d) with metadata columns (n, c) appended, float32."""
-    full = vectors.astype(np.float32)
-    return full if metadata is None else np.hstack([full, metadata.astype(np.float32)])
+def predict_or_none(head: Any, rows: np.ndarray) -> np.ndarray:
+    """Predictions (m,) float64; engines refuse to predict no rows."""
+    return np.asarray(head.predict(rows), dtype=np.float64) if len(rows) else np.empty(0)

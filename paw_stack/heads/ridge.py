@@ -3,6 +3,8 @@
 from typing import Any
 
 from paw_stack.config import RidgeSection
+from paw_stack.data.nouns import StoredHead
+from paw_stack.heads.stored import linear_head
 
 
 def make_ridge(section: RidgeSection) -> Any:
@@ -12,3 +14,8 @@ def make_ridge(section: RidgeSection) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), RidgeCV(alphas=section.alphas))
+
+
+def stored_ridge(head: Any) -> StoredHead:
+    scaler, ridge = head[0], head[1]
+    return linear_head(scaler, ridge.coef_, ridge.intercept_)

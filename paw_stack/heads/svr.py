@@ -1,7 +1,8 @@
 """Support vector regression on standardised embeddings, by whichever engine the machine has.
 
-`cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs everywhere.
-All solve the same problem; C and epsilon are in points.
+`cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs everywhere,
+and `gram` is our own on one matrix for all folds (heads/gram.py). All solve the same problem; C and
+epsilon are in points.
 """
 
 import importlib.util
@@ -9,25 +10,30 @@ from typing import Any
 
 from paw_stack.config import SvrSection
 from paw_stack.errors import ConfigError
+from paw_stack.data.nouns import StoredHead
+from paw_stack.heads.stored import kernel_head
 
 ENGINES = {
     "cuml": ("cuml", "pip install 'paw-stack[rapids]'"),
     "onedal": ("sklearnex", "pip install scikit-learn-intelex (x86-64 only)"),
     "sklearn": ("sklearn", "pip install scikit-learn"),
+    "gram": ("numba", "pip install numba"),
 }
 
 
-def resolve_engine(engine: str) -> str:
-    """Turn `auto` into the fastest engine that this machine can run.
+def resolve_engine(section: SvrSection) -> str:
+    """Turn `auto` into the fastest engine that this machine can run; a grid is always gram's.
 
     Raises:
         ConfigError: the engine that was asked for is not installed, or cuml has no GPU.
     """
-    if engine == "auto":
+    if section.engine == "auto":
+        if section.grid:
+            return "gram"
         return next(name for name in ENGINES if _lacks(name) is None)
-    if problem := _lacks(engine):
+    if problem := _lacks(section.engine):
         raise ConfigError(f"heads.svr.engine: {problem}; or set engine: auto")
-    return engine
+    return section.engine
 
 
 def make_svr(section: SvrSection, engine: str) -> Any:
@@ -45,6 +51,21 @@ def make_svr(section: SvrSection, engine: str) -> Any:
     else:
         from sklearn.svm import SVR
     return make_pipeline(StandardScaler(), SVR(kernel="rbf", **arguments))
+
+
+def stored_svr(head: Any) -> StoredHead:
+    """Support vectors and coefficients on the CPU, whichever engine fitted them."""
+    scaler, svr = head[0], head[1]
+    gamma = getattr(svr, "_gamma", None)  # resolved; cuML keeps it elsewhere
+    if gamma is None:
+        svr = svr.as_sklearn()
+        gamma = svr._gamma
+    return kernel_head(scaler, svr.support_vectors_, svr.dual_coef_, svr.intercept_[0], gamma)
+
+
+def fell_back(head: Any) -> bool:
+    """Whether a head of engine onedal was fitted by scikit-learn after all, which nothing tells."""
+    return not hasattr(head[1], "_onedal_estimator")
 
 
 def _lacks(engine: str) -> str | None:

@@ -112,7 +112,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_a_stem_that_learns, config))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
     if config.heads.svr:
-        checks.append(partial(resolve_engine, config.heads.svr.engine))
+        checks.append(partial(resolve_engine, config.heads.svr))
     if not all(backbone.frozen for backbone in config.backbones):
         checks.append(partial(make_augment, config.finetune, 64))
     problems: list[str] = []

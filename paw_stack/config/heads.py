@@ -1,0 +1,124 @@
+"""The sections of the heads: every key with its unit and default."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from paw_stack.config.sections import Section
+
+Clip = tuple[float, float]
+Gamma = float | Literal["scale"]
+
+
+class GridSection(Section):
+    """Settings to try; each fold takes the best by models that saw none of its rows."""
+
+    C: list[float] | None = Field(None, min_length=1, description="null: the head's own C")
+    gamma: list[Gamma] | None = Field(None, min_length=1, description="null: the head's own gamma")
+    epsilon: list[float] | None = Field(None, min_length=1, description="null: the head's own")
+    clip: list[Clip | None] | None = Field(None, min_length=1, description="null: the head's own")
+
+
+class SvrSection(Section):
+    engine: Literal["auto", "cuml", "onedal", "sklearn", "gram"] = Field(
+        "auto",
+        description="auto: cuml with a GPU, else onedal on x86-64, else sklearn; gram with a grid."
+        " gram: one matrix for all folds, standardised over labelled and test rows",
+    )
+    C: float = Field(16.0, gt=0, description="cost of an error beyond epsilon")
+    epsilon: float = Field(0.1, ge=0, description="error that costs nothing, points")
+    gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
+    clip: Clip | None = Field(None, description="bounds for the targets of fit rows, points")
+    grid: GridSection | None = Field(None, description="settings to choose from; null: none")
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+    @model_validator(mode="after")
+    def _grids_are_grams(self) -> "SvrSection":
+        if self.grid and self.engine not in ("auto", "gram"):
+            raise ValueError(f"engine: {self.engine} has no grid; set engine: gram")
+        return self
+
+
+class GbmSection(Section):
+    trees: int = Field(300, ge=1, description="number of trees, the most with early_stopping")
+    early_stopping: int | None = Field(
+        None, ge=1, description="trees without gain on a tenth of the fit rows that end the growth"
+    )
+    learning_rate: float = Field(0.03, gt=0, description="shrinkage a tree")
+    leaves: int = Field(8, ge=2, description="most leaves a tree")
+    min_rows: int = Field(20, ge=1, description="fewest rows a leaf")
+    feature_fraction: float = Field(0.1, gt=0, le=1, description="share of the columns a tree sees")
+    max_bin: int = Field(63, ge=2, le=255, description="bins a column")
+    pca: int | None = Field(
+        None, ge=1, description="principal components in place of columns; null: columns"
+    )
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
+class RidgeSection(Section):
+    alphas: list[float] = Field(
+        [1.0, 10.0, 100.0, 1e3, 1e4, 1e5],
+        min_length=1,
+        description="penalties; the best by leave-one-out error on the fit rows is taken",
+    )
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
+class KernelRidgeSection(Section):
+    alphas: list[float] = Field(
+        [0.03, 0.1, 0.3, 1.0, 3.0],
+        min_length=1,
+        description="penalties; the best by leave-one-out error on the fit rows is taken",
+    )
+    gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
+class KnnSection(Section):
+    k: int = Field(30, ge=1, description="neighbours, weighted by the inverse distance")
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
+class SelectionSection(Section):
+    """Forward selection over the layers of frozen backbones, with the SVR's settings."""
+
+    starts: int = Field(3, ge=1, description="layers to start from, the best alone first")
+    most: int = Field(6, ge=1, description="most layers together")
+
+
+HeadSection = SvrSection | GbmSection | RidgeSection | KernelRidgeSection | KnnSection
+
+
+class HeadsSection(Section):
+    """Heads to fit on every embedding; one that is not named here is not fitted."""
+
+    svr: SvrSection | None = None
+    gbm: GbmSection | None = None
+    ridge: RidgeSection | None = None
+    kernel_ridge: KernelRidgeSection | None = None
+    knn: KnnSection | None = None
+    together: list[list[str]] = Field(
+        [],
+        description="layers whose vectors are put side by side for every head, each as <backbone>"
+        " or <backbone>.logits",
+    )
+    selection: SelectionSection | None = Field(
+        None, description="the set of layers that an SVR does best on; needs svr; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _selection_needs_settings(self) -> "HeadsSection":
+        if self.selection and not self.svr:
+            raise ValueError("selection: takes the settings of heads.svr; add svr: {}")
+        return self
+
+    def named(self) -> dict[str, HeadSection]:
+        """Name -> section of the heads that are on."""
+        sections = {
+            "svr": self.svr,
+            "gbm": self.gbm,
+            "ridge": self.ridge,
+            "kernel_ridge": self.kernel_ridge,
+            "knn": self.knn,
+        }
+        return {name: section for name, section in sections.items() if section is not None}

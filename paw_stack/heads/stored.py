@@ -1,0 +1,129 @@
+"""What is kept of a fitted head: arrays or a text that predict new rows without the engine.
+
+A head that was fitted on a GPU predicts on a laptop, and nothing is ever unpickled. In: fitted
+estimators. Out: a `StoredHead`, whose arrays are the standardisation and those of its kind:
+
+    kernel      rbf expansion: SVR of any engine, kernel ridge
+    linear      ridge
+    neighbours  k nearest neighbours
+    trees       LightGBM's own text
+"""
+
+from typing import Any
+
+import numpy as np
+
+from paw_stack.data.nouns import StoredHead
+from paw_stack.errors import ArtifactError
+
+ROWS = 1024  # rows that are predicted at once
+NEEDED = {
+    "kernel": ("mean", "scale", "vectors", "coefficients", "intercept", "gamma"),
+    "linear": ("mean", "scale", "coefficients", "intercept"),
+    "neighbours": ("mean", "scale", "vectors", "target", "k"),
+    "trees": (),
+}
+
+
+def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    """Predictions (n,) float64, points, for features (n, d) as they came to the fit.
+
+    Raises:
+        ArtifactError: an unknown kind, or arrays that are missing.
+    """
+    if head.kind not in NEEDED:
+        raise ArtifactError(f"a head of kind {head.kind!r}; expected one of {list(NEEDED)}")
+    if lacking := [name for name in NEEDED[head.kind] if name not in head.arrays]:
+        raise ArtifactError(f"a {head.kind} head without {', '.join(lacking)}; run fit-heads again")
+    X = np.asarray(X, dtype=np.float32)
+    blocks = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
+    return np.concatenate([np.empty(0), *(PREDICT[head.kind](head, block) for block in blocks)])
+
+
+def kernel_head(
+    scaler: Any, vectors: np.ndarray, coefficients: np.ndarray, intercept: float, gamma: float
+) -> StoredHead:
+    """f(x) = sum of coefficients * exp(-gamma |x - vector|^2) + intercept, x standardised.
+
+    Args:
+        vectors: (s, d) standardised.
+        coefficients: (s,), points.
+    """
+    arrays = {
+        **scaling(scaler),
+        "vectors": np.asarray(vectors, dtype=np.float32),
+        "coefficients": np.asarray(coefficients, dtype=np.float64).reshape(-1),
+        "intercept": np.atleast_1d(np.asarray(intercept, dtype=np.float64)),
+        "gamma": np.atleast_1d(np.asarray(gamma, dtype=np.float64)),
+    }
+    return StoredHead("kernel", arrays)
+
+
+def linear_head(scaler: Any, coefficients: np.ndarray, intercept: float) -> StoredHead:
+    arrays = {
+        **scaling(scaler),
+        "coefficients": np.asarray(coefficients, dtype=np.float64).reshape(-1),
+        "intercept": np.atleast_1d(np.asarray(intercept, dtype=np.float64)),
+    }
+    return StoredHead("linear", arrays)
+
+
+def neighbours_head(scaler: Any, vectors: np.ndarray, target: np.ndarray, k: int) -> StoredHead:
+    arrays = {
+        **scaling(scaler),
+        "vectors": np.asarray(vectors, dtype=np.float32),
+        "target": np.asarray(target, dtype=np.float64),
+        "k": np.array([k]),
+    }
+    return StoredHead("neighbours", arrays)
+
+
+def scaling(scaler: Any) -> dict[str, np.ndarray]:
+    """Mean and scale (d,) float64 of a fitted StandardScaler, or of whatever has the same two."""
+    return {"mean": np.asarray(scaler.mean_), "scale": np.asarray(scaler.scale_)}
+
+
+def _standardised(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    """As StandardScaler does it, rounding included."""
+    X = X - head.arrays["mean"].astype(np.float64)
+    X = X.astype(np.float32) / head.arrays["scale"]
+    return X.astype(np.float32)
+
+
+def _kernel(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    distances = _distances(_standardised(head, X), head.arrays["vectors"])
+    K = np.exp(-head.arrays["gamma"][0] * distances)
+    return K @ head.arrays["coefficients"] + head.arrays["intercept"][0]
+
+
+def _linear(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    scaled = _standardised(head, X).astype(np.float64)
+    return scaled @ head.arrays["coefficients"] + head.arrays["intercept"][0]
+
+
+def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    """Weighted by the inverse distance; a row at distance 0 decides alone, as scikit-learn's."""
+    distances = np.sqrt(_distances(_standardised(head, X), head.arrays["vectors"]))
+    nearest = np.argpartition(distances, int(head.arrays["k"][0]) - 1)[:, : head.arrays["k"][0]]
+    near = np.take_along_axis(distances, nearest, 1)
+    same = near <= 1e-6 * np.sqrt(X.shape[1])
+    weights = np.where(same.any(1, keepdims=True), same, 1 / np.maximum(near, 1e-30))
+    return (weights * head.arrays["target"][nearest]).sum(1) / weights.sum(1)
+
+
+def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    import lightgbm
+
+    if "components" in head.arrays:
+        X = (X - head.arrays["mean"]) @ head.arrays["components"].T
+    return np.asarray(lightgbm.Booster(model_str=head.text).predict(X), dtype=np.float64)
+
+
+def _distances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Squared distances (n, m) float64."""
+    A, B = A.astype(np.float64), B.astype(np.float64)
+    products = A @ B.T
+    return np.maximum((A**2).sum(1)[:, None] + (B**2).sum(1) - 2 * products, 0)
+
+
+PREDICT = {"kernel": _kernel, "linear": _linear, "neighbours": _neighbours, "trees": _trees}
