@@ -78,7 +78,7 @@ def solve(
     f = np.zeros(len(y))
     _add_rows(K, np.flatnonzero(beta), beta[np.flatnonzero(beta)], f)
     scale = _best_scale(beta, f, y, epsilon)
-    beta, f = beta * scale, f * scale
+    beta, f = _snapped(beta * scale, C), f * scale
     iterations, gap = _solve(K, y, C, epsilon, tol, max_iter, min(size, len(y)), beta, f)
     bias = _bias(f - y, beta, C, epsilon)
     return Solution(beta, f, bias, iterations, gap, gap <= tol)
@@ -112,6 +112,12 @@ def _balanced(beta: np.ndarray, C: np.ndarray) -> np.ndarray:
     excess = beta.sum()
     room = beta + C if excess > 0 else C - beta
     return np.clip(beta - excess * room / max(room.sum(), 1e-300), -C, C)
+
+
+def _snapped(beta: np.ndarray, C: np.ndarray) -> np.ndarray:
+    """Rows that rounding left beside 0 or a bound put onto it; else each costs a pair to move."""
+    beta = np.where(np.abs(beta) < 1e-12 * C, 0.0, beta)
+    return np.where(np.abs(beta) > (1 - 1e-12) * C, np.copysign(C, beta), beta)
 
 
 def _best_scale(beta: np.ndarray, f: np.ndarray, y: np.ndarray, epsilon: float) -> float:
