@@ -1,4 +1,4 @@
-"""SVR heads of all folds on one kernel matrix: distances once, a kernel per gamma, a solve per fold.
+"""SVR heads of all folds on one kernel matrix: distances once, a kernel a gamma, a solve a fold.
 
 In: embeddings that all folds share, standardised by `standardise`. Out: out-of-fold and test
 predictions in points. Held-out rows have C = 0 in their fold's solve (see heads/smo.py), so that no

@@ -262,7 +262,7 @@ def _steepest(residual, up, down):  # type: ignore[no-untyped-def]
 def _partner(residual, down, row, diagonal, own, least_up, gain):  # type: ignore[no-untyped-def]
     """The row that lowers the objective most when it shrinks while the chosen one grows."""
     best, chunk = np.float32(-1), 0
-    floor, zero, two = np.float32(TAU), np.float32(0), np.float32(2)
+    floor, two = np.float32(TAU), np.float32(2)
     for begin in range(0, len(residual), CHUNK):
         high = np.float32(-1)
         for t in range(begin, begin + CHUNK):
