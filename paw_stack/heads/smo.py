@@ -73,7 +73,7 @@ def solve(
     """
     y, C = np.ascontiguousarray(y, dtype=np.float64), np.ascontiguousarray(C, dtype=np.float64)
     _require(K, y, C)
-    y = np.where(C > 0, y, 0.0)
+    y, epsilon, tol = np.where(C > 0, y, 0.0), float(epsilon), float(tol)
     beta = _opposed(y, C) if start is None else _balanced(np.clip(start, -C, C), C)
     f = np.zeros(len(y))
     _add_rows(K, np.flatnonzero(beta), beta[np.flatnonzero(beta)], f)
@@ -164,6 +164,8 @@ def _shifts(beta, C, epsilon):  # type: ignore[no-untyped-def]
 def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-untyped-def]
     """Rounds: the rows that violate most, solved among themselves; then f for all rows."""
     iterations = 0
+    padded = (size + CHUNK - 1) // CHUNK * CHUNK
+    copy = np.zeros((padded, padded), dtype=np.float32)
     while True:
         violation, gap = _violations(y, C, epsilon, beta, f)
         if gap <= tol or iterations >= max_iter:
@@ -171,7 +173,9 @@ def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-u
         rows = _largest(violation, size)
         inner_tol = 0.9 * tol if size == len(y) else max(0.5 * tol, 0.1 * gap)
         before = beta[rows]
-        done = _solve_among(K, rows, y, C, epsilon, inner_tol, max_iter - iterations, beta, f)
+        done = _solve_among(
+            K, rows, y, C, epsilon, inner_tol, max_iter - iterations, beta, f, copy
+        )
         if done == 0:  # the gap is all rounding
             return iterations, gap
         iterations += done
@@ -182,19 +186,26 @@ def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-u
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _violations(y, C, epsilon, beta, f):  # type: ignore[no-untyped-def]
-    """How far each row is beyond the middle of the gap, and the gap."""
-    n = len(y)
+    """How far each row is beyond the middle of the gap, and the gap.
+
+    The two rows that span the gap come first whatever ties with them: a working set of one side
+    alone could not move.
+    """
+    n, lowest, highest = len(y), 0, 0
     least_up, most_down = BLOCKED, -BLOCKED
     for t in range(n):
         up, down = _shifts(beta[t], C[t], epsilon)
-        least_up = min(least_up, f[t] - y[t] + up)
-        most_down = max(most_down, f[t] - y[t] + down)
+        if f[t] - y[t] + up < least_up:
+            least_up, lowest = f[t] - y[t] + up, t
+        if f[t] - y[t] + down > most_down:
+            most_down, highest = f[t] - y[t] + down, t
     middle = (least_up + most_down) / 2
     violation = np.empty(n)
     for t in range(n):
         up, down = _shifts(beta[t], C[t], epsilon)
         residual = f[t] - y[t] - middle
         violation[t] = max(-(residual + up), residual + down)
+    violation[lowest] = violation[highest] = BLOCKED
     return violation, most_down - least_up
 
 
@@ -211,34 +222,46 @@ def _largest(violation, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _solve_among(K, rows, y, C, epsilon, tol, max_iter, beta, f):  # type: ignore[no-untyped-def]
-    """SMO on `rows` alone; writes their beta, returns the number of pairs optimised."""
-    q = len(rows)
-    padded = (q + CHUNK - 1) // CHUNK * CHUNK
-    k = np.zeros((padded, padded), dtype=np.float32)
-    diagonal = np.ones(padded, dtype=np.float32)
-    residual, gain = np.zeros(padded), np.empty(padded, dtype=np.float32)
-    up, down = np.full(padded, BLOCKED), np.full(padded, -BLOCKED)
-    for s in range(q):
-        row = K[rows[s]]
-        for t in range(q):
-            k[s, t] = row[rows[t]]
-        diagonal[s] = k[s, s]
+def _solve_among(K, rows, y, C, epsilon, tol, max_iter, beta, f, copy):  # type: ignore[no-untyped-def]
+    """SMO on `rows` alone; writes their beta, returns the number of pairs optimised.
+
+    Rows of the kernel are copied when a pair first needs them, which many never do.
+    """
+    padded = (len(rows) + CHUNK - 1) // CHUNK * CHUNK
+    copied = np.zeros(padded, dtype=np.bool_)
+    diagonal, gain = np.ones(padded, dtype=np.float32), np.empty(padded, dtype=np.float32)
+    residual, up, down = np.zeros(padded), np.full(padded, BLOCKED), np.full(padded, -BLOCKED)
+    for s in range(len(rows)):
+        diagonal[s] = K[rows[s], rows[s]]
         residual[s] = f[rows[s]] - y[rows[s]]
         up[s], down[s] = _shifts(beta[rows[s]], C[rows[s]], epsilon)
     for iteration in range(max_iter):
         i, least_up, most_down = _steepest(residual, up, down)
         if most_down - least_up <= tol:
             return iteration
-        j = _partner(residual, down, k[i], diagonal, diagonal[i], least_up, gain)
+        grown = _copied(K, rows, i, copy, copied)
+        j = _partner(residual, down, grown, diagonal, diagonal[i], least_up, gain)
+        shrunk = _copied(K, rows, j, copy, copied)
         a, b = rows[i], rows[j]
         slope = residual[j] + down[j] - least_up
-        curvature = max(float(diagonal[i]) + float(diagonal[j]) - 2.0 * k[i, j], TAU)
+        curvature = max(float(diagonal[i]) + float(diagonal[j]) - 2.0 * grown[j], TAU)
         step, beta[a], beta[b] = _step(slope, curvature, epsilon, beta[a], beta[b], C[a], C[b])
         up[i], down[i] = _shifts(beta[a], C[a], epsilon)
         up[j], down[j] = _shifts(beta[b], C[b], epsilon)
-        _move(residual, step, k[i], k[j])
+        _move(residual, step, grown, shrunk)
     return max_iter
+
+
+@njit(cache=True, nogil=True)
+def _copied(K, rows, s, copy, copied):  # type: ignore[no-untyped-def]
+    """Row `s` of the kernel among `rows`; what pads it to whole chunks is never chosen."""
+    compact = copy[s, : len(copied)]
+    if not copied[s]:
+        copied[s] = True
+        full = K[rows[s]]
+        for t in range(len(rows)):
+            compact[t] = full[rows[t]]
+    return compact
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
