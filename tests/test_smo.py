@@ -136,7 +136,7 @@ def test_a_constant_target_is_predicted(case):
 
 
 def test_two_rows_by_hand():
-    """beta = +-b: the objective b^2 (1 - k) - b (y1 - y2) + 2 epsilon b has its least value at b."""
+    """beta = +-b: b^2 (1 - k) - b (y1 - y2) + 2 epsilon b is least at b = 1."""
     K = np.array([[1, 0.5], [0.5, 1]], dtype=np.float32)
     solution = solve(K, np.array([3.0, 1.0]), np.full(2, 10.0), 0.5)
     np.testing.assert_allclose(solution.beta, [1, -1])
@@ -166,7 +166,9 @@ def test_solves_side_by_side_do_not_disturb_each_other(case):
     alone = [solve(K, y, C, 0.1, size=50) for C in costs]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda C: solve(K, y, C, 0.1, size=50), costs))
-    assert all((a.f == b.f).all() and a.bias == b.bias for a, b in zip(alone, together, strict=True))
+    assert all(
+        (a.f == b.f).all() and a.bias == b.bias for a, b in zip(alone, together, strict=True)
+    )
 
 
 @pytest.mark.parametrize(

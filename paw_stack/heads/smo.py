@@ -25,7 +25,7 @@ from numba import njit
 
 from paw_stack.errors import DataError
 
-WORKING_SET = 2048  # rows; a copy of 16 MB
+WORKING_SET = 1024  # rows; a copy of 4 MB
 TAU = 1e-12  # floor of a pair's curvature: float32 kernels are not exactly positive semidefinite
 BLOCKED = 1e300  # slope of a move that a bound forbids; finite, since fast maths knows no infinity
 CHUNK = 64
@@ -171,11 +171,9 @@ def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-u
         if gap <= tol or iterations >= max_iter:
             return iterations, gap
         rows = _largest(violation, size)
-        inner_tol = 0.9 * tol if size == len(y) else max(0.5 * tol, 0.1 * gap)
+        inner_tol = 0.9 * tol if size == len(y) else max(0.5 * tol, 0.5 * gap)
         before = beta[rows]
-        done = _solve_among(
-            K, rows, y, C, epsilon, inner_tol, max_iter - iterations, beta, f, copy
-        )
+        done = _solve_among(K, rows, y, C, epsilon, inner_tol, max_iter - iterations, beta, f, copy)
         if done == 0:  # the gap is all rounding
             return iterations, gap
         iterations += done
