@@ -1,0 +1,230 @@
+"""Grid search for an SVR on one distance matrix, with a score that the search does not flatter.
+
+In: squared distances as in heads/gram.py. Out: predictions whose settings were chosen without the
+rows that they predict. For outer fold k a setting is rated by models that leave out folds j and k,
+on the rows of j, for every j but k. The model without {j, k} rates for both k and j, so that each
+unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
+
+Solves of the same left-out rows follow each other from setting to setting, each starting at the
+last one's solution. None starts at a solution that has seen rows which it must not know: a stop at
+`tol` would carry a trace of them along.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.errors import DataError
+from paw_stack.heads.gram import checked, default_threads, predict_rows, rbf
+from paw_stack.heads.smo import Solution, solve
+from paw_stack.metrics import rmse
+from paw_stack.progress import track
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the grid."""
+
+    C: float
+    gamma: float
+    epsilon: float  # points
+    clip: tuple[float, float] | None = None  # bounds for the target of fit rows, points
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """What the nested search predicts, and what it chose."""
+
+    oof: np.ndarray  # (n,) float64, points, each fold by the point chosen without it
+    test: np.ndarray  # (m,) float64, points, mean over folds of the chosen points' fits
+    chosen: list[Point]  # by fold
+    beta: np.ndarray  # (folds, n) float64, dual coefficients of the chosen points
+    bias: np.ndarray  # (folds,) float64, points
+    table: pd.DataFrame  # C, gamma, epsilon, clip, rmse (plain OOF), chosen_by (number of folds)
+    nested_rmse: float  # points
+    optimistic_rmse: float  # points; the least plain OOF RMSE, chosen on the rows it is taken on
+
+
+def grid_points(
+    C: Sequence[float],
+    gamma: Sequence[float],
+    epsilon: Sequence[float],
+    clip: Sequence[tuple[float, float] | None] = (None,),
+) -> list[Point]:
+    """All combinations; earlier ones win ties."""
+    return [Point(*values) for values in itertools.product(C, gamma, epsilon, clip)]
+
+
+def grid_search(
+    D: np.ndarray,
+    D_test: np.ndarray,
+    y: np.ndarray,
+    fold_of: np.ndarray,
+    points: Sequence[Point],
+    choose_by: str = "pairs",
+    sample_weight: np.ndarray | None = None,
+    tol: float = 1e-3,
+    threads: int | None = None,
+) -> GridResult:
+    """Choose a point for each fold without its rows, and predict them with it.
+
+    Args:
+        D, D_test, y, fold_of, sample_weight: as `cross_fit_gram` takes them; folds are 0, 1, ...
+        choose_by: "pairs" as described above. "oof" rates for fold k the plain out-of-fold
+            predictions of the other folds, as a stacker would: (F + 1) / 2 times fewer solves, but
+            fold k's targets were in the fits of the models that are compared.
+        tol: points, largest violation of the optimality conditions.
+
+    Raises:
+        DataError: no points, a `choose_by` that does not exist, or too few folds for it.
+    """
+    n_folds = int(fold_of.max()) + 1
+    _require(points, choose_by, n_folds)
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    left_out: list[tuple[int, ...]] = [(k,) for k in range(n_folds)]
+    left_out += list(itertools.combinations(range(n_folds), 2)) if choose_by == "pairs" else []
+    oof = np.full((len(points), len(y)), np.nan)
+    beta, bias = np.empty((len(points), n_folds, len(y))), np.empty((len(points), n_folds))
+    errors = np.zeros((len(points), n_folds, n_folds))
+    fits = _fits(D, y, fold_of, weight, points, left_out, tol, threads or default_threads())
+    for at, folds, solution in track(fits, "grid search", len(points) * len(left_out), "fits"):
+        prediction = solution.f + solution.bias
+        if len(folds) == 1:
+            rows = fold_of == folds[0]
+            oof[at, rows] = prediction[rows]
+            beta[at, folds[0]], bias[at, folds[0]] = solution.beta, solution.bias
+            continue
+        for outer, inner in (folds, folds[::-1]):
+            rows = fold_of == inner
+            errors[at, outer, inner] = np.sum((y[rows] - prediction[rows]) ** 2)
+    if choose_by == "oof":
+        errors = _oof_errors(oof, y, fold_of, n_folds)
+    chosen, each = choose(errors), np.arange(n_folds)
+    final = [points[at] for at in chosen]
+    test = _test(D_test, final, beta[chosen, each], bias[chosen, each])
+    return _result(points, chosen, oof, test, beta[chosen, each], bias[chosen, each], y, fold_of)
+
+
+def choose(errors: np.ndarray) -> np.ndarray:
+    """Number (folds,) of the best point for each outer fold.
+
+    Args:
+        errors: (points, folds, folds), [p, k, j] the sum of squared errors on fold j's rows of a
+            model with setting p that may be used for outer fold k; 0 where j = k.
+    """
+    return errors.sum(2).argmin(0)
+
+
+def _fits(
+    D: np.ndarray,
+    y: np.ndarray,
+    fold_of: np.ndarray,
+    weight: np.ndarray,
+    points: Sequence[Point],
+    left_out: Sequence[tuple[int, ...]],
+    tol: float,
+    threads: int,
+) -> Iterator[tuple[int, tuple[int, ...], Solution]]:
+    """Number of the point, folds left out, solution; one kernel matrix for all of a gamma."""
+    K = np.empty_like(D)
+    with ThreadPoolExecutor(threads) as pool:
+        for gamma in dict.fromkeys(point.gamma for point in points):
+            rbf(D, gamma, out=K)
+            order = _path(points, gamma)
+            jobs = (
+                pool.submit(_follow, K, y, np.where(np.isin(fold_of, folds), 0, weight), order, tol)
+                for folds in left_out
+            )
+            for folds, job in zip(left_out, list(jobs), strict=True):
+                yield from ((at, folds, checked(fit)) for at, fit in job.result())
+
+
+def _path(points: Sequence[Point], gamma: float) -> list[tuple[int, Point]]:
+    """The points of a gamma, numbered, each next to one that it differs from in little."""
+    levels = sorted({point.C for point in points})
+
+    def place(numbered: tuple[int, Point]) -> tuple[str, int, float]:
+        level = levels.index(numbered[1].C)
+        epsilon = numbered[1].epsilon
+        return str(numbered[1].clip), level, epsilon if level % 2 == 0 else -epsilon
+
+    return sorted(((at, p) for at, p in enumerate(points) if p.gamma == gamma), key=place)
+
+
+def _follow(
+    K: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    order: list[tuple[int, Point]],
+    tol: float,
+) -> list[tuple[int, Solution]]:
+    """Solutions along the path; coefficients at a bound stay there when C grows."""
+    found: list[tuple[int, Solution]] = []
+    start, last_C = None, 1.0
+    for at, point in order:
+        target = y if point.clip is None else np.clip(y, *point.clip)
+        start = None if start is None else start * (point.C / last_C)
+        solution = solve(K, target, point.C * weight, point.epsilon, tol, start)
+        found.append((at, solution))
+        start, last_C = solution.beta, point.C
+    return found
+
+
+def _oof_errors(oof: np.ndarray, y: np.ndarray, fold_of: np.ndarray, n_folds: int) -> np.ndarray:
+    """Errors for `choose` from plain out-of-fold predictions (points, n)."""
+    rows = [fold_of == k for k in range(n_folds)]
+    by_fold = np.stack([np.sum((oof[:, r] - y[r]) ** 2, axis=1) for r in rows], axis=1)
+    return by_fold[:, None, :] * (1 - np.eye(n_folds))
+
+
+def _test(
+    D_test: np.ndarray, chosen: Sequence[Point], beta: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """Mean over folds (m,) of the predictions by each fold's chosen point."""
+    total = np.zeros(len(D_test))
+    for gamma in dict.fromkeys(point.gamma for point in chosen):
+        folds = [k for k, point in enumerate(chosen) if point.gamma == gamma]
+        total += predict_rows(rbf(D_test, gamma), beta[folds], bias[folds]).sum(1)
+    return total / len(chosen)
+
+
+def _result(
+    points: Sequence[Point],
+    chosen: np.ndarray,
+    oof: np.ndarray,
+    test: np.ndarray,
+    beta: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    fold_of: np.ndarray,
+) -> GridResult:
+    scored = fold_of >= 0
+    nested = np.full(len(y), np.nan)
+    nested[scored] = oof[chosen[fold_of[scored]], np.flatnonzero(scored)]
+    table = pd.DataFrame([vars(point) for point in points])
+    table["rmse"] = [rmse(y[scored], row[scored]) for row in oof]
+    table["chosen_by"] = np.bincount(chosen, minlength=len(points))
+    return GridResult(
+        oof=nested,
+        test=test,
+        chosen=[points[at] for at in chosen],
+        beta=beta,
+        bias=bias,
+        table=table,
+        nested_rmse=rmse(y[scored], nested[scored]),
+        optimistic_rmse=float(table["rmse"].min()),
+    )
+
+
+def _require(points: Sequence[Point], choose_by: str, n_folds: int) -> None:
+    if choose_by not in ("pairs", "oof"):
+        raise DataError(f"choose_by is {choose_by!r}; expected 'pairs' or 'oof'")
+    if not points:
+        raise DataError("the grid has no points; give at least one value of each setting")
+    least = 3 if choose_by == "pairs" else 2
+    if n_folds < least:
+        raise DataError(f"{n_folds} folds; a search by {choose_by} needs at least {least}")
