@@ -218,7 +218,9 @@ class RunFolder:
         """
         files = sorted((self.root / "heads" / name).glob("*.safetensors"))
         if not files:
-            raise ArtifactError(f"{self.root / 'heads' / name}: no fitted heads; run {self.command}")
+            raise ArtifactError(
+                f"{self.root / 'heads' / name}: no fitted heads; run {self.command}"
+            )
         return {file.stem: _read_head(file) for file in files}
 
     def load_predictions(

@@ -1,6 +1,6 @@
 """Fit a head once per fold: out-of-fold predictions for labelled rows, a mean for test rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import StoredHead
+from paw_stack.progress import track
 
 # Features of fold k's backbone: labelled (n, d) and test (m, d), float32.
 FoldFeatures = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -30,7 +31,8 @@ def cross_fit(
     features: FoldFeatures,
     target: np.ndarray,
     folds: Folds,
-    only: Iterable[int],
+    only: Sequence[int],
+    what: str = "fit",
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
     """Fold k's head learns from fold k's fit rows alone, scaler included.
@@ -41,12 +43,13 @@ def cross_fit(
         features: fold -> its backbone's vectors; other folds' vectors are other spaces.
         target: (n,) float64, points.
         only: folds to run.
+        what: shown beside the progress bar.
         clip: bounds for the target of fit rows, points.
     """
     learned = target if clip is None else np.clip(target, *clip)
     oof = np.full(len(target), np.nan)
     tests, heads = [], {}
-    for fold in only:
+    for fold in track(only, what, total=len(only), unit="folds"):
         labelled, test = features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
         head = make_head().fit(labelled[fit], learned[fit])

@@ -5,15 +5,16 @@ time and gain nothing; where folds share an embedding its columns are binned onc
 Bins come from the features of all labelled rows and look at no target.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from paw_stack.config import GbmSection
 from paw_stack.data.folds import Folds, make_folds
-from paw_stack.heads.cross_fit import CrossFitted, FoldFeatures
 from paw_stack.data.nouns import StoredHead
+from paw_stack.heads.cross_fit import CrossFitted, FoldFeatures
+from paw_stack.progress import track
 
 INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
 
@@ -23,9 +24,10 @@ def cross_fit_gbm(
     features: FoldFeatures,
     target: np.ndarray,
     folds: Folds,
-    only: Iterable[int],
+    only: Sequence[int],
     seed: int,
     shared: bool,
+    what: str = "fit",
 ) -> CrossFitted:
     """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows.
 
@@ -37,7 +39,7 @@ def cross_fit_gbm(
     oof, tests, heads, trees = np.full(len(target), np.nan), [], {}, []
     make_bins = _shared_bins if shared and not section.pca else _own_bins
     bins = make_bins(section, features, target, seed)
-    for fold in only:
+    for fold in track(only, what, total=len(only), unit="folds"):
         labelled, test = features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
         reduce, arrays = _reduction(section, labelled[fit], seed)

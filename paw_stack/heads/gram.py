@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -43,7 +44,14 @@ class CrossFit:
     bias: np.ndarray  # (folds,) float64, points
 
 
-def standardise(labelled: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+class Scaling(NamedTuple):
+    """Standardised = (raw - mean_) / scale_, named as StandardScaler has them."""
+
+    mean_: np.ndarray  # (d,) float64
+    scale_: np.ndarray  # (d,) float64, inf for columns that are constant
+
+
+def standardise(labelled: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, Scaling]:
     """Columns of mean 0 and variance 1 over labelled (n, d) and test (m, d) rows; float32.
 
     A column that is constant up to rounding becomes 0. No target is looked at.
@@ -68,7 +76,8 @@ def standardise(labelled: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.
         raise DataError("embeddings hold values that are not finite; make them again")
     constant = deviation <= 1e-6 * np.abs(mean)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
-    return blocks[0] * scale, blocks[1] * scale
+    scaling = Scaling(mean, np.where(constant, np.inf, deviation))
+    return blocks[0] * scale, blocks[1] * scale, scaling
 
 
 def scale_gamma(X: np.ndarray) -> float:

@@ -39,7 +39,7 @@ class Point:
 class GridResult:
     """What the nested search predicts, and what it chose."""
 
-    oof: np.ndarray  # (n,) float64, points, each fold by the point chosen without it
+    oof: np.ndarray  # (n,) float64, points, each fold by the point chosen without it; else NaN
     test: np.ndarray  # (m,) float64, points, mean over folds of the chosen points' fits
     chosen: list[Point]  # by fold
     beta: np.ndarray  # (folds, n) float64, dual coefficients of the chosen points
@@ -69,6 +69,7 @@ def grid_search(
     sample_weight: np.ndarray | None = None,
     tol: float = 1e-3,
     threads: int | None = None,
+    only: Sequence[int] | None = None,
 ) -> GridResult:
     """Choose a point for each fold without its rows, and predict them with it.
 
@@ -78,6 +79,7 @@ def grid_search(
             predictions of the other folds, as a stacker would: (F + 1) / 2 times fewer solves, but
             fold k's targets were in the fits of the models that are compared.
         tol: points, largest violation of the optimality conditions.
+        only: outer folds to run; default all. The inner ones are always all others.
 
     Raises:
         DataError: no points, a `choose_by` that does not exist, or too few folds for it.
@@ -85,8 +87,11 @@ def grid_search(
     n_folds = int(fold_of.max()) + 1
     _require(points, choose_by, n_folds)
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    left_out: list[tuple[int, ...]] = [(k,) for k in range(n_folds)]
-    left_out += list(itertools.combinations(range(n_folds), 2)) if choose_by == "pairs" else []
+    outer = list(range(n_folds)) if only is None else list(only)
+    left_out: list[tuple[int, ...]] = [(k,) for k in outer]
+    if choose_by == "pairs":
+        pairs = itertools.combinations(range(n_folds), 2)
+        left_out += [pair for pair in pairs if set(pair) & set(outer)]
     oof = np.full((len(points), len(y)), np.nan)
     beta, bias = np.empty((len(points), n_folds, len(y))), np.empty((len(points), n_folds))
     errors = np.zeros((len(points), n_folds, n_folds))
@@ -98,15 +103,17 @@ def grid_search(
             oof[at, rows] = prediction[rows]
             beta[at, folds[0]], bias[at, folds[0]] = solution.beta, solution.bias
             continue
-        for outer, inner in (folds, folds[::-1]):
+        for fold, inner in (folds, folds[::-1]):
             rows = fold_of == inner
-            errors[at, outer, inner] = np.sum((y[rows] - prediction[rows]) ** 2)
+            errors[at, fold, inner] = np.sum((y[rows] - prediction[rows]) ** 2)
     if choose_by == "oof":
         errors = _oof_errors(oof, y, fold_of, n_folds)
-    chosen, each = choose(errors), np.arange(n_folds)
+    chosen = choose(errors)[outer]
     final = [points[at] for at in chosen]
-    test = _test(D_test, final, beta[chosen, each], bias[chosen, each])
-    return _result(points, chosen, oof, test, beta[chosen, each], bias[chosen, each], y, fold_of)
+    test = _test(D_test, final, beta[chosen, outer], bias[chosen, outer])
+    return _result(
+        points, outer, chosen, oof, test, beta[chosen, outer], bias[chosen, outer], y, fold_of
+    )
 
 
 def choose(errors: np.ndarray) -> np.ndarray:
@@ -194,6 +201,7 @@ def _test(
 
 def _result(
     points: Sequence[Point],
+    outer: list[int],
     chosen: np.ndarray,
     oof: np.ndarray,
     test: np.ndarray,
@@ -202,9 +210,10 @@ def _result(
     y: np.ndarray,
     fold_of: np.ndarray,
 ) -> GridResult:
-    scored = fold_of >= 0
+    scored = np.isin(fold_of, outer)
     nested = np.full(len(y), np.nan)
-    nested[scored] = oof[chosen[fold_of[scored]], np.flatnonzero(scored)]
+    for fold, at in zip(outer, chosen, strict=True):
+        nested[fold_of == fold] = oof[at, fold_of == fold]
     table = pd.DataFrame([vars(point) for point in points])
     table["rmse"] = [rmse(y[scored], row[scored]) for row in oof]
     table["chosen_by"] = np.bincount(chosen, minlength=len(points))

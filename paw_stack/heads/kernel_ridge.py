@@ -10,7 +10,7 @@ leave-one-out error of its fit rows, so that held-out targets take no part.
 In: embeddings. Out: predictions in points. Memory: 16 n^2 bytes (1.6 GB at n = 10,000).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class _Inverse:
 
 
 def cross_fit_kernel_ridge(
-    K: np.ndarray, y: np.ndarray, fold_of: np.ndarray, alphas: Sequence[float], only: Iterable[int]
+    K: np.ndarray, y: np.ndarray, fold_of: np.ndarray, alphas: Sequence[float], only: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float]]:
     """Fold k's model without its rows, with the penalty that its fit rows choose.
 
@@ -87,7 +87,9 @@ def cross_fit_kernel_ridge(
     for alpha in alphas:  # one inverse in memory at a time
         inverse = _Inverse(K, y, alpha)
         fits = [(inverse.without(rows), alpha) for rows in left_out]
-        best = [min(pair, key=lambda f: f[0].loo_mse) for pair in zip(best or fits, fits, strict=True)]
+        best = [
+            min(pair, key=lambda f: f[0].loo_mse) for pair in zip(best or fits, fits, strict=True)
+        ]
     oof = np.full(len(y), np.nan)
     for rows, (fit, _) in zip(left_out, best, strict=True):
         oof[rows] = fit.held_out

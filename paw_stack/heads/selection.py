@@ -112,7 +112,7 @@ def distance_blocks(
     kept = folder if needed > memory_bytes else None
     blocks = []
     for number, (name, (labelled, test)) in enumerate(embeddings.items()):
-        X, X_test = standardise(labelled, test)
+        X, X_test, _ = standardise(labelled, test)
         D = _stored(squared_distances(X, device=device), kept, f"{number}_labelled.npy")
         D_test = _stored(squared_distances(X_test, X, device), kept, f"{number}_test.npy")
         blocks.append(Block(name, X.shape[1], D, D_test))

@@ -9,8 +9,8 @@ import importlib.util
 from typing import Any
 
 from paw_stack.config import SvrSection
-from paw_stack.errors import ConfigError
 from paw_stack.data.nouns import StoredHead
+from paw_stack.errors import ConfigError
 from paw_stack.heads.stored import kernel_head
 
 ENGINES = {

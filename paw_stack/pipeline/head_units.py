@@ -66,7 +66,6 @@ def _metadata(job: Job, head: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     from paw_stack.heads.fit import fit_head
-    from paw_stack.progress import track
 
     unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
@@ -75,17 +74,17 @@ def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     vectors = fold_vectors(job, source, _metadata(job, head))
     vectors(folds[0])  # what is missing is said before anything is touched
     unit.begin()
-    section, engine = job.config.heads.named()[head], _engine(job, head)
-    bar = track(folds, f"fit {name}", total=len(folds), unit="folds")
+    engine = _engine(job, head)
     fitted = fit_head(
-        section,
+        job.config.heads.named()[head],
         engine,
         vectors,
         source.shared,
         job.competition.target,
         job.folds,
-        bar,
+        folds,
         job.config.run.seed,
+        f"fit {name}",
     )
     job.run.save_heads(name, fitted.heads)
     predictions = Predictions(name, fitted.oof, fitted.test, tuple(folds), job.folds.fold_of)

@@ -53,9 +53,7 @@ def places(source: Source, fold: int) -> list[tuple[BackboneSection, str, int | 
 
 def fingerprints(job: Job, source: Source, folds: list[int]) -> list[str]:
     """Of all embeddings that heads of these folds read."""
-    needed = [
-        (backbone, place) for fold in folds for backbone, _, place in places(source, fold)
-    ]
+    needed = [(backbone, place) for fold in folds for backbone, _, place in places(source, fold)]
     units = {(backbone.name, place): embed_unit(job, backbone, place) for backbone, place in needed}
     return [unit.fingerprint for unit in units.values()]
 
@@ -72,7 +70,9 @@ def fold_vectors(
 
     def vectors(fold: int) -> tuple[np.ndarray, np.ndarray]:
         blocks = [
-            job.run.load_embeddings(embed_unit(job, backbone, place), backbone.name, layer, place, n)
+            job.run.load_embeddings(
+                embed_unit(job, backbone, place), backbone.name, layer, place, n
+            )
             for backbone, layer, place in places(source, fold)
         ]
         columns = metadata or (np.empty((n, 0)), np.empty((len(job.ids) - n, 0)))

@@ -1,0 +1,187 @@
+"""Heads on one matrix of distances: the SVR of engine gram and kernel ridge, kept as stored heads.
+
+Where folds share their vectors there is one matrix for all of them; else one a fold, in which the
+other folds' rows stand as its backbone sees them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paw_stack.config import KernelRidgeSection, SvrSection
+from paw_stack.data.folds import Folds
+from paw_stack.data.nouns import StoredHead
+from paw_stack.heads.cross_fit import CrossFitted, FoldFeatures
+from paw_stack.heads.gram import (
+    Scaling,
+    cross_fit_gram,
+    predict_rows,
+    rbf,
+    scale_gamma,
+    squared_distances,
+    standardise,
+)
+from paw_stack.heads.grid import Point, grid_points, grid_search
+from paw_stack.heads.kernel_ridge import cross_fit_kernel_ridge
+from paw_stack.heads.stored import kernel_head
+from paw_stack.metrics import rmse
+from paw_stack.progress import track
+
+
+class Matrix(NamedTuple):
+    """Vectors that some folds share, and their distances."""
+
+    folds: list[int]
+    scaling: Scaling
+    vectors: np.ndarray  # (n, d) float32, standardised
+    labelled: np.ndarray  # (n, n) float32, squared distances
+    test: np.ndarray  # (m, n) float32
+
+
+class Fits(NamedTuple):
+    """What the folds of one matrix leave."""
+
+    oof: np.ndarray  # (n,) float64, points; NaN for other folds
+    test: np.ndarray  # (m,) float64, points, mean over these folds
+    gammas: list[float]  # by fold
+    beta: np.ndarray  # (folds, n) float64
+    bias: np.ndarray  # (folds,) float64, points
+    facts: dict[str, Any]
+
+
+def svr_on_gram(
+    section: SvrSection,
+    features: FoldFeatures,
+    shared: bool,
+    target: np.ndarray,
+    folds: Folds,
+    only: Sequence[int],
+    what: str,
+) -> CrossFitted:
+    """The SVR of engine gram, with a grid where the section has one."""
+
+    def fit(matrix: Matrix) -> Fits:
+        if section.grid:
+            return _grid(section, matrix, target, folds.fold_of)
+        return _plain(section, matrix, target, folds.fold_of)
+
+    fitted = _each_matrix(fit, features, shared, target, only, what)
+    if section.grid is None or len(only) < folds.n:
+        return fitted
+    nested, plain = rmse(target, fitted.oof), fitted.facts["best_plain_rmse"]
+    remark = f"grid chosen inside the fit rows: nested RMSE {nested:.3f}"
+    if shared:
+        remark += f"; chosen and scored on the same rows {plain:.3f}, optimistic"
+    fitted.remarks.append(remark)
+    return fitted
+
+
+def kernel_ridge_on_gram(
+    section: KernelRidgeSection,
+    features: FoldFeatures,
+    shared: bool,
+    target: np.ndarray,
+    folds: Folds,
+    only: Sequence[int],
+    what: str,
+) -> CrossFitted:
+    """Kernel ridge; the penalty of a fold is chosen by its fit rows."""
+
+    def fit(matrix: Matrix) -> Fits:
+        gamma = _gamma(section.gamma, matrix.vectors)
+        oof, beta, bias, alphas = cross_fit_kernel_ridge(
+            rbf(matrix.labelled, gamma), target, folds.fold_of, section.alphas, matrix.folds
+        )
+        test = predict_rows(rbf(matrix.test, gamma), beta, bias).mean(1)
+        return Fits(oof, test, [gamma] * len(bias), beta, bias, {"alphas": alphas})
+
+    return _each_matrix(fit, features, shared, target, only, what)
+
+
+def _each_matrix(
+    fit: Callable[[Matrix], Fits],
+    features: FoldFeatures,
+    shared: bool,
+    target: np.ndarray,
+    only: Sequence[int],
+    what: str,
+) -> CrossFitted:
+    """Fit the folds matrix by matrix; one is in memory at a time."""
+    groups = [list(only)] if shared else [[fold] for fold in only]
+    oof, tests, heads = np.full(len(target), np.nan), [], {}
+    facts: dict[str, list[Any]] = {}
+    for group in track(groups, what, len(only), "folds", size=len(groups[0])):
+        matrix = _matrix(features, group)
+        fits = fit(matrix)
+        done = np.isfinite(fits.oof)
+        oof[done] = fits.oof[done]
+        tests.append(fits.test)
+        heads |= dict(_stored(matrix, fits, "all" if shared else f"fold{group[0]}"))
+        for name, values in fits.facts.items():
+            facts.setdefault(name, []).extend(values if isinstance(values, list) else [values])
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, _flat(facts))
+
+
+def _flat(facts: dict[str, list[Any]]) -> dict[str, Any]:
+    return {k: v[0] if len(v) == 1 and k == "best_plain_rmse" else v for k, v in facts.items()}
+
+
+def _matrix(features: FoldFeatures, group: list[int]) -> Matrix:
+    labelled, test, scaling = standardise(*features(group[0]))
+    to_test = squared_distances(test, labelled)
+    return Matrix(group, scaling, labelled, squared_distances(labelled), to_test)
+
+
+def _plain(section: SvrSection, matrix: Matrix, target: np.ndarray, fold_of: np.ndarray) -> Fits:
+    gamma = _gamma(section.gamma, matrix.vectors)
+    found = cross_fit_gram(
+        matrix.labelled,
+        matrix.test,
+        target,
+        fold_of,
+        section.C,
+        gamma,
+        section.epsilon,
+        section.clip,
+        only=matrix.folds,
+    )
+    return Fits(found.oof, found.test, [gamma] * len(found.bias), found.beta, found.bias, {})
+
+
+def _grid(section: SvrSection, matrix: Matrix, target: np.ndarray, fold_of: np.ndarray) -> Fits:
+    points = _points(section, matrix.vectors)
+    found = grid_search(matrix.labelled, matrix.test, target, fold_of, points, only=matrix.folds)
+    facts = {
+        "chosen": [vars(point) for point in found.chosen],
+        "best_plain_rmse": found.optimistic_rmse,
+    }
+    gammas = [point.gamma for point in found.chosen]
+    return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts)
+
+
+def _points(section: SvrSection, vectors: np.ndarray) -> list[Point]:
+    grid = section.grid
+    assert grid is not None
+    return grid_points(
+        grid.C or [section.C],
+        [_gamma(gamma, vectors) for gamma in grid.gamma or [section.gamma]],
+        grid.epsilon or [section.epsilon],
+        grid.clip or [section.clip],
+    )
+
+
+def _gamma(gamma: float | str, vectors: np.ndarray) -> float:
+    return scale_gamma(vectors) if gamma == "scale" else float(gamma)
+
+
+def _stored(matrix: Matrix, fits: Fits, name: str) -> Iterator[tuple[str, StoredHead]]:
+    """One head a gamma, whose mean is the mean over folds."""
+    distinct = list(dict.fromkeys(fits.gammas))
+    for number, gamma in enumerate(distinct):
+        own = [k for k, other in enumerate(fits.gammas) if other == gamma]
+        share = len(distinct) / len(fits.gammas)
+        beta, bias = fits.beta[own].sum(0) * share, float(fits.bias[own].sum() * share)
+        used = np.flatnonzero(beta)
+        head = kernel_head(matrix.scaling, matrix.vectors[used], beta[used], bias, gamma)
+        yield (name if len(distinct) == 1 else f"{name}-gamma{number}"), head
