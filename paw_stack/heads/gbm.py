@@ -1,7 +1,7 @@
 """LightGBM on embeddings: weak alone on this kind of data, useful as diversity in a blend.
 
-Embeddings have a thousand dense columns. All of them in every tree, in 255 bins, cost many times the
-time and gain nothing; where folds share an embedding its columns are binned once for all of them.
+Embeddings have a thousand dense columns. All of them in every tree, in 255 bins, cost many times
+the time and gain nothing; where folds share an embedding its columns are binned once for all.
 Bins come from the features of all labelled rows and look at no target.
 """
 

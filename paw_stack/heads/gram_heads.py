@@ -109,7 +109,8 @@ def _each_matrix(
 ) -> CrossFitted:
     """Fit the folds matrix by matrix; one is in memory at a time."""
     groups = [list(only)] if shared else [[fold] for fold in only]
-    oof, tests, heads = np.full(len(target), np.nan), [], {}
+    oof, tests = np.full(len(target), np.nan), []
+    heads: dict[str, StoredHead] = {}
     facts: dict[str, list[Any]] = {}
     for group in track(groups, what, len(only), "folds", size=len(groups[0])):
         matrix = _matrix(features, group)

@@ -1,0 +1,42 @@
+"""Paths and formats under `artifacts/<run>/`; the only module that knows them.
+
+    config.yaml                              the config as the run was made with it
+    folds.csv                                Id, fold, group
+    check/                                   photos.csv, duplicates.csv (pairs)
+    augment.png                              contact sheet of augmented photos
+    finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, history.png,
+                                             TensorBoard events, held_out.csv, test.csv; while it
+                                             trains, state.safetensors
+    embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
+    predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
+    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM
+    blend/                                   blend.json, blend.csv, blend.test.csv
+    submission.csv
+
+Every file is written under a temporary name and renamed. A unit's `done.json` comes last, and holds
+the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
+"""
+
+from paw_stack.artifacts.files import (
+    read_csv,
+    read_state,
+    read_weights,
+    write_csv,
+    write_file,
+    write_state,
+    write_weights,
+)
+from paw_stack.artifacts.run import RunFolder
+from paw_stack.artifacts.unit import Unit
+
+__all__ = [
+    "RunFolder",
+    "Unit",
+    "read_csv",
+    "read_state",
+    "read_weights",
+    "write_csv",
+    "write_file",
+    "write_state",
+    "write_weights",
+]

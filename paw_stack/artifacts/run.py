@@ -1,0 +1,196 @@
+"""`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from paw_stack.artifacts.files import (
+    read_csv,
+    read_head,
+    write_array,
+    write_csv,
+    write_file,
+    write_head,
+    write_json,
+)
+from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.unit import Unit
+from paw_stack.config import Config, digest
+from paw_stack.data.competition import Competition
+from paw_stack.data.findings import Findings
+from paw_stack.data.folds import Folds
+from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
+from paw_stack.errors import ArtifactError
+
+
+class RunFolder:
+    """`artifacts/<run>/`."""
+
+    def __init__(self, config: Config):
+        self.root = config.run.root / config.run.name
+        self.predictions = self.root / "predictions"
+        self.cache = config.run.root / "cache"
+        self.command = f"paw-stack run CONFIG (run {config.run.name})"
+
+    def unit(self, place: str, *depends_on: Any) -> Unit:
+        """The unit at `place` (`a/b`), done if it was made from exactly `depends_on`."""
+        return Unit(self.root / place / "done.json", digest(place, *depends_on))
+
+    def candidate_unit(self, name: str, *depends_on: Any) -> Unit:
+        """The unit of one candidate's predictions."""
+        return Unit(self.predictions / f"{name}.done.json", digest(name, *depends_on))
+
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """Hold the run folder for writing.
+
+        Raises:
+            ArtifactError: another live process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = self.root / "lock.json"
+        take(lock, self.root.name)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+    def save_config(self, config: Config) -> None:
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_file(self.root / "config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def save_folds(self, competition: Competition, folds: Folds) -> None:
+        table = pd.DataFrame(
+            {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}
+        )
+        write_csv(self.root / "folds.csv", table)
+
+    def save_findings(self, findings: Findings) -> None:
+        """One row a photo; one row a pair of near-duplicates, with the scores that are known."""
+        table, target = findings.table, findings.target
+        write_csv(self.root / "check" / "photos.csv", table)
+        score = np.concatenate([target, np.full(len(table) - len(target), np.nan)])
+        columns = {"set": table["set"].to_numpy(), "Id": table["Id"].to_numpy(), "score": score}
+        pairs = {
+            f"{name}_{side}": column[rows]
+            for side, rows in zip("ab", findings.pairs.T, strict=True)
+            for name, column in columns.items()
+        }
+        write_csv(self.root / "check" / "duplicates.csv", pd.DataFrame(pairs))
+
+    def save_contact_sheet(self, pixels: np.ndarray) -> Path:
+        """`pixels` (height, width, 3) uint8 as PNG."""
+        from PIL import Image
+
+        path = self.root / "augment.png"
+        write_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG"))
+        return path
+
+    def warm_start(self, source: Path, backbone: str, fold: int, folds: pd.Series) -> Path:
+        """Weights of another run's fold, made with the same folds (Id -> fold).
+
+        Raises:
+            ArtifactError: no such weights, or other folds: they would have seen held-out rows.
+        """
+        weights = source / "finetune" / backbone / f"fold{fold}" / "weights.safetensors"
+        needed = (source / "folds.csv", weights, weights.with_name("done.json"))
+        missing = [path for path in needed if not path.is_file()]
+        if missing:
+            raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
+        theirs = read_csv(source / "folds.csv").set_index("Id")["fold"]
+        if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
+            raise ArtifactError(
+                f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
+                f" have learned held-out rows; set folds.file: {source / 'folds.csv'}"
+            )
+        return weights
+
+    def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
+        """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
+        for layer, rows in vectors.items():
+            write_array(unit.folder / f"{layer}.npy", rows)
+        write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+
+    def load_embeddings(
+        self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
+    ) -> Embeddings:
+        self.require(unit)
+        rows = np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+    def save_predictions(
+        self, folder: Path, predictions: Predictions, competition: Competition
+    ) -> None:
+        table = pd.DataFrame(
+            {
+                "Id": competition.labelled.ids,
+                "fold": predictions.fold_of,
+                "prediction": predictions.oof,
+            }
+        )
+        write_csv(folder / f"{predictions.name}.csv", table.dropna())
+        test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
+        write_csv(folder / f"{predictions.name}.test.csv", test)
+
+    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
+        """Fitted heads of a candidate; those of an earlier fit go first."""
+        folder = self.root / "heads" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
+            old.unlink()
+        for part, head in heads.items():
+            write_head(folder, part, head)
+
+    def load_heads(self, name: str) -> dict[str, StoredHead]:
+        """The heads whose mean predicts as the candidate does.
+
+        Raises:
+            ArtifactError: none are there, or a file cannot be read.
+        """
+        files = sorted((self.root / "heads" / name).glob("*.safetensors"))
+        if not files:
+            raise ArtifactError(
+                f"{self.root / 'heads' / name}: no fitted heads; run {self.command}"
+            )
+        return {file.stem: read_head(file) for file in files}
+
+    def load_predictions(
+        self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
+    ) -> Predictions:
+        record = self.require(unit)
+        table = read_csv(self.predictions / f"{name}.csv")
+        test = read_csv(self.predictions / f"{name}.test.csv")
+        oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
+        return Predictions(
+            name,
+            oof.to_numpy(dtype=np.float64),
+            test.set_index("Id")["prediction"].reindex(competition.test.ids).to_numpy(dtype=float),
+            tuple(record["folds"]),
+            folds.fold_of,
+            record["seconds"],
+            optimistic,
+        )
+
+    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
+        folder = self.root / "blend"
+        folder.mkdir(exist_ok=True)
+        self.save_predictions(folder, blend.predictions, competition)
+        facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
+        write_json(folder / "blend.json", facts)
+
+    def save_submission(self, table: pd.DataFrame) -> Path:
+        write_csv(self.root / "submission.csv", table)
+        return self.root / "submission.csv"
+
+    def require(self, unit: Unit) -> dict[str, Any]:
+        """The unit's record; ArtifactError where it is not done."""
+        record = unit.record()
+        if record is None:
+            state = "made from other inputs" if unit.done.exists() else "not there"
+            raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
+        return record
