@@ -164,11 +164,11 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str) -> Markup
 def weights(shares: Mapping[str, float]) -> Markup:
     """A bar a candidate."""
     largest = max(*shares.values(), 1e-9)
-    x = svg.Axis(min(0.0, *shares.values()), largest, 12, svg.WIDTH - 52)
+    x = svg.Axis(min(0.0, *shares.values()), largest, 1, svg.WIDTH - 52)
     parts = []
     for number, (name, weight) in enumerate(shares.items()):
         y = 34 * number + 4
-        parts.append(svg.text(12, y + 10, name, "rung"))
+        parts.append(svg.text(1, y + 10, name, "rung"))
         left = min(x.at(0), x.at(weight))
         parts.append(svg.bar(left, y + 15, abs(x.at(weight) - x.at(0)), 9, "fill blend", f"{weight:.4f}"))
         end = max(x.at(0), x.at(weight))

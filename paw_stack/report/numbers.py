@@ -9,6 +9,7 @@ from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
+Z = 1.96  # a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def candidate_table(record: RunRecord) -> pd.DataFrame:
     scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
     scores["weight"] = pd.Series(facts["weights"], dtype=float)
     scores["seconds"] = pd.Series({**_network_seconds(record), **seconds}, dtype=float)
+    scores["added"] = pd.Series(facts["diversity"]["added"], dtype=float)
     scores["optimistic"] = scores.index.isin(facts["optimistic"])
     return scores
 
@@ -87,8 +89,16 @@ def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
 
 def error_correlation(record: RunRecord) -> pd.DataFrame:
     """Correlation of the candidates' errors, (n_candidates, n_candidates)."""
-    errors = record.oof.drop(columns="blend").sub(record.labelled["target"], axis=0)
-    return errors.corr().fillna(1.0)
+    names = list(record.blend["weights"])
+    return pd.DataFrame(record.blend["diversity"]["error_correlation"], index=names, columns=names)
+
+
+def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """95 % interval of an RMSE over other photos of the same kind, from the spread of its squares."""
+    squares = (target - predicted) ** 2
+    rmse = float(np.sqrt(squares.mean()))
+    error = float(squares.std()) / np.sqrt(len(squares)) / (2 * rmse or 1.0)
+    return max(0.0, rmse - Z * error), rmse + Z * error
 
 
 def places(sample: VectorSample) -> tuple[np.ndarray, float]:

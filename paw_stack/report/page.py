@@ -36,8 +36,8 @@ CONTENTS = {
 SHEETS = {
     "highest": "Highest predictions",
     "lowest": "Lowest predictions",
-    "overrated": "Most mistaken: the model liked them more than people did",
-    "underrated": "Most mistaken: people liked them more than the model did",
+    "overrated": "Most mistaken: predicted too high",
+    "underrated": "Most mistaken: predicted too low",
 }
 MINUS = "−"
 
@@ -85,16 +85,18 @@ def _sections(record: RunRecord) -> dict[str, Any]:
     best = str(table.drop(index="blend")["rmse"].idxmin())
     target = record.labelled["target"].to_numpy()
     blend = record.oof["blend"].to_numpy()
+    interval = numbers.rmse_interval(target, blend)
     view = {
         "run": record,
         "data": record.config["data"],
         "table": table,
         "best": best,
-        "headline": _headline(record, table, best),
+        "interval": interval,
+        "headline": _headline(record, table, best, interval),
         "story": sentences.story(record, target, blend),
         "warnings": sentences.warnings(record, table, best),
         "photos": _photos(record, target, blend),
-        "spreads": _spreads(record, table, target),
+        "spreads": _spreads(record, target),
         "calibration": _calibration(record, target, blend),
         "folds": charts.fold_bars(numbers.fold_table(record, best), record.blend["constant_rmse"]),
         "curves": _curves(record),
@@ -107,32 +109,35 @@ def _sections(record: RunRecord) -> dict[str, Any]:
         "config": yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
         "sheets": SHEETS.items(),
         "folds_n": record.labelled["fold"].nunique(),
-        "headline_note": "",
+        "sentences": sentences,
+        "stretch": _stretch(record),
     }
     contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
     return {**view, "contents": contents}
 
 
-def _headline(record: RunRecord, table: pd.DataFrame, best: str) -> Markup:
+def _headline(
+    record: RunRecord, table: pd.DataFrame, best: str, interval: tuple[float, float]
+) -> Markup:
     facts = record.blend
     noise = facts["label_noise"]
     rungs = [
         charts.Rung("the average as a guess", facts["constant_rmse"]),
         charts.Rung(f"best single candidate: {best}", table.loc[best, "rmse"], kind="best"),
-        charts.Rung("this run's blend", table.loc["blend", "rmse"], kind="blend"),
+        charts.Rung("this run's blend", table.loc["blend", "rmse"], *interval, "blend"),
     ]
     if noise and noise["high"] is not None:
         rungs.append(charts.Rung("label noise: no model can do better", noise["sd"], noise["low"], noise["high"], "noise"))
     return charts.ladder(rungs, "points")
 
 
-def _spreads(record: RunRecord, table: pd.DataFrame, target: np.ndarray) -> list[dict[str, Any]]:
+def _spreads(record: RunRecord, target: np.ndarray) -> list[dict[str, Any]]:
     bounds = tuple(record.config["data"]["bounds"])
     return [
         {
             "name": name,
             "chart": charts.distributions(target, record.oof[name].to_numpy(), bounds, f"Scores and predictions of {name}"),
-            "sentence": sentences.spread(table.loc[name, "std_ratio"], table.loc[name, "correlation"], table.loc[name, "slope"]),
+            "sentence": sentences.spread(record.blend["squash"][name]),
         }
         for name in ["blend", *record.oof.columns.drop("blend")]
     ]
@@ -141,6 +146,18 @@ def _spreads(record: RunRecord, table: pd.DataFrame, target: np.ndarray) -> list
 def _calibration(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> Markup:
     bounds = tuple(record.config["data"]["bounds"])
     return charts.reliability(target, blend, numbers.tenths(target, blend), bounds)
+
+
+def _stretch(record: RunRecord) -> Markup:
+    known = record.blend["squash"]["blend"]["stretching"]
+    factors, errors = known["factor"], known["rmse"]
+    marks = {"as it is": (factors[0], errors[0])}
+    if known["best"] > factors[0]:
+        marks["best"] = (known["best"], known["best_rmse"])
+    if len(factors) > 1:
+        marks["as wide as the scores"] = (factors[-1], errors[-1])
+    axes = ("factor of stretching", "RMSE")
+    return charts.curve(np.array(factors), np.array(errors), marks, "Cost of stretching", axes)
 
 
 def _curves(record: RunRecord) -> list[Markup]:

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 340, 216
-LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 38  # margins around the plot
+LEFT, RIGHT, TOP, BOTTOM = 50, 8, 10, 38  # margins around the plot
 
 
 @dataclass(frozen=True)
