@@ -13,7 +13,17 @@ from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 from paw_stack.errors import ArtifactError
 
 NEEDED = ("config.yaml", "labelled.csv", "folds.csv", "check/photos.csv", "blend/blend.json")
-PHOTO_TEXTS = ("set", "Id", "path", "digest", "format", "mode", "animated", "wrong_extension", "reason")
+PHOTO_TEXTS = (
+    "set",
+    "Id",
+    "path",
+    "digest",
+    "format",
+    "mode",
+    "animated",
+    "wrong_extension",
+    "reason",
+)
 PAIR_TEXTS = ("set_a", "Id_a", "score_a", "set_b", "Id_b", "score_b")
 
 

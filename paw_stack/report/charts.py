@@ -37,7 +37,9 @@ def ladder(rungs: Sequence[Rung], unit: str) -> Markup:
     last = STEP * len(rungs) + 6
     for value in svg.ticks(x.low, x.high):
         parts.append(svg.text(x.at(value), last + 12, svg.short(value), "tick", "middle"))
-    parts.append(svg.text(svg.WIDTH / 2, last + 28, f"RMSE, {unit}: smaller is better", "label", "middle"))
+    parts.append(
+        svg.text(svg.WIDTH / 2, last + 28, f"RMSE, {unit}: smaller is better", "label", "middle")
+    )
     told = "; ".join(f"{rung.label}: {rung.value:.3g}" for rung in rungs)
     return svg.chart("Errors on one scale", told, parts, last + 36)
 
@@ -98,7 +100,9 @@ def reliability(
     ]
     for tenth in groups.itertuples():
         at, spread = x.at(tenth.predicted), 2 * tenth.error
-        parts.append(svg.line(at, y.at(tenth.given - spread), at, y.at(tenth.given + spread), "whisker"))
+        parts.append(
+            svg.line(at, y.at(tenth.given - spread), at, y.at(tenth.given + spread), "whisker")
+        )
         title = f"predicted {tenth.predicted:.2f} on average, given {tenth.given:.2f}"
         parts.append(svg.dot(at, y.at(tenth.given), 4, "mark blend", title))
     worst = float((groups["given"] - groups["predicted"]).abs().max())
@@ -107,13 +111,22 @@ def reliability(
 
 
 def curve(
-    xs: np.ndarray, ys: np.ndarray, marks: Mapping[str, tuple[float, float]], title: str, axes: tuple[str, str]
+    xs: np.ndarray,
+    ys: np.ndarray,
+    marks: Mapping[str, tuple[float, float]],
+    title: str,
+    axes: tuple[str, str],
 ) -> Markup:
     """One line, and named points on it."""
     x, y = svg.axes(svg.padded(xs, share=0.03), svg.padded(ys))
-    parts = [svg.frame(x, y, *axes), svg.path([x.at(v) for v in xs], [y.at(v) for v in ys], "line blend")]
+    parts = [
+        svg.frame(x, y, *axes),
+        svg.path([x.at(v) for v in xs], [y.at(v) for v in ys], "line blend"),
+    ]
     for name, (at, value) in marks.items():
-        parts.append(svg.dot(x.at(at), y.at(value), 5, "mark blend", f"{name}: {value:.3f} at {at:.3f}"))
+        parts.append(
+            svg.dot(x.at(at), y.at(value), 5, "mark blend", f"{name}: {value:.3f} at {at:.3f}")
+        )
         right = x.at(at) > svg.WIDTH * 0.7
         anchor, shift = ("end", -8) if right else ("start", 8)
         parts.append(svg.text(x.at(at) + shift, y.at(value) - 6, name, "note", anchor))
@@ -127,7 +140,9 @@ def fold_bars(folds: pd.DataFrame, constant: float) -> Markup:
     Bars start at zero, as their lengths are compared.
     """
     x = svg.Axis(-0.5, len(folds) - 0.5, svg.LEFT, svg.WIDTH - svg.RIGHT)
-    y = svg.Axis(0.0, 1.12 * max(constant, float(folds.to_numpy().max())), svg.HEIGHT - svg.BOTTOM, svg.TOP)
+    y = svg.Axis(
+        0.0, 1.12 * max(constant, float(folds.to_numpy().max())), svg.HEIGHT - svg.BOTTOM, svg.TOP
+    )
     every = max(1, round(len(folds) / 10))
     parts = [svg.frame(x, y, "fold", "RMSE", [float(k) for k in range(0, len(folds), every)])]
     width = min(26.0, 0.38 * (x.at(1) - x.at(0)))
@@ -170,7 +185,9 @@ def weights(shares: Mapping[str, float]) -> Markup:
         y = 34 * number + 4
         parts.append(svg.text(1, y + 10, name, "rung"))
         left = min(x.at(0), x.at(weight))
-        parts.append(svg.bar(left, y + 15, abs(x.at(weight) - x.at(0)), 9, "fill blend", f"{weight:.4f}"))
+        parts.append(
+            svg.bar(left, y + 15, abs(x.at(weight) - x.at(0)), 9, "fill blend", f"{weight:.4f}")
+        )
         end = max(x.at(0), x.at(weight))
         parts.append(svg.text(end + 5, y + 23.5, f"{weight:.3f}".replace("-", "−"), "tick"))
     told = ", ".join(f"{name} {weight:.3f}" for name, weight in shares.items())

@@ -59,7 +59,10 @@ def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
 
     n = len(target)
     pairs = n * (n - 1) / 2
-    ties = [sum(c * (c - 1) / 2 for c in np.unique(v, return_counts=True)[1]) for v in (target, predicted)]
+    ties = [
+        sum(c * (c - 1) / 2 for c in np.unique(v, return_counts=True)[1])
+        for v in (target, predicted)
+    ]
     differ, told = pairs - ties[0], pairs - ties[1]
     if not differ or not told:
         return 0.5

@@ -127,7 +127,15 @@ def _headline(
         charts.Rung("this run's blend", table.loc["blend", "rmse"], *interval, "blend"),
     ]
     if noise and noise["high"] is not None:
-        rungs.append(charts.Rung("label noise: no model can do better", noise["sd"], noise["low"], noise["high"], "noise"))
+        rungs.append(
+            charts.Rung(
+                "label noise: no model can do better",
+                noise["sd"],
+                noise["low"],
+                noise["high"],
+                "noise",
+            )
+        )
     return charts.ladder(rungs, "points")
 
 
@@ -136,7 +144,9 @@ def _spreads(record: RunRecord, target: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "chart": charts.distributions(target, record.oof[name].to_numpy(), bounds, f"Scores and predictions of {name}"),
+            "chart": charts.distributions(
+                target, record.oof[name].to_numpy(), bounds, f"Scores and predictions of {name}"
+            ),
             "sentence": sentences.spread(record.blend["squash"][name]),
         }
         for name in ["blend", *record.oof.columns.drop("blend")]
@@ -175,7 +185,9 @@ def _shift(record: RunRecord) -> Markup | None:
     if record.test.empty:
         return None
     sets = {"labelled": record.oof["blend"].to_numpy(), "test": record.test["blend"].to_numpy()}
-    return charts.comparison(sets, tuple(record.config["data"]["bounds"]), "Predictions for labelled and test photos")
+    return charts.comparison(
+        sets, tuple(record.config["data"]["bounds"]), "Predictions for labelled and test photos"
+    )
 
 
 def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:

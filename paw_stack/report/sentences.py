@@ -37,7 +37,11 @@ def noise(facts: dict[str, Any]) -> list[str]:
         return []
     reached = facts["constant_rmse"] - facts["scores"]["blend"]["rmse"]
     possible = facts["constant_rmse"] - known["sd"]
-    share = f" Of the way from guessing to there, {100 * reached / possible:.0f} % is done." if possible > 0 else ""
+    share = (
+        f" Of the way from guessing to there, {100 * reached / possible:.0f} % is done."
+        if possible > 0
+        else ""
+    )
     return [
         f"People do not agree either: the same picture, scored twice, differs by"
         f" {known['mean_difference']:.1f} points on average. No model can get below an RMSE of about"

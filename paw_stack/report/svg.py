@@ -89,7 +89,9 @@ def bar(x: float, y: float, width: float, height: float, kind: str, title: str =
     return Markup(shape).format(x, y, max(0.0, width), max(0.0, height), kind, _title(title))
 
 
-def frame(x: Axis, y: Axis, x_label: str, y_label: str, x_ticks: list[float] | None = None) -> Markup:
+def frame(
+    x: Axis, y: Axis, x_label: str, y_label: str, x_ticks: list[float] | None = None
+) -> Markup:
     """Grid lines, numbers and what the axes show."""
     parts = [line(x.start, y.start, x.end, y.start, "axis")]
     for value in ticks(x.low, x.high) if x_ticks is None else x_ticks:
