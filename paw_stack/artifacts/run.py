@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
@@ -16,7 +17,6 @@ from paw_stack.artifacts.files import (
     write_csv,
     write_file,
     write_head,
-    write_json,
 )
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.unit import Unit
@@ -129,16 +129,7 @@ class RunFolder:
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
     ) -> None:
-        table = pd.DataFrame(
-            {
-                "Id": competition.labelled.ids,
-                "fold": predictions.fold_of,
-                "prediction": predictions.oof,
-            }
-        )
-        write_csv(folder / f"{predictions.name}.csv", table.dropna())
-        test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
-        write_csv(folder / f"{predictions.name}.test.csv", test)
+        write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
     def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
         """Fitted heads of a candidate; those of an earlier fit go first."""
@@ -179,15 +170,11 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
-        folder = self.root / "blend"
-        folder.mkdir(exist_ok=True)
-        self.save_predictions(folder, blend.predictions, competition)
-        facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
-        write_json(folder / "blend.json", facts)
+    def save_blend(self, blend: Blend, competition: Competition) -> None:
+        write_blend(self.root / "blend", blend, competition.labelled.ids, competition.test.ids)
 
-    def save_submission(self, table: pd.DataFrame) -> Path:
-        write_csv(self.root / "submission.csv", table)
+    def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
+        write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
     def require(self, unit: Unit) -> dict[str, Any]:
