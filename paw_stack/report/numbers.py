@@ -46,11 +46,10 @@ def _network_seconds(record: RunRecord) -> dict[str, float]:
     return found
 
 
-def fold_table(record: RunRecord, best: str) -> pd.DataFrame:
-    """A row a fold: RMSE of the blend and of the best candidate."""
+def fold_table(record: RunRecord, best: str) -> dict[str, list[float]]:
+    """RMSE of every fold, of the best candidate and of the blend."""
     scores = record.blend["scores"]
-    columns = {"blend": scores["blend"]["fold_rmse"], "best": scores[best]["fold_rmse"]}
-    return pd.DataFrame(columns)
+    return {"best": scores[best]["fold_rmse"], "blend": scores["blend"]["fold_rmse"]}
 
 
 def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
@@ -70,17 +69,13 @@ def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
     return 0.5 + 0.5 * tau * float(np.sqrt(told / differ))
 
 
-def tenths(target: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """A row a tenth of the photos by prediction: mean prediction and score, the mean's error."""
+def tenths(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, TENTHS) if len(part)]
-    return pd.DataFrame(
-        {
-            "predicted": [predicted[part].mean() for part in parts],
-            "given": [target[part].mean() for part in parts],
-            "error": [target[part].std() / np.sqrt(len(part)) for part in parts],
-        }
-    )
+    means = [(predicted[part].mean(), target[part].mean()) for part in parts]
+    errors = [target[part].std() / np.sqrt(len(part)) for part in parts]
+    return np.column_stack([means, errors])
 
 
 def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
@@ -97,7 +92,7 @@ def error_correlation(record: RunRecord) -> pd.DataFrame:
 
 
 def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
-    """95 % interval of an RMSE over other photos of the same kind, from the spread of its squares."""
+    """95 % interval of an RMSE: what other photos of the same kind would show."""
     squares = (target - predicted) ** 2
     rmse = float(np.sqrt(squares.mean()))
     error = float(squares.std()) / np.sqrt(len(squares)) / (2 * rmse or 1.0)
@@ -133,7 +128,7 @@ def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
 
 
 def versions(record: RunRecord) -> dict[str, list[str]]:
-    """Package -> its versions among all units; more than one where a run went on after an update."""
+    """Package -> its versions among all units; several where a run went on after an update."""
     found: dict[str, list[str]] = {}
     for unit in record.units:
         for package, version in unit.facts["versions"].items():
