@@ -86,7 +86,7 @@ def embed_all(job: Job, folds: list[int]) -> None:
 def _embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit) -> None:
     from paw_stack.embed import embed as embed_photos
     from paw_stack.embed import load_backbone
-    from paw_stack.network.device import resolve_device
+    from paw_stack.network.device import peak_megabytes, resolve_device
 
     weights = None
     if fold is not None:
@@ -104,7 +104,7 @@ def _embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit
     vectors = embed_photos(network, pixels, backbone.layers, job.config.embed, device, what, planes)
     stored = {layer: rows.astype(job.config.embed.dtype) for layer, rows in vectors.items()}
     job.run.save_embeddings(unit, job.ids, stored)
-    unit.finish(device=str(device))
+    unit.finish(device=str(device), peak_megabytes=peak_megabytes(device))
     widths = ", ".join(f"{layer} {rows.shape[1]}" for layer, rows in stored.items())
     say(f"{what}: {len(job.ids)} rows, {widths} wide -> {unit.folder}")
 

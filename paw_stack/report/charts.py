@@ -28,11 +28,11 @@ class Rung:
     kind: str = "other"
 
 
-def ladder(rungs: Sequence[Rung]) -> Markup:
+def ladder(rungs: Sequence[Rung], digits: int) -> Markup:
     """Errors below each other on one scale."""
     known = [v for rung in rungs for v in (rung.value, rung.low, rung.high) if v is not None]
     x = svg.Axis(*svg.padded(np.array(known)), 12, svg.WIDTH - 12)
-    parts = [part for n, rung in enumerate(rungs) for part in _rung(rung, x, RUNG * n + 32)]
+    parts = [part for n, rung in enumerate(rungs) for part in _rung(rung, x, RUNG * n + 32, digits)]
     last = RUNG * len(rungs) + 6
     for value in svg.ticks(x.low, x.high):
         parts.append(svg.text(x.at(value), last + 12, svg.short(value), "tick", "middle"))
@@ -42,15 +42,15 @@ def ladder(rungs: Sequence[Rung]) -> Markup:
     return svg.chart("Errors on one scale", told, parts, last + 36)
 
 
-def _rung(rung: Rung, x: svg.Axis, y: float) -> list[Markup]:
+def _rung(rung: Rung, x: svg.Axis, y: float, digits: int) -> list[Markup]:
     told = f"{rung.label}: {rung.value:.3f}"
     parts = [
         svg.line(x.start, y, x.end, y, "track"),
         svg.text(x.start, y - 12, rung.label, f"rung {rung.kind}"),
-        svg.text(x.end, y - 12, f"{rung.value:.2f}", f"rung {rung.kind}", "end"),
+        svg.text(x.end, y - 12, f"{rung.value:.{digits}f}", f"rung {rung.kind}", "end"),
     ]
     if rung.low is not None and rung.high is not None:
-        told += f", 95 % interval {rung.low:.2f} to {rung.high:.2f}"
+        told += f", 95 % interval {rung.low:.{digits}f} to {rung.high:.{digits}f}"
         width = x.at(rung.high) - x.at(rung.low)
         parts.append(svg.bar(x.at(rung.low), y - 4, width, 8, f"span {rung.kind}"))
     return [*parts, svg.dot(x.at(rung.value), y, 6, f"mark {rung.kind}", told)]
@@ -143,11 +143,11 @@ def stretching(known: Mapping[str, Any]) -> Markup:
         svg.path([x.at(v) for v in factors], [y.at(v) for v in errors], "line blend"),
     ]
     told = {name: f"{name}: {error:.3f} at {at:.3f}" for name, (at, error) in marks.items()}
-    for name, (at, error) in marks.items():
+    for number, (name, (at, error)) in enumerate(marks.items()):
         parts.append(svg.dot(x.at(at), y.at(error), 5, "mark blend", told[name]))
-        anchor, shift = ("end", -9) if at == factors[-1] else ("start", 9)
-        below = 14 if name == "best" else -6
-        parts.append(svg.text(x.at(at) + shift, y.at(error) + below, name, "note", anchor))
+        anchor, shift = ("end", -9) if at == factors[-1] else ("start", 4)
+        above = 9 if number else 22  # the first two may lie side by side
+        parts.append(svg.text(x.at(at) + shift, y.at(error) - above, name, "note", anchor))
     return svg.chart("Cost of stretching", "; ".join(told.values()), parts)
 
 

@@ -9,9 +9,16 @@ import numpy as np
 
 from paw_stack.data.record import RunRecord
 from paw_stack.report.numbers import right_order, versions
+from paw_stack.report.svg import MINUS
 
+PERCENT = "\N{NO-BREAK SPACE}%"
 COIN = 0.5  # AUC of a classifier that knows nothing
 DIFFERENT = 0.6  # AUC from which test photos are of another kind
+
+
+def digits(low: float, high: float) -> int:
+    """Decimals of an RMSE on a scale from `low` to `high`."""
+    return 2 if high - low > 20 else 3
 
 
 def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]:
@@ -23,11 +30,11 @@ def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]
     return [
         f"The model learned from {len(target):,} photos with a score from {low:g} to {high:g}."
         " Every figure is about photos that it had not seen when it scored them.",
-        f"Half of the predictions are within {half:.{1 if high - low > 20 else 2}f} points of the"
+        f"Half of the predictions are within {half:.{digits(low, high) - 1}f} points of the"
         " score that people gave.",
         f"Shown two photos with different scores, it puts them in the right order {order:.0f} times"
         " of 100; tossing a coin does it 50 times.",
-        f"It explains {explained:.0f} % of the variance of the scores."
+        f"It explains {explained:.0f}{PERCENT} of the variance of the scores."
         if explained > 0
         else "It is no better than guessing the average.",
         *_noise(record.blend),
@@ -48,7 +55,7 @@ def _noise(facts: dict[str, Any]) -> list[str]:
     if possible <= 0:
         return [differ]
     done = 100 * (facts["constant_rmse"] - facts["scores"]["blend"]["rmse"]) / possible
-    return [f"{differ} Of the way from guessing to there, {done:.0f} % is done."]
+    return [f"{differ} Of the way from guessing to there, {done:.0f}{PERCENT} is done."]
 
 
 def spread(facts: dict[str, Any], name: str) -> str:
@@ -66,18 +73,19 @@ def squash(facts: dict[str, Any]) -> str:
     """What the blend did about the spread, and what a further stretch would cost."""
     stretching = facts["squash"]["blend"]["stretching"]
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
+    told = facts["squash"]["sentence"].replace("-", MINUS)
     return (
-        f"Of the candidates' mean: {facts['squash']['sentence']}. To make the blend as wide as the"
-        f" scores, by a factor of {stretching['factor'][-1]:.2f}, would cost {cost:.2f} points."
+        f"Of the candidates' mean: {told}. To make the blend as wide as the scores, by a factor of"
+        f" {stretching['factor'][-1]:.2f}, would cost {cost:.2f} points."
     )
 
 
 def interval(facts: dict[str, Any]) -> str:
     known = facts["interval"]
     return (
-        f"Every prediction has a {100 * known['level']:.0f} % interval, {known['mean_width']:.1f}"
-        f" points wide on average. Intervals fitted on the other folds held"
-        f" {100 * known['coverage']:.1f} % of the scores."
+        f"Every prediction has a {100 * known['level']:.0f}{PERCENT} interval,"
+        f" {known['mean_width']:.1f} points wide on average. Intervals fitted on the other folds"
+        f" held {100 * known['coverage']:.1f}{PERCENT} of the scores."
     )
 
 
@@ -111,8 +119,8 @@ def shift(facts: dict[str, Any]) -> list[str]:
         found.append(
             "A classifier that looks for a difference"
             f" {'cannot' if told['low'] <= COIN else 'can'} tell test photos from labelled ones:"
-            f" AUC {told['auc']:.3f} (95 %: {told['low']:.3f} to {told['high']:.3f}; a coin has"
-            " 0.5)."
+            f" AUC {told['auc']:.3f} (95{PERCENT}: {told['low']:.3f} to {told['high']:.3f}; a"
+            " coin has 0.5)."
         )
     if means := facts["shift"]["predictions"]:
         found.append(
