@@ -10,8 +10,23 @@ import yaml
 
 from paw_stack.artifacts.files import read_csv, write_text
 from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, offenders
 
+BLEND_KEYS = (
+    "weights",
+    "intercept",
+    "in_sample_rmse",
+    "interval",
+    "scores",
+    "squash",
+    "shift",
+    "nested",
+    "comparisons",
+    "diversity",
+    "optimistic",
+    "constant_rmse",
+    "label_noise",
+)
 NEEDED = ("config.yaml", "labelled.csv", "folds.csv", "check/photos.csv", "blend/blend.json")
 PHOTO_TEXTS = (
     "set",
@@ -55,7 +70,7 @@ def save_report(root: Path, html: str) -> Path:
 
 def _record(root: Path) -> RunRecord:
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-    blend = _json(root / "blend" / "blend.json")
+    blend = _blend(root / "blend" / "blend.json")
     labelled = read_csv(root / "labelled.csv")
     labelled["fold"] = read_csv(root / "folds.csv")["fold"].astype(int)
     names = list(blend["weights"])
@@ -81,6 +96,13 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} holds {type(found).__name__}, expected an object")
     return found
+
+
+def _blend(path: Path) -> dict[str, Any]:
+    facts = _json(path)
+    if lacking := [key for key in BLEND_KEYS if key not in facts]:
+        raise ValueError(f"{path.name} lacks {offenders(lacking)}")
+    return facts
 
 
 def _pairs(path: Path) -> pd.DataFrame:
