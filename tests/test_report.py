@@ -12,9 +12,8 @@ import pytest
 from conftest import N_LABELLED, N_TEST
 from hypothesis import given
 from hypothesis import strategies as st
-from test_end_to_end import CANDIDATES, call, failure, write_config
+from test_end_to_end import CANDIDATES, call, failure
 
-from paw_stack.artifacts import read_record
 from paw_stack.data.record import RunRecord, VectorSample
 from paw_stack.report import numbers, svg
 from paw_stack.report.page import CONTENTS, render
@@ -41,19 +40,6 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, sample_folder) -> Path:
-    """The folder of one whole run."""
-    config = write_config(tmp_path_factory.mktemp("reported"), sample_folder)
-    call("run", config)
-    return config.parent / "runs" / "tiny"
-
-
-@pytest.fixture(scope="module")
-def record(run) -> RunRecord:
-    return read_record(run)
 
 
 def hostile(record: RunRecord) -> RunRecord:
