@@ -43,7 +43,7 @@ def nested_rmse(moments: Moments, method: str) -> float:
     total = 0.0
     for cell, gram in enumerate(moments.plain):
         weights, intercept = METHODS[method](moments.without(cell))
-        total += squared_error(gram, weights, intercept)
+        total += float(squared_error(gram, weights, np.array(intercept)))
     return float(np.sqrt(total / moments.plain[:, 0, 0].sum()))
 
 

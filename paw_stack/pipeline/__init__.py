@@ -14,7 +14,6 @@ from paw_stack.console import say, show_scores
 from paw_stack.data.competition import load_competition
 from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError
-from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
 from paw_stack.pipeline.blend_unit import make_blend
 from paw_stack.pipeline.check import report, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
