@@ -17,6 +17,8 @@ from paw_stack.metrics import calibration_line, rmse
 
 BOUNDS = (1.0, 100.0)
 N = 2000
+# Every method and every calibration; to the last bit they must keep to their rows.
+RECIPES = [*((m, "affine") for m in METHODS), ("mean", "none"), *(("ridge", k) for k in KINDS)]
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,8 @@ def blended(case):
     return blend(candidates(oof, folds), target, folds, Recipe(bounds=BOUNDS))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("calibration", KINDS)
+@pytest.mark.parametrize(("method", "calibration"), RECIPES)
 def test_a_held_out_target_never_touches_its_own_prediction(case, method, calibration):
-    """To the last bit, for every method and calibration."""
     oof, target, folds = case
     changed = target.copy()
     changed[folds.held_out_rows(2)] = 1.0
@@ -58,8 +58,7 @@ def test_a_held_out_target_never_touches_its_own_prediction(case, method, calibr
     before, after = (nested_blend(oof, y, folds, recipe).predictions for y in (target, changed))
     held_out = folds.held_out_rows(2)
     assert (before[held_out] == after[held_out]).all()
-    if (method, calibration) not in [("mean", "none"), ("median", "none")]:
-        assert (before != after).any()
+    assert (before != after).any() == ((method, calibration) != ("mean", "none"))
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
@@ -127,8 +126,7 @@ def test_the_record_is_json_and_predicts_further_rows(case, blended, tmp_path):
     assert ends.max() <= 100
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("calibration", KINDS)
+@pytest.mark.parametrize(("method", "calibration"), RECIPES)
 def test_every_model_survives_json(case, method, calibration):
     oof, target, folds = case
     model = fit_blend(oof, target, folds, Recipe(method, calibration, BOUNDS))
