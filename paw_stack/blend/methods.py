@@ -123,8 +123,10 @@ def _averaged_ridge(moments: Moments) -> np.ndarray:
     c = moments.n_candidates
     scale = np.trace(centred(total)[0][:-1, :-1]) / c
     penalties = np.multiply.outer(PENALTIES, scale * (np.eye(c) - 1 / c))
-    left = least_squares((total - cells)[:, None], penalties)  # (cells, penalties, c)
-    errors = squared_error(cells[:, None], *left).sum(axis=0)
+    errors = np.ones(len(PENALTIES))
+    if len(cells) > 1:
+        left = least_squares((total - cells)[:, None], penalties)  # (cells, penalties, c)
+        errors = squared_error(cells[:, None], *left).sum(axis=0)
     likelihood = np.exp((errors.min() - errors) / (2 * errors.min() / total[0, 0]))
     each, _ = least_squares(total[None], penalties)
     averaged: np.ndarray = likelihood @ each / likelihood.sum()
