@@ -16,7 +16,7 @@ from paw_stack.config import (
 )
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.errors import ConfigError
-from paw_stack.heads.cross_fit import CrossFitted, cross_fit
+from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
 from paw_stack.heads.fit import fit_head
 from paw_stack.heads.knn import make_knn, stored_knn
 from paw_stack.heads.ridge import make_ridge, stored_ridge
@@ -59,7 +59,7 @@ def case():
 
 def fit(head: str, features, target, folds, shared=False, only=range(3)) -> CrossFitted:
     section, engine = HEADS[head]
-    return fit_head(section, engine, features, shared, target, folds, only, 0, "fit")
+    return fit_head(section, engine, Problem(features, target, folds, only, shared))
 
 
 def of_fold_0(features):
@@ -71,7 +71,7 @@ def of_fold_0(features):
 def test_cross_fit_equals_a_naive_loop(case, head):
     features, target, folds = case
     make, store = NAIVE[head]
-    fitted = cross_fit(make, store, features, target, folds, range(3))
+    fitted = cross_fit(make, store, Problem(features, target, folds, range(3)))
     tests = []
     for k in range(3):
         labelled, new = features(k)
@@ -153,11 +153,10 @@ def test_svr_engines_agree(case):
     """All solve the same problem; what they stop at differs by less than a hundredth point."""
     features, target, folds = case
     exact = make_pipeline(StandardScaler(), SVR(C=5, tol=1e-6))
-    fitted = cross_fit(lambda: exact, stored_svr, features, target, folds, range(3))
+    problem = Problem(features, target, folds, range(3))
+    fitted = cross_fit(lambda: exact, stored_svr, problem)
     for engine in ("onedal", "sklearn"):
-        other = fit_head(
-            SvrSection(C=5), engine, features, False, target, folds, range(3), 0, "fit"
-        )
+        other = fit_head(SvrSection(C=5), engine, problem)
         np.testing.assert_allclose(other.oof, fitted.oof, atol=0.01)
         np.testing.assert_allclose(other.test, fitted.test, atol=0.01)
 

@@ -15,6 +15,19 @@ FoldFeatures = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
+class Problem:
+    """What a head is cross-fitted on."""
+
+    features: FoldFeatures  # other folds' vectors are other spaces, unless they are shared
+    target: np.ndarray  # (n,) float64, points
+    folds: Folds
+    only: Sequence[int]  # folds to run
+    shared: bool = False  # all folds have the same features
+    seed: int = 0
+    what: str = "fit"  # shown beside the progress bar
+
+
+@dataclass(frozen=True)
 class CrossFitted:
     """A head's predictions, and what predicts further rows: the mean over `heads`."""
 
@@ -28,11 +41,7 @@ class CrossFitted:
 def cross_fit(
     make_head: Callable[[], Any],
     store: Callable[[Any], StoredHead],
-    features: FoldFeatures,
-    target: np.ndarray,
-    folds: Folds,
-    only: Sequence[int],
-    what: str = "fit",
+    problem: Problem,
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
     """Fold k's head learns from fold k's fit rows alone, scaler included.
@@ -40,17 +49,14 @@ def cross_fit(
     Args:
         make_head: gives a fresh scikit-learn regressor.
         store: what is kept of a fitted one.
-        features: fold -> its backbone's vectors; other folds' vectors are other spaces.
-        target: (n,) float64, points.
-        only: folds to run.
-        what: shown beside the progress bar.
         clip: bounds for the target of fit rows, points.
     """
+    target, folds = problem.target, problem.folds
     learned = target if clip is None else np.clip(target, *clip)
     oof = np.full(len(target), np.nan)
     tests, heads = [], {}
-    for fold in track(only, what, total=len(only), unit="folds"):
-        labelled, test = features(fold)
+    for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
+        labelled, test = problem.features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
         head = make_head().fit(labelled[fit], learned[fit])
         oof[held_out] = head.predict(labelled[held_out])

@@ -65,6 +65,7 @@ def _metadata(job: Job, head: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+    from paw_stack.heads.cross_fit import Problem
     from paw_stack.heads.fit import fit_head
 
     unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
@@ -75,17 +76,9 @@ def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     vectors(folds[0])  # what is missing is said before anything is touched
     unit.begin()
     engine = _engine(job, head)
-    fitted = fit_head(
-        job.config.heads.named()[head],
-        engine,
-        vectors,
-        source.shared,
-        job.competition.target,
-        job.folds,
-        folds,
-        job.config.run.seed,
-        f"fit {name}",
-    )
+    seed, target = job.config.run.seed, job.competition.target
+    problem = Problem(vectors, target, job.folds, folds, source.shared, seed, f"fit {name}")
+    fitted = fit_head(job.config.heads.named()[head], engine, problem)
     job.run.save_heads(name, fitted.heads)
     predictions = Predictions(name, fitted.oof, fitted.test, tuple(folds), job.folds.fold_of)
     job.run.save_predictions(unit.folder, predictions, job.competition)
