@@ -11,6 +11,7 @@ from paw_stack.config import (
     GridSection,
     KernelRidgeSection,
     KnnSection,
+    NystroemSection,
     RidgeSection,
     SvrSection,
 )
@@ -37,6 +38,7 @@ HEADS = {
     "gbm, pca": (GbmSection(**SMALL, pca=4), "gbm"),
     "ridge": (RidgeSection(), "ridge"),
     "kernel_ridge": (KernelRidgeSection(), "kernel_ridge"),
+    "nystroem": (NystroemSection(landmarks=50), "nystroem"),
     "knn": (KnnSection(k=5), "knn"),
 }
 NAIVE = {

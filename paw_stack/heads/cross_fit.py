@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import StoredHead
 from paw_stack.progress import track
 
-# Features of fold k's backbone: labelled (n, d) and test (m, d), float32.
-FoldFeatures = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# Features of fold k's backbone: labelled (n, d) and test (m, d), float32 arrays; for a head that
+# reads in blocks whatever has rows, such as `SideBySide`.
+FoldFeatures = Callable[[int], tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class CrossFitted:
     heads: dict[str, StoredHead]  # "fold0", ...; "all" where folds share their vectors
     facts: dict[str, Any] = field(default_factory=dict)  # such as the setting that was chosen
     remarks: list[str] = field(default_factory=list)  # what the user should read
+    search: pd.DataFrame | None = None  # points or sets that were tried, RMSE on all rows
 
 
 def cross_fit(

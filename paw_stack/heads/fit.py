@@ -9,6 +9,7 @@ from paw_stack.config import (
     HeadSection,
     KernelRidgeSection,
     KnnSection,
+    NystroemSection,
     SvrSection,
 )
 from paw_stack.data.nouns import StoredHead
@@ -29,6 +30,10 @@ def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted
         from paw_stack.heads.knn import make_knn, stored_knn
 
         return cross_fit(partial(make_knn, section), stored_knn, problem)
+    if isinstance(section, NystroemSection):
+        from paw_stack.heads.nystroem import cross_fit_nystroem
+
+        return cross_fit_nystroem(section, problem)
     from paw_stack.heads.ridge import make_ridge, stored_ridge
 
     return cross_fit(partial(make_ridge, section), stored_ridge, problem)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from paw_stack.config import KernelRidgeSection, SvrSection
 from paw_stack.data.nouns import StoredHead
@@ -47,6 +48,7 @@ class Fits(NamedTuple):
     beta: np.ndarray  # (folds, n) float64
     bias: np.ndarray  # (folds,) float64, points
     facts: dict[str, Any]
+    search: pd.DataFrame | None = None
 
 
 def svr_on_gram(section: SvrSection, problem: Problem, solver: str = "smo") -> CrossFitted:
@@ -102,7 +104,8 @@ def _each_matrix(
         heads |= dict(_stored(matrix, fits, name))
         for key, values in fits.facts.items():
             facts.setdefault(key, []).extend(values if isinstance(values, list) else [values])
-    return CrossFitted(oof, np.mean(tests, axis=0), heads, _flat(facts))
+    search = fits.search if problem.shared else None
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, _flat(facts), search=search)
 
 
 def _flat(facts: dict[str, list[Any]]) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
         "best_plain_rmse": found.optimistic_rmse,
     }
     gammas = [point.gamma for point in found.chosen]
-    return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts)
+    return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts, found.table)
 
 
 def _points(section: SvrSection, vectors: np.ndarray) -> list[Point]:
