@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from paw_stack.heads.gram import ROWS, rbf, scale_gamma, squared_distances
+from paw_stack.heads.stored import distances_float64
 
 
 @dataclass(frozen=True)
@@ -145,5 +146,5 @@ class RbfRidge(RegressorMixin, BaseEstimator):
         """Predictions (n,) float64."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float32)
-        K = rbf(squared_distances(X, self.X_fit_), self.gamma_)
-        return np.asarray(K.astype(np.float64) @ self.dual_coef_ + self.intercept_)
+        K = np.exp(-self.gamma_ * distances_float64(X, self.X_fit_))
+        return np.asarray(K @ self.dual_coef_ + self.intercept_)

@@ -106,7 +106,7 @@ def _standardised(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 
 def _kernel(head: StoredHead, X: np.ndarray) -> np.ndarray:
-    distances = _distances(_standardised(head, X), head.arrays["vectors"])
+    distances = distances_float64(_standardised(head, X), head.arrays["vectors"])
     K = np.exp(-head.arrays["gamma"][0] * distances)
     return K @ head.arrays["coefficients"] + head.arrays["intercept"][0]
 
@@ -118,7 +118,7 @@ def _linear(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
     """Weighted by the inverse distance; a row at distance 0 decides alone, as scikit-learn's."""
-    distances = np.sqrt(_distances(_standardised(head, X), head.arrays["vectors"]))
+    distances = np.sqrt(distances_float64(_standardised(head, X), head.arrays["vectors"]))
     nearest = np.argpartition(distances, int(head.arrays["k"][0]) - 1)[:, : head.arrays["k"][0]]
     near = np.take_along_axis(distances, nearest, 1)
     same = near <= 1e-6 * np.sqrt(X.shape[1])
@@ -134,7 +134,7 @@ def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
     return np.asarray(lightgbm.Booster(model_str=head.text).predict(X), dtype=np.float64)
 
 
-def _distances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def distances_float64(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Squared distances (n, m) float64."""
     A, B = A.astype(np.float64), B.astype(np.float64)
     products = A @ B.T
