@@ -1,5 +1,6 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,14 +129,30 @@ class RunFolder:
     ) -> None:
         write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
-    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
-        """Fitted heads of a candidate; those of an earlier fit go first."""
+    def save_heads(
+        self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
+    ) -> None:
+        """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
         folder = self.root / "heads" / name
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
-            old.unlink()
+        for pattern in ("*.safetensors", "*.txt", "search.csv"):
+            for old in folder.glob(pattern):
+                old.unlink()
         for part, head in heads.items():
             write_head(folder, part, head)
+        if search is not None:
+            write_csv(folder / "search.csv", search)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for what does not fit into memory; what a killed run left there goes."""
+        folder = self.root / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def load_heads(self, name: str) -> dict[str, StoredHead]:
         """The heads whose mean predicts as the candidate does.
