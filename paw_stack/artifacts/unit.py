@@ -9,7 +9,15 @@ from typing import Any
 
 from paw_stack.artifacts.files import write_json
 
-PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex", "lightgbm")
+PACKAGES = (
+    "paw-stack",
+    "torch",
+    "timm",
+    "openvino",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "lightgbm",
+)
 
 
 class Unit:
