@@ -118,14 +118,16 @@ def blend(
 
     paw-stack blend --labelled labelled.csv --target Pawpularity --candidates 'v*.csv' --out DIR
     """
-    from paw_stack import pipeline
-    from paw_stack.config import load_config
-
     if config and not labelled:
+        from paw_stack import pipeline
+        from paw_stack.config import load_config
+
         pipeline.blend(load_config(config, set_))
     elif not config and labelled and target and candidates and out:
-        files = pipeline.FilesToBlend(labelled, target, candidates, out, bounds)
-        pipeline.blend_files(files, method, calibration)
+        from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
+
+        files = FilesToBlend(labelled, target, candidates, out, bounds)
+        blend_files(files, method, calibration)
     else:
         raise ConfigError("blend: give a CONFIG, or --labelled, --target, --candidates and --out")
 

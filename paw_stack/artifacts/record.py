@@ -126,19 +126,13 @@ def _network_units(root: Path, backbones: list[dict[str, Any]]) -> list[UnitReco
         for stage, folder in (("finetune", "finetune"), ("embed", "embeddings")):
             for done in sorted((root / folder / backbone["name"]).glob("*/done.json")):
                 name = _place(backbone["name"], done.parent.name)
-                found.append(UnitRecord(stage, name, _json(done), _n_photos(done.parent)))
+                found.append(UnitRecord(stage, name, _json(done)))
     return found
-
-
-def _n_photos(folder: Path) -> int:
-    """Photos that an embedding holds; a fold's training tells its own rate in its history."""
-    ids = folder / "ids.csv"
-    return len(read_csv(ids)) if ids.is_file() else 0
 
 
 def _head_units(root: Path, names: list[str]) -> list[UnitRecord]:
     done = {name: root / "predictions" / f"{name}.done.json" for name in names}
-    return [UnitRecord("fit", n, _json(file), 0) for n, file in done.items() if file.is_file()]
+    return [UnitRecord("fit", n, _json(file)) for n, file in done.items() if file.is_file()]
 
 
 def _histories(root: Path, backbones: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:

@@ -1,7 +1,7 @@
 """What each candidate adds: leave-one-out nested scores, correlations of errors, copies, pruning.
 
-Enters: candidates' out-of-fold predictions (n, c). All scores are those of one method, nested over
-the folds, from moments alone. Which candidates to keep is read off all rows: a blend of the pruned
+Enters: candidates' out-of-fold predictions (n, c). All scores are those of one method, nested,
+from moments alone. Which candidates to keep is read off all rows: a blend of the pruned
 candidates scored on the same rows is slightly optimistic, so nothing is pruned by itself.
 """
 
@@ -14,13 +14,14 @@ from paw_stack.blend.moments import Moments, moments_of
 
 
 def diversity(
-    columns: np.ndarray, target: np.ndarray, fold_of: np.ndarray, names: list[str], method: str
+    columns: np.ndarray, target: np.ndarray, cell_of: np.ndarray, names: list[str], method: str
 ) -> dict[str, Any]:
     """Of candidates (n, c) with `names`, blended by `method`, for a target (n,), points.
 
+    Nested over `cell_of` (n,), the folds, or sub-folds where these are few.
     Copies count as none; the median is taken for a mean.
     """
-    moments = moments_of(columns, target, fold_of)
+    moments = moments_of(columns, target, cell_of)
     distinct = moments.distinct()
     whole = nested_rmse(moments.take(distinct), method)
     added = np.zeros(len(names))
@@ -43,7 +44,7 @@ def nested_rmse(moments: Moments, method: str) -> float:
     total = 0.0
     for cell, gram in enumerate(moments.plain):
         weights, intercept = METHODS[method](moments.without(cell))
-        total += squared_error(gram, weights, intercept)
+        total += float(squared_error(gram, weights, np.array(intercept)))
     return float(np.sqrt(total / moments.plain[:, 0, 0].sum()))
 
 

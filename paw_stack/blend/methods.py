@@ -14,7 +14,7 @@ from paw_stack.blend.moments import Moments, centred, least_squares, square_root
 
 Weights = tuple[np.ndarray, float]  # (c,), and the intercept in shifted columns
 
-PENALTIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0)  # of the candidates' mean variance
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of the candidates' mean variance
 LEAST_Z = 2.0  # a candidate's correlation in standard errors, below which ridge leaves it out
 BAGS, STEPS, SHARE = 20, 50, 0.5  # of greedy selection; a bag holds this share of the candidates
 MOST_TRIES = 2000  # of Nelder and Mead
@@ -42,7 +42,8 @@ def ridge(moments: Moments) -> Weights:
 
 def nnls_centred(moments: Moments) -> Weights:
     """Non-negative least squares with an intercept."""
-    return least_squares(moments.plain.sum(0))
+    weights, intercept = least_squares(moments.plain.sum(0))
+    return weights, float(intercept)
 
 
 def simplex(moments: Moments) -> Weights:
@@ -121,25 +122,23 @@ def _averaged_ridge(moments: Moments) -> np.ndarray:
     cells, total = moments.weighted, moments.weighted.sum(0)
     c = moments.n_candidates
     scale = np.trace(centred(total)[0][:-1, :-1]) / c
-    differences = scale * (np.eye(c) - 1 / c)
-    errors = np.array(
-        [
-            sum(
-                squared_error(cell, *least_squares(total - cell, p * differences)) for cell in cells
-            )
-            for p in PENALTIES
-        ]
-    )
+    penalties = np.multiply.outer(PENALTIES, scale * (np.eye(c) - 1 / c))
+    errors = np.ones(len(PENALTIES))
+    if len(cells) > 1:
+        left = least_squares((total - cells)[:, None], penalties)  # (cells, penalties, c)
+        errors = squared_error(cells[:, None], *left).sum(axis=0)
     likelihood = np.exp((errors.min() - errors) / (2 * errors.min() / total[0, 0]))
-    each = np.array([least_squares(total, p * differences)[0] for p in PENALTIES])
+    each, _ = least_squares(total[None], penalties)
     averaged: np.ndarray = likelihood @ each / likelihood.sum()
     return averaged
 
 
-def squared_error(gram: np.ndarray, weights: np.ndarray, intercept: float) -> float:
-    """Sum over a cell's rows."""
-    combination = np.array([-intercept, *-weights, 1.0])
-    return float(combination @ gram @ combination)
+def squared_error(gram: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """Sums (...) over the rows behind `gram` (..., c + 2, c + 2)."""
+    ones = np.ones_like(intercept)[..., None]
+    combination = np.concatenate([-intercept[..., None], -weights, ones], axis=-1)
+    error: np.ndarray = np.einsum("...i,...ij,...j->...", combination, gram, combination)
+    return error
 
 
 def _scaled(weights: np.ndarray, gram: np.ndarray) -> Weights:

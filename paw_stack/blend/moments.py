@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-JITTER = 1e-9  # of the mean variance: keeps matrices of alike candidates positive definite
+JITTER = 1e-9  # of 1 + the mean variance: keeps matrices of alike candidates positive definite
 COPY = 0.9999  # correlation of candidates; above it they are one
 SMALLEST_SD = 1 / 3  # of the mean error: no row counts for more than nine average ones
 
@@ -82,28 +82,37 @@ def moments_of(columns: np.ndarray, target: np.ndarray, cell_of: np.ndarray) -> 
 
 
 def centred(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance (c + 1, c + 1) and mean (c + 1,) of candidates and target."""
-    n = gram[0, 0]
-    mean = gram[0, 1:] / n
-    return gram[1:, 1:] / n - np.outer(mean, mean), mean
+    """Covariance (..., c + 1, c + 1) and mean (..., c + 1) of candidates and target."""
+    n = gram[..., :1, 0]
+    mean = gram[..., 0, 1:] / n
+    return gram[..., 1:, 1:] / n[..., None] - mean[..., :, None] * mean[..., None, :], mean
 
 
-def least_squares(gram: np.ndarray, penalty: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-    """Non-negative weights (c,) and a free intercept, in shifted columns.
+def least_squares(
+    gram: np.ndarray, penalty: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative weights (..., c) and a free intercept (...) each, in shifted columns.
 
     Args:
-        penalty: (c, c); weights' quadratic form that is added to the mean squared error.
+        gram: (..., c + 2, c + 2), of one set of rows or of many.
+        penalty: (..., c, c); weights' quadratic form that is added to the mean squared error.
     """
     covariance, mean = centred(gram)
-    factor = square_root(covariance[:-1, :-1] + (0 if penalty is None else penalty))
-    weights, _ = nnls(factor.T, np.linalg.solve(factor, covariance[:-1, -1]))
-    return weights, float(mean[-1] - weights @ mean[:-1])
+    matrix = covariance[..., :-1, :-1] + penalty
+    wanted = np.broadcast_to(covariance[..., :-1, -1], matrix.shape[:-1])
+    factor = square_root(matrix)
+    weights = np.linalg.solve(factor @ factor.mT, wanted[..., None])[..., 0]
+    for place in np.argwhere((weights < 0).any(axis=-1)):  # without a negative one it is solved
+        at = tuple(place)
+        weights[at], _ = nnls(factor[at].T, np.linalg.solve(factor[at], wanted[at]))
+    return weights, mean[..., -1] - (weights * mean[..., :-1]).sum(axis=-1)
 
 
 def square_root(matrix: np.ndarray) -> np.ndarray:
-    """Lower triangle L (c, c) with L L' = matrix, and a little on the diagonal."""
-    little = JITTER * max(np.trace(matrix) / len(matrix), JITTER)
-    return np.linalg.cholesky(matrix + little * np.eye(len(matrix)))
+    """Lower triangles L (..., c, c) with L L' = matrix, and a little on the diagonal."""
+    c = matrix.shape[-1]
+    size = 1 + np.trace(matrix, axis1=-2, axis2=-1) / c
+    return np.linalg.cholesky(matrix + JITTER * size[..., None, None] * np.eye(c))
 
 
 def _precision(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def fit_blend(
         target: (n,) float64, points.
         folds: of these rows; their numbers may have gaps.
     """
-    cells = _cells(target, folds)
+    cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of) for cell_of in cells]
     found: dict[tuple[str, bool], np.ndarray] = {}
 
@@ -100,8 +100,8 @@ def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: 
     return Nested(predictions, models)
 
 
-def _cells(target: np.ndarray, folds: Folds) -> list[np.ndarray]:
-    """Divisions (n,) of the fit rows: their folds; or several draws of sub-folds."""
+def divisions(target: np.ndarray, folds: Folds) -> list[np.ndarray]:
+    """Cells (n,) of rows to cross-fit over: their folds; or several draws of sub-folds."""
     if len(np.unique(folds.fold_of)) >= FEWEST_FOLDS:
         return [folds.fold_of]
     n_cells = min(SUB_FOLDS, len(np.unique(folds.group_of)))

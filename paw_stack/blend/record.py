@@ -13,7 +13,14 @@ import numpy as np
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval
 from paw_stack.blend.methods import AUTO
-from paw_stack.blend.nested import Nested, Recipe, fit_blend, nested_blend, predict_blend
+from paw_stack.blend.nested import (
+    Nested,
+    Recipe,
+    divisions,
+    fit_blend,
+    nested_blend,
+    predict_blend,
+)
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import prediction_shift
 from paw_stack.blend.squash import blend_sentence, squash_report
@@ -65,7 +72,9 @@ def blend(
             **_told(candidates, predictions, target, folds),
             "nested": _nested_facts(nested, model, peers, target),
             "comparisons": _comparisons(candidates, nested.predictions, peers, target),
-            "diversity": diversity(oof, target, folds.fold_of, names, model["method"]),
+            "diversity": diversity(
+                oof, target, divisions(target, folds)[0], names, model["method"]
+            ),
         },
     )
 

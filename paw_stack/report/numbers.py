@@ -118,8 +118,8 @@ def time_table(record: RunRecord) -> pd.DataFrame:
 def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
     facts = unit.facts
     row: dict[str, object] = {"stage": unit.stage, "unit": unit.name, "seconds": facts["seconds"]}
-    row["on"] = facts.get("device") or facts.get("engine") or ""
-    row["photos_per_second"] = unit.photos / max(facts["seconds"], 0.01) if unit.photos else np.nan
+    row["on"] = ", ".join(facts[name] for name in ("device", "engine") if facts.get(name))
+    row["photos_per_second"] = facts.get("photos_per_second", np.nan)
     row["megabytes"] = facts.get("peak_megabytes", np.nan)
     if unit.stage == "finetune" and history is not None:
         row["photos_per_second"] = history["photos_per_second"].mean()
