@@ -28,7 +28,7 @@ from paw_stack.blend.squash import blend_sentence, squash_report
 from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Blend, Predictions
-from paw_stack.errors import ArtifactError, DataError
+from paw_stack.errors import ArtifactError, DataError, offenders
 from paw_stack.metrics import rmse
 
 
@@ -55,6 +55,8 @@ def blend(
         raise DataError("nothing to blend: no candidate has predictions; run fit-heads first")
     _require_all_folds(candidates, folds)
     names = [candidate.name for candidate in candidates]
+    if taken := {"blend", "sentence"} & set(names):
+        raise DataError(f"candidates cannot be called {offenders(sorted(taken))}; rename the file")
     oof = np.column_stack([c.oof for c in candidates])  # (n, n_candidates)
     test = np.column_stack([c.test for c in candidates])  # (m, n_candidates)
     nested = nested_blend(oof, target, folds, recipe)
