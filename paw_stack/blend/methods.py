@@ -103,9 +103,11 @@ METHODS: dict[str, Callable[[Moments], Weights]] = {
     "nnls": nnls_centred,
     "nelder_mead": nelder_mead,
 }
-# What `auto` chooses from, the simplest first. Nelder and Mead seek what simplex finds; the median
-# throws away what the mean keeps.
-AUTO = ("mean", "ridge", "greedy", "simplex", "nnls")
+# What `auto` chooses from, the most shrunk first. Ridge stands before the mean: it has it as a limit
+# and weighs by itself how far to leave it. With the mean first, a standard error's grace chose it on
+# most halves of 16 real models' rows and lost half of what ridge gains. Nelder and Mead seek what
+# simplex finds; the median throws away what the mean keeps.
+AUTO = ("ridge", "mean", "greedy", "simplex", "nnls")
 
 
 def _correlating(moments: Moments) -> np.ndarray:
