@@ -1,6 +1,8 @@
 """Extraction: what engines, blocks and passes must not change, and what the files must hold."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -56,6 +58,19 @@ def test_engines_compute_the_same(engine, section, tiny_swin, striped):
 
 
 @pytest.mark.slow
+def test_onedal_can_be_loaded_after_openvino():
+    """In a process of its own, as both stay loaded."""
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    pytest.importorskip("sklearnex", reason="scikit-learn-intelex is for x86-64")
+    code = (
+        "from paw_stack.embed import engines\n"
+        "engines._import_openvino()\n"
+        "from sklearnex.svm import SVR\n"
+        "SVR().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_openvino_takes_planes_of_early_metadata(tiny_swin, striped):
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     backbone, section = build_backbone(tiny_swin, 1, 2), EmbedSection(batch_size=16)
