@@ -71,6 +71,7 @@ def test_onedal_can_be_loaded_after_openvino():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_openvino_takes_planes_of_early_metadata(tiny_swin, striped):
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     backbone, section = build_backbone(tiny_swin, 1, 2), EmbedSection(batch_size=16)
