@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_SWIN
-from test_end_to_end import call, write_config
+from efficientnet_lite import convert
+from test_end_to_end import BASS, ROOT, call, write_config
 
+from paw_stack import pipeline
 from paw_stack.artifacts.rows import RowsFile
 from paw_stack.config import BackboneSection, EmbedSection, load_config
 from paw_stack.embed import (
