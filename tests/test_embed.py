@@ -295,4 +295,4 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
             name: facts["scores"][name]["rmse"] for name in ("lite0.svr", "lite0.logits.svr")
         }
     for name, exact in rmse["fp32"].items():
-        assert rmse["bf16"][name] < exact + 0.01
+        assert rmse["bf16"][name] < exact + 0.005  # 2 bits of mantissa cost 0.008
