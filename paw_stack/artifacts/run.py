@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
-    write_array,
     write_csv,
     write_file,
     write_head,
-    write_json,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.unit import Unit
-from paw_stack.config import Config, digest
+from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
@@ -38,13 +38,13 @@ class RunFolder:
         self.cache = config.run.root / "cache"
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
-    def unit(self, place: str, *depends_on: Any) -> Unit:
-        """The unit at `place` (`a/b`), done if it was made from exactly `depends_on`."""
-        return Unit(self.root / place / "done.json", digest(place, *depends_on))
+    def unit(self, place: str, inputs: dict[str, Any]) -> Unit:
+        """The unit at `place` (`a/b`), done if it was made from exactly these inputs."""
+        return Unit(self.root / place / "done.json", {"unit": place, **inputs})
 
-    def candidate_unit(self, name: str, *depends_on: Any) -> Unit:
+    def candidate_unit(self, name: str, inputs: dict[str, Any]) -> Unit:
         """The unit of one candidate's predictions."""
-        return Unit(self.predictions / f"{name}.done.json", digest(name, *depends_on))
+        return Unit(self.predictions / f"{name}.done.json", {"unit": name, **inputs})
 
     @contextmanager
     def writer(self) -> Iterator[None]:
@@ -111,32 +111,48 @@ class RunFolder:
             )
         return weights
 
-    def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
-        """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
-        for layer, rows in vectors.items():
-            write_array(unit.folder / f"{layer}.npy", rows)
-        write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+    @contextmanager
+    def embedding_writer(self, unit: Unit, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
+        """Take blocks of rows; the files are there when every row was filled.
+
+        Yields:
+            (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
+
+        Raises:
+            ArtifactError: rows that no block filled.
+        """
+        files: dict[str, RowsFile] = {}
+
+        def put(layer: str, start: int, rows: np.ndarray) -> None:
+            if layer not in files:
+                path = unit.folder / f"{layer}.npy"
+                files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
+            files[layer].put(start, rows)
+
+        try:
+            yield put
+            for file in files.values():
+                file.finish()
+            write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+        finally:
+            for file in files.values():
+                file.discard()
 
     def load_embeddings(
         self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
     ) -> Embeddings:
         self.require(unit)
-        rows = np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        rows = self.load_rows(unit, layer)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+    def load_rows(self, unit: Unit, layer: str) -> np.ndarray:
+        """(n + m, d) of a layer, memory-mapped; of a unit that need not be done yet."""
+        return np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
 
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
     ) -> None:
-        table = pd.DataFrame(
-            {
-                "Id": competition.labelled.ids,
-                "fold": predictions.fold_of,
-                "prediction": predictions.oof,
-            }
-        )
-        write_csv(folder / f"{predictions.name}.csv", table.dropna())
-        test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
-        write_csv(folder / f"{predictions.name}.test.csv", test)
+        write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
     def save_heads(
         self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
@@ -193,15 +209,11 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
-        folder = self.root / "blend"
-        folder.mkdir(exist_ok=True)
-        self.save_predictions(folder, blend.predictions, competition)
-        facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
-        write_json(folder / "blend.json", facts)
+    def save_blend(self, blend: Blend, competition: Competition) -> None:
+        write_blend(self.root / "blend", blend, competition.labelled.ids, competition.test.ids)
 
-    def save_submission(self, table: pd.DataFrame) -> Path:
-        write_csv(self.root / "submission.csv", table)
+    def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
+        write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
     def require(self, unit: Unit) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from paw_stack.config.sections import (
     DataSection,
     EmbedSection,
     FoldsSection,
+    Layer,
     RunSection,
     Section,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "HeadsSection",
     "KernelRidgeSection",
     "KnnSection",
+    "Layer",
     "LossSection",
     "NystroemSection",
     "RegressorSection",

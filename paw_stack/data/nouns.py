@@ -1,7 +1,7 @@
 """What passes from stage to stage: a training state, embeddings, heads, predictions, a blend."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,3 +96,4 @@ class Blend:
     intercept: float  # points
     predictions: Predictions  # oof cross-fitted, clipped to the bounds; test clipped likewise
     in_sample_rmse: float  # points; optimistic, shown only beside the nested score
+    record: dict[str, Any] = field(default_factory=dict, repr=False)  # the rest of blend.json

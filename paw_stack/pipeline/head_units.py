@@ -53,16 +53,18 @@ def _fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     metadata = _metadata(job, section)
     return job.run.candidate_unit(
         f"{source.name}.{head}",
-        section,
-        _engine(section, head),
-        job.config.heads.selection if source.chosen_from else None,
-        job.config.run.seed if head in DRAWS else None,
-        job.folds.group_of.tolist() if head == "gbm" else None,
-        fingerprints(job, source, folds),
-        None if metadata is None else [part.tolist() for part in metadata],
-        job.target_digest,
-        job.folds.fold_of.tolist(),
-        folds,
+        {
+            f"heads.{head}": section,
+            "engine": _engine(section, head),
+            "heads.selection": job.config.heads.selection if source.chosen_from else None,
+            "run.seed": job.config.run.seed if head in DRAWS else None,
+            "groups": job.folds.group_of.tolist() if head == "gbm" else None,
+            "embeddings": fingerprints(job, source, folds),
+            "metadata": None if metadata is None else [part.tolist() for part in metadata],
+            "target": job.target_digest,
+            "folds": job.folds.fold_of.tolist(),
+            "chosen folds": str(folds),
+        },
     )
 
 
