@@ -53,18 +53,16 @@ def naive(layers, names, y, C=3.0, epsilon=0.5):
     return oof, tests
 
 
-def naive_greedy(layers, y, rows, starts):
+def naive_greedy(oofs, names, y, rows, starts):
     """Best set by errors on `rows`, over paths from the best single layers."""
 
-    def rate(names):
-        return rmse(y[rows], naive(layers, sorted(names, key=list(layers).index), y)[0][rows])
+    def rate(members):
+        return rmse(y[rows], oofs[frozenset(members)][rows])
 
-    singles = sorted(([name] for name in layers), key=rate)[:starts]
     best = []
-    for members in singles:
-        while True:
-            tried = [[*members, name] for name in layers if name not in members]
-            if not tried or rate(min(tried, key=rate)) >= rate(members):
+    for members in sorted(([name] for name in names), key=rate)[:starts]:
+        while tried := [[*members, name] for name in names if name not in members]:
+            if rate(min(tried, key=rate)) >= rate(members):
                 break
             members = min(tried, key=rate)
         best.append(members)
