@@ -82,10 +82,12 @@ def test_blocks_add_up_to_features_side_by_side(layers):
 def test_sets_and_predictions_are_those_of_a_naive_search(layers):
     vectors, y = layers
     found = forward_selection(distance_blocks(vectors), y, FOLD_OF, 3.0, 0.5, starts=2, tol=1e-5)
-    assert set(found.final) == naive_greedy(vectors, y, np.ones(N, dtype=bool), 2)
+    sets = [names for size in range(1, 5) for names in combinations(vectors, size)]
+    oofs = {frozenset(names): naive(vectors, names, y)[0] for names in sets}
+    assert set(found.final) == naive_greedy(oofs, vectors, y, np.ones(N, dtype=bool), 2)
     for k in range(F):
-        assert set(found.chosen[k]) == naive_greedy(vectors, y, k != FOLD_OF, 2)
-        oof = naive(vectors, found.chosen[k], y)[0]
+        assert set(found.chosen[k]) == naive_greedy(oofs, vectors, y, k != FOLD_OF, 2)
+        oof = oofs[frozenset(found.chosen[k])]
         np.testing.assert_allclose(found.oof[k == FOLD_OF], oof[k == FOLD_OF], atol=0.01)
     tests = [naive(vectors, found.chosen[k], y)[1][k] for k in range(F)]
     np.testing.assert_allclose(found.test, np.mean(tests, axis=0), atol=0.01)
