@@ -1,5 +1,7 @@
 """Forward selection: against features side by side, and what a choice must not know."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
