@@ -94,12 +94,13 @@ def embed(
 def fit_heads(
     config: ConfigFile,
     head: Annotated[
-        list[str] | None, typer.Option(help="svr, gbm, ridge or all; repeat it for several.")
+        list[str] | None,
+        typer.Option(help="One of the config's heads, or all; repeat it for several."),
     ] = None,
     set_: Overrides = None,
     fold: FoldNumbers = None,
 ) -> None:
-    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
+    """Fit the config's heads on the embeddings, cross-fitted."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
