@@ -9,7 +9,9 @@
                                              trains, state.safetensors
     embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
-    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM
+    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM;
+                                             search.csv of a grid or a selection of layers
+    scratch/                                 while a selection of layers runs
     blend/                                   blend.json, blend.csv, blend.test.csv
     submission.csv
 

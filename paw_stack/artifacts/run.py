@@ -1,5 +1,6 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +14,12 @@ from paw_stack.artifacts.blend import write_blend, write_predictions, write_subm
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
-    write_array,
     write_csv,
     write_file,
     write_head,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.unit import Unit
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
@@ -110,32 +111,73 @@ class RunFolder:
             )
         return weights
 
-    def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
-        """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
-        for layer, rows in vectors.items():
-            write_array(unit.folder / f"{layer}.npy", rows)
-        write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+    @contextmanager
+    def embedding_writer(self, unit: Unit, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
+        """Take blocks of rows; the files are there when every row was filled.
+
+        Yields:
+            (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
+
+        Raises:
+            ArtifactError: rows that no block filled.
+        """
+        files: dict[str, RowsFile] = {}
+
+        def put(layer: str, start: int, rows: np.ndarray) -> None:
+            if layer not in files:
+                path = unit.folder / f"{layer}.npy"
+                files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
+            files[layer].put(start, rows)
+
+        try:
+            yield put
+            for file in files.values():
+                file.finish()
+            write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+        finally:
+            for file in files.values():
+                file.discard()
 
     def load_embeddings(
         self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
     ) -> Embeddings:
         self.require(unit)
-        rows = np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        rows = self.load_rows(unit, layer)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+    def load_rows(self, unit: Unit, layer: str) -> np.ndarray:
+        """(n + m, d) of a layer, memory-mapped; of a unit that need not be done yet."""
+        return np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
 
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
     ) -> None:
         write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
-    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
-        """Fitted heads of a candidate; those of an earlier fit go first."""
+    def save_heads(
+        self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
+    ) -> None:
+        """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
         folder = self.root / "heads" / name
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
-            old.unlink()
+        for pattern in ("*.safetensors", "*.txt", "search.csv"):
+            for old in folder.glob(pattern):
+                old.unlink()
         for part, head in heads.items():
             write_head(folder, part, head)
+        if search is not None:
+            write_csv(folder / "search.csv", search)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for what does not fit into memory; what a killed run left there goes."""
+        folder = self.root / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def load_heads(self, name: str) -> dict[str, StoredHead]:
         """The heads whose mean predicts as the candidate does.

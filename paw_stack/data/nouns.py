@@ -39,6 +39,19 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Columns of several arrays as one matrix (n, d), read where it is sliced, float32."""
+
+    parts: list[np.ndarray]  # (n, d_i), memory maps as a rule
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        return np.hstack([part[rows] for part in self.parts], dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class StoredHead:
     """A fitted head as arrays or text: heads/stored.py makes them and predicts with them."""
 

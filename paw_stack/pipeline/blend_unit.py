@@ -16,7 +16,8 @@ from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.pipeline.blend_words import tell
 from paw_stack.pipeline.head_units import fitted_predictions
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.network_units import embed_unit, network_predictions
+from paw_stack.pipeline.embed_units import embed_unit
+from paw_stack.pipeline.network_units import network_predictions
 
 
 def make_blend(job: Job) -> Blend:
