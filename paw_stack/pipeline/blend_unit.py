@@ -14,9 +14,9 @@ from paw_stack.console import say, show_scores
 from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.pipeline.blend_words import tell
+from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.head_units import fitted_predictions
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.network_units import network_predictions
 
 
