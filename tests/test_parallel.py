@@ -84,8 +84,9 @@ def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
 def test_the_first_alone_writes_and_speaks(together):
     folder, said = together
     assert said.count("finetune swin fold 0: 3 epochs") == 1
-    assert said.count("wrote ") == 1
-    assert (folder / "runs" / "tiny" / "submission.csv").exists()
+    for name in ("submission.csv", "report.html"):
+        assert said.count(f"wrote {folder / 'runs' / 'tiny' / name}") == 1
+        assert (folder / "runs" / "tiny" / name).exists()
     left = [path.name for path in folder.rglob("*") if ".tmp" in path.name]
     assert left == []
     assert not (folder / "runs" / "tiny" / "lock.json").exists()
