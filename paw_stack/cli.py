@@ -20,6 +20,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a key, such as finetune.epochs=3."),
 ]
+FinishedRun = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, artifacts/NAME, or its config.")
+]
 FoldNumbers = Annotated[
     list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
 ]
@@ -106,6 +109,28 @@ def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) ->
     from paw_stack.config import load_config
 
     pipeline.run(load_config(config, set_), fold)
+
+
+@app.command()
+def predict(
+    run: FinishedRun,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos and folders.")],
+    out: Annotated[Path | None, typer.Option(help="CSV to write, in place of a table.")] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV of ids and metadata columns, where the run uses them.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Photos a forward pass; the run's own gives the same digits."),
+    ] = None,
+) -> None:
+    """Score photos with a finished run: intervals, and every candidate's own score.
+
+    Example: paw-stack predict artifacts/demo my_photos/ --out scores.csv
+    """
+    from paw_stack.pipeline.predict import predict as score
+
+    score(run, paths, out, metadata, batch_size)
 
 
 @app.command()

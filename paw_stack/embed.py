@@ -9,6 +9,7 @@ import torch
 from paw_stack.config import BackboneSection, EmbedSection
 from paw_stack.errors import ArtifactError, DataError, offenders
 from paw_stack.network.backbone import Backbone, build_backbone
+from paw_stack.network.batches import filled
 from paw_stack.network.device import Device
 from paw_stack.progress import track
 
@@ -60,14 +61,14 @@ def embed(
     vectors: dict[str, np.ndarray] = {}
     starts = range(0, len(photos), section.batch_size)
     for start in track(starts, what, total=len(photos), size=section.batch_size):
-        batch = torch.from_numpy(np.array(photos[start : start + section.batch_size]))
+        own = slice(start, min(start + section.batch_size, len(photos)))
+        batch = filled(torch.from_numpy(np.array(photos[own])), section.batch_size).to(device.name)
         columns = None
         if planes is not None:
-            columns = torch.from_numpy(planes[start : start + len(batch)]).to(device.name)
-        batch = batch.to(device.name)
+            columns = filled(torch.from_numpy(planes[own]), section.batch_size).to(device.name)
         for layer, part in _layers(backbone, batch, columns, layers, section, device):
             rows = vectors.setdefault(layer, _unfilled(len(photos), part.shape[1]))
-            rows[start : start + len(part)] = part.cpu().numpy()
+            rows[own] = part[: own.stop - start].cpu().numpy()
     for layer, rows in vectors.items():
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):

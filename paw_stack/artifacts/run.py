@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
     write_array,
+    write_config,
     write_csv,
     write_file,
     write_head,
     write_json,
 )
 from paw_stack.artifacts.lock import take
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.unit import Unit, fingerprints, versions
 from paw_stack.config import Config, digest
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
@@ -61,8 +61,7 @@ class RunFolder:
             lock.unlink(missing_ok=True)
 
     def save_config(self, config: Config) -> None:
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        write_file(self.root / "config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+        write_config(self.root / "config.yaml", config)
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
         table = pd.DataFrame(
@@ -176,12 +175,17 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
+    def save_blend(
+        self, blend: Blend, config: Config, competition: Competition, scores: dict[str, Any]
+    ) -> None:
+        """Predictions and facts, and what scores new photos later: see `artifacts.finished`."""
         folder = self.root / "blend"
         folder.mkdir(exist_ok=True)
+        write_config(folder / "config.yaml", config)
         self.save_predictions(folder, blend.predictions, competition)
         facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
-        write_json(folder / "blend.json", facts)
+        made = {"versions": versions(), "made_from": fingerprints(self.root, list(blend.weights))}
+        write_json(folder / "blend.json", facts | made)
 
     def save_submission(self, table: pd.DataFrame) -> Path:
         write_csv(self.root / "submission.csv", table)

@@ -25,12 +25,8 @@ class Unit:
 
     def record(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
-        try:
-            record = json.loads(self.done.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        fits = isinstance(record, dict) and record.get("fingerprint") == self.fingerprint
-        return record if fits else None
+        record = _read(self.done)
+        return record if record.get("fingerprint") == self.fingerprint else None
 
     def begin(self) -> None:
         """From here to `finish` the unit counts as not done."""
@@ -47,12 +43,13 @@ class Unit:
                 "fingerprint": self.fingerprint,
                 "seconds": seconds,
                 **facts,
-                "versions": _versions(),
+                "versions": versions(),
             },
         )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -60,3 +57,25 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
+    """Place under `root` -> fingerprint, of all networks and of these candidates' heads.
+
+    Only what is finished: a unit that is begun again, or was never done, is not among them.
+    """
+    done = [
+        *sorted(root.glob("finetune/*/*/done.json")),
+        *(root / "predictions" / f"{name}.done.json" for name in candidates),
+    ]
+    found = {path.relative_to(root).as_posix(): _read(path).get("fingerprint") for path in done}
+    return {place: str(fingerprint) for place, fingerprint in found.items() if fingerprint}
+
+
+def _read(done: Path) -> dict[str, Any]:
+    """What a `done.json` says; nothing where there is none, or one that is damaged."""
+    try:
+        record = json.loads(done.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -9,6 +9,7 @@ estimators. Out: a `StoredHead`, whose arrays are the standardisation and those 
     trees       LightGBM's own text
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,22 @@ def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
     X = np.asarray(X, dtype=np.float32)
     blocks = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
     return np.concatenate([np.empty(0), *(PREDICT[head.kind](head, block) for block in blocks)])
+
+
+def predict_heads(
+    heads: dict[str, StoredHead], features: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """What a candidate predicts for new rows: the mean over its heads, (n,) float64 in points.
+
+    Args:
+        heads: "fold<k>..." for vectors of fold k, "all..." for those that folds share.
+        features: fold -> (n, d) float32.
+    """
+    return np.mean([predict_stored(head, features(_fold(part))) for part, head in heads.items()], 0)
+
+
+def _fold(part: str) -> int:
+    return 0 if part.startswith("all") else int(part.removeprefix("fold").split("-")[0])
 
 
 def kernel_head(

@@ -29,7 +29,7 @@ def make_blend(job: Job) -> Blend:
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     show_scores([*candidates, timed], competition.target, job.findings.noise)
     say(_weights_sentence(result, competition.target))
-    job.run.save_blend(result, competition, _scores(job, candidates, result))
+    job.run.save_blend(result, job.config, competition, _scores(job, candidates, result))
     if len(competition.submission_ids):
         say(f"wrote {job.run.save_submission(_submission(job, result))}")
     return result

@@ -66,6 +66,7 @@ def _metadata(job: Job, head: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     from paw_stack.heads.fit import fit_head
+    from paw_stack.heads.stored import predict_heads
 
     unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
@@ -87,7 +88,9 @@ def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
         f"fit {name}",
     )
     job.run.save_heads(name, fitted.heads)
-    predictions = Predictions(name, fitted.oof, fitted.test, tuple(folds), job.folds.fold_of)
+    # By what is kept, not by the engine: what a photo gets later is what it gets here.
+    test = predict_heads(fitted.heads, lambda fold: vectors(fold)[1])
+    predictions = Predictions(name, fitted.oof, test, tuple(folds), job.folds.fold_of)
     job.run.save_predictions(unit.folder, predictions, job.competition)
     unit.finish(**{"engine": engine, **fitted.facts}, folds=folds)
     for remark in fitted.remarks:
