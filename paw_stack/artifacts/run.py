@@ -20,7 +20,7 @@ from paw_stack.artifacts.files import (
 )
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.unit import Unit, fingerprints, versions
-from paw_stack.config import Config, digest
+from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
@@ -37,13 +37,13 @@ class RunFolder:
         self.cache = config.run.root / "cache"
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
-    def unit(self, place: str, *depends_on: Any) -> Unit:
-        """The unit at `place` (`a/b`), done if it was made from exactly `depends_on`."""
-        return Unit(self.root / place / "done.json", digest(place, *depends_on))
+    def unit(self, place: str, inputs: dict[str, Any]) -> Unit:
+        """The unit at `place` (`a/b`), done if it was made from exactly these inputs."""
+        return Unit(self.root / place / "done.json", {"unit": place, **inputs})
 
-    def candidate_unit(self, name: str, *depends_on: Any) -> Unit:
+    def candidate_unit(self, name: str, inputs: dict[str, Any]) -> Unit:
         """The unit of one candidate's predictions."""
-        return Unit(self.predictions / f"{name}.done.json", digest(name, *depends_on))
+        return Unit(self.predictions / f"{name}.done.json", {"unit": name, **inputs})
 
     @contextmanager
     def writer(self) -> Iterator[None]:

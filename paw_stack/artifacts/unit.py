@@ -1,4 +1,8 @@
-"""A unit of work, done once its `done.json` is there and fits."""
+"""A unit of work, done once its `done.json` is there and fits.
+
+A unit is made from named inputs: sections of the config, numbers, digests of photos and targets,
+fingerprints of other units. `done.json` holds them all, so that it can be told which one changed.
+"""
 
 import json
 import platform
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.files import write_json
+from paw_stack.config import Section, digest
 
 PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex", "lightgbm")
 
@@ -15,8 +20,10 @@ PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex"
 class Unit:
     """A folder or file stem whose outputs count only once its `done.json` is there and fits."""
 
-    def __init__(self, done: Path, fingerprint: str):
-        self.done, self.fingerprint = done, fingerprint
+    def __init__(self, done: Path, inputs: dict[str, Any]):
+        self.done = done
+        self.inputs = {name: _stored(value) for name, value in inputs.items()}
+        self.fingerprint = digest(self.inputs)
         self.start = time.perf_counter()
 
     @property
@@ -27,6 +34,17 @@ class Unit:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
         record = _read(self.done)
         return record if record.get("fingerprint") == self.fingerprint else None
+
+    def changes(self) -> list[str] | None:
+        """Inputs that differ from those in `done.json`, such as `finetune.epochs: 4 -> 6`.
+
+        None where there is no record of them.
+        """
+        try:
+            before = _read(self.done)["inputs"]
+            return _differences(before, self.inputs)
+        except (KeyError, TypeError, AttributeError):
+            return None
 
     def begin(self) -> None:
         """From here to `finish` the unit counts as not done."""
@@ -41,11 +59,31 @@ class Unit:
             self.done,
             {
                 "fingerprint": self.fingerprint,
+                "inputs": self.inputs,
                 "seconds": seconds,
                 **facts,
                 "versions": versions(),
             },
         )
+
+
+def _stored(value: Any) -> Any:
+    """Sections key by key, long things by their digest, the rest as it is."""
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
+    return digest(value) if isinstance(value, list) else value
+
+
+def _differences(before: Any, now: Any) -> list[str]:
+    """Keys that differ, with their values where they are settings."""
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{key}.{inner}" for inner in _differences(old, new)]
+        elif old != new:
+            found.append(f"{key}: {old} -> {new}")
+    return found
 
 
 def versions() -> dict[str, str]:
