@@ -1,6 +1,7 @@
 """Paths and formats under `artifacts/<run>/`; the only module that knows them.
 
     config.yaml                              the config as the run was made with it
+    labelled.csv                             Id, target of the rows that take part
     folds.csv                                Id, fold, group
     check/                                   photos.csv, duplicates.csv (pairs)
     augment.png                              contact sheet of augmented photos
@@ -11,7 +12,7 @@
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
     heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM
     blend/                                   blend.json, blend.csv, blend.test.csv
-    submission.csv
+    submission.csv, report.html
 
 Every file is written under a temporary name and renamed. A unit's `done.json` comes last, and holds
 the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
@@ -26,6 +27,7 @@ from paw_stack.artifacts.files import (
     write_state,
     write_weights,
 )
+from paw_stack.artifacts.record import read_record, save_report
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import Unit
 
@@ -33,8 +35,10 @@ __all__ = [
     "RunFolder",
     "Unit",
     "read_csv",
+    "read_record",
     "read_state",
     "read_weights",
+    "save_report",
     "write_csv",
     "write_file",
     "write_state",

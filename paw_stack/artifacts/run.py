@@ -64,6 +64,9 @@ class RunFolder:
         write_config(self.root / "config.yaml", config)
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
+        """The labelled rows that take part: their targets as they are learned, and their folds."""
+        targets = {"Id": competition.labelled.ids, "target": competition.target}
+        write_csv(self.root / "labelled.csv", pd.DataFrame(targets))
         table = pd.DataFrame(
             {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}
         )

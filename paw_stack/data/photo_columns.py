@@ -21,7 +21,9 @@ def photo_columns(
     table = source if isinstance(source, pd.DataFrame) else _read(source)
     name = "metadata" if isinstance(source, pd.DataFrame) else str(source)
     if missing := [c for c in (id_column, *columns) if c not in table.columns]:
-        raise DataError(f"{name}: no column {offenders(missing)}; it has {offenders(table.columns)}")
+        raise DataError(
+            f"{name}: no column {offenders(missing)}; it has {offenders(table.columns)}"
+        )
     table = table.assign(**{id_column: table[id_column].astype(str)})
     double = table[id_column][table[id_column].duplicated()].unique()
     rows = table.drop_duplicates(id_column).set_index(id_column)

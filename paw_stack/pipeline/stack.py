@@ -71,7 +71,9 @@ def candidate_scores(
             if found is not None:
                 networks.setdefault(f"{backbone.name}.nn", []).append(found)
     columns = {name: np.mean(parts, axis=0) for name, parts in networks.items()}
-    known = {f"{s.name}.{head}": s for s in sources(run.config) for head in run.config.heads.named()}
+    known = {
+        f"{s.name}.{head}": s for s in sources(run.config) for head in run.config.heads.named()
+    }
     return {
         name: columns[name] if name in columns else _by_heads(run, name, known, embedded, metadata)
         for name in run.candidates
