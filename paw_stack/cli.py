@@ -134,6 +134,46 @@ def predict(
 
 
 @app.command()
+def runs(
+    scores: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=SCORE]...", help="For --set-lb.")
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("artifacts"),
+    sort: Annotated[str, typer.Option(help="Column to sort by; -blend: highest first.")] = "when",
+    only: Annotated[
+        str | None, typer.Option("--filter", help="Text in a run's name, backbones or loss.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV to write, in place of a table.")] = None,
+    set_lb: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Keep a leaderboard's scores with a run.")
+    ] = None,
+) -> None:
+    """A table of all runs: what was tried, how it scored, how long it took.
+
+    Examples: paw-stack runs --sort blend --filter swin
+
+    paw-stack runs --set-lb artifacts/v5 public=18.04 private=17.24
+    """
+    from paw_stack.pipeline.runs import note_leaderboard, show_runs
+
+    if set_lb:
+        note_leaderboard(set_lb, scores or [])
+    else:
+        show_runs(root, sort, only, csv)
+
+
+@app.command()
+def compare(first: FinishedRun, second: FinishedRun) -> None:
+    """Two runs: which keys differ, and whether their scores differ by more than noise.
+
+    Example: paw-stack compare artifacts/base artifacts/v5
+    """
+    from paw_stack.pipeline.compare import compare as compare_runs
+
+    compare_runs(first, second)
+
+
+@app.command()
 def report(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of the run, or its folder.")

@@ -1,16 +1,13 @@
-"""Scores of new photos: the submission's for its own photos, whatever else is scored beside them."""
-
-import json
-import shutil
+"""Scores of new photos: a test photo gets the submission's, in whatever company it comes."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import TINY_SWIN
-from test_end_to_end import call, failure, write_config
+from test_end_to_end import call, write_config
 
 from paw_stack.artifacts.finished import open_finished
-from paw_stack.pipeline.predict import photos_of, predict, score_paths
+from paw_stack.pipeline.predict import predict
 
 
 @pytest.fixture(scope="module")

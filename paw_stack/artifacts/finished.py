@@ -39,12 +39,17 @@ class FinishedRun:
 
     @cached_property
     def n_folds(self) -> int:
-        return int(self.out_of_fold["fold"].max()) + 1
+        return int(self.oof("blend")["fold"].max()) + 1
 
     @cached_property
-    def out_of_fold(self) -> pd.DataFrame:
-        """Id, fold, prediction: the blend's nested predictions of the labelled photos."""
-        return read_csv(self.folder / "blend" / "blend.csv")
+    def labelled(self) -> pd.DataFrame:
+        """Id, target: the labelled photos that took part, points."""
+        return read_csv(self.folder / "labelled.csv")
+
+    def oof(self, name: str) -> pd.DataFrame:
+        """Id, fold, prediction of a candidate, or of the blend (nested), points."""
+        place = "blend" if name == "blend" else "predictions"
+        return read_csv(self.folder / place / f"{name}.csv")
 
     def heads(self, candidate: str) -> dict[str, StoredHead]:
         return RunFolder(self.config).load_heads(candidate)

@@ -30,8 +30,8 @@ def photo_columns(
     unknown = [i for i in ids if i not in rows.index]
     numbers = rows[list(columns)].apply(pd.to_numeric, errors="coerce").reindex(ids)
     bad = [i for i in numbers.index[~np.isfinite(numbers).all(axis=1)] if i not in unknown]
-    problems = {
-        f"ids that occur more than once in {id_column}": double,
+    problems: dict[str, Sequence[str]] = {
+        f"ids that occur more than once in {id_column}": list(double),
         f"no row for the photos (their names without extension stand in {id_column})": unknown,
         "no finite number in a column for": bad,
     }
