@@ -174,6 +174,20 @@ def compare(first: FinishedRun, second: FinishedRun) -> None:
 
 
 @app.command()
+def doctor(
+    root: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("artifacts"),
+    speed: Annotated[bool, typer.Option(help="Measure for ten seconds.")] = True,
+) -> None:
+    """What this machine has, which engines will be used, what to install for more.
+
+    Example: paw-stack doctor --no-speed
+    """
+    from paw_stack.pipeline.doctor import doctor as examine
+
+    examine(root, speed)
+
+
+@app.command()
 def report(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of the run, or its folder.")

@@ -11,6 +11,7 @@ import pandas as pd
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished import run_folder
 from paw_stack.artifacts.log import LoggedRun, logged_runs, set_leaderboard
+from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
 from paw_stack.metrics import correlation
@@ -96,11 +97,7 @@ def _row(run: LoggedRun) -> dict[str, Any]:
         "when": run.when,
         "backbones": ", ".join(b.model for b in config.backbones) if config else "?",
         "loss": _loss(config) if config else "?",
-        "folds": len(scores["blend"]["fold_rmse"])
-        if scores
-        else config.folds.n
-        if config
-        else math.nan,
+        "folds": _folds(run),
         "blend": scores.get("blend", {}).get("rmse", math.nan),
         "best": min(own.values(), default=math.nan),
         "slope": scores.get("blend", {}).get("slope", math.nan),
@@ -112,7 +109,15 @@ def _row(run: LoggedRun) -> dict[str, Any]:
     }
 
 
-def _loss(config: Any) -> str:
+def _folds(run: LoggedRun) -> float:
+    """Those that were scored: a file may have dealt others than the config's number."""
+    scores = run.blend.get("scores", {})
+    if scores:
+        return len(scores["blend"]["fold_rmse"])
+    return run.config.folds.n if run.config else math.nan
+
+
+def _loss(config: Config) -> str:
     return "" if all(b.frozen for b in config.backbones) else str(config.loss.kind)
 
 
