@@ -16,7 +16,7 @@ import pandas as pd
 
 from paw_stack.artifacts.files import read_csv, read_weights
 from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.unit import fingerprints, versions
+from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
 from paw_stack.data.nouns import StoredHead
 from paw_stack.errors import ArtifactError, offenders
@@ -57,16 +57,23 @@ class FinishedRun:
     def weights(self, backbone: str, fold: int) -> "dict[str, torch.Tensor]":
         return read_weights(self._network(backbone, fold) / "weights.safetensors")
 
+    def embed_engine(self, backbone: str, fold: int | None) -> str:
+        """By which the photos of the run were embedded; torch where nothing was."""
+        place = "all" if fold is None else f"fold{fold}"
+        record = read_done(self.folder / "embeddings" / backbone / place / "done.json")
+        return str(record.get("engine", "torch"))
+
     def metadata_scale(self, backbone: str, fold: int) -> dict[str, list[float]]:
         """Mean and SD of the metadata columns over the fold's fit rows."""
-        scale: dict[str, list[float]] = self._record(backbone, fold)["metadata"]
+        record = read_done(self._network(backbone, fold) / "done.json")
+        scale: dict[str, list[float]] = record["metadata"]
         return scale
 
     def device(self) -> str:
         """Where its networks ran, such as 'cuda bf16'; '' where nothing was computed."""
         records = sorted(self.folder.glob("embeddings/*/*/done.json"))
         records += sorted(self.folder.glob("finetune/*/*/done.json"))
-        return str(json.loads(records[0].read_text("utf-8"))["device"]) if records else ""
+        return str(read_done(records[0]).get("device", "")) if records else ""
 
     def labelled_vectors(self, backbone: str, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Ids (k,) str and embeddings (k, d) of all photos of the run, test photos last."""
@@ -74,12 +81,6 @@ class FinishedRun:
         layer = next(iter(b.layers[0] for b in self.config.backbones if b.name == backbone))
         vectors = np.load(place / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
         return read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str), vectors
-
-    def _record(self, backbone: str, fold: int) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(
-            (self._network(backbone, fold) / "done.json").read_text("utf-8")
-        )
-        return record
 
     def _network(self, backbone: str, fold: int) -> Path:
         return self.folder / "finetune" / backbone / f"fold{fold}"

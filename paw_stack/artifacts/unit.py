@@ -14,7 +14,15 @@ from typing import Any
 from paw_stack.artifacts.files import write_json
 from paw_stack.config import Section, digest
 
-PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex", "lightgbm")
+PACKAGES = (
+    "paw-stack",
+    "torch",
+    "timm",
+    "openvino",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "lightgbm",
+)
 
 
 class Unit:
@@ -32,7 +40,7 @@ class Unit:
 
     def record(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
-        record = _read(self.done)
+        record = read_done(self.done)
         return record if record.get("fingerprint") == self.fingerprint else None
 
     def changes(self) -> list[str] | None:
@@ -41,7 +49,7 @@ class Unit:
         None where there is no record of them.
         """
         try:
-            before = _read(self.done)["inputs"]
+            before = read_done(self.done)["inputs"]
             return _differences(before, self.inputs)
         except (KeyError, TypeError, AttributeError):
             return None
@@ -106,11 +114,11 @@ def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
         *sorted(root.glob("finetune/*/*/done.json")),
         *(root / "predictions" / f"{name}.done.json" for name in candidates),
     ]
-    found = {path.relative_to(root).as_posix(): _read(path).get("fingerprint") for path in done}
+    found = {path.relative_to(root).as_posix(): read_done(path).get("fingerprint") for path in done}
     return {place: str(fingerprint) for place, fingerprint in found.items() if fingerprint}
 
 
-def _read(done: Path) -> dict[str, Any]:
+def read_done(done: Path) -> dict[str, Any]:
     """What a `done.json` says; nothing where there is none, or one that is damaged."""
     try:
         record = json.loads(done.read_text(encoding="utf-8"))

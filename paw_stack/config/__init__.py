@@ -19,6 +19,7 @@ from paw_stack.config.sections import (
     DataSection,
     EmbedSection,
     FoldsSection,
+    Layer,
     RunSection,
     Section,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "HeadsSection",
     "KernelRidgeSection",
     "KnnSection",
+    "Layer",
     "LossSection",
     "RegressorSection",
     "RidgeSection",

@@ -104,7 +104,8 @@ def filled(rows: torch.Tensor, size: int) -> torch.Tensor:
     Kernels round by the shape of what they get. Where all batches have one shape, what a network
     makes of a photo depends on the photo alone, not on how many came with it.
     """
-    return torch.cat([rows, rows[:1].expand(size - len(rows), *rows.shape[1:])])
+    missing = max(0, size - len(rows))
+    return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
 
 
 def batches_per_epoch(n_rows: int, section: FinetuneSection) -> int:

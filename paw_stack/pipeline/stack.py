@@ -14,7 +14,8 @@ import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.config import BackboneSection
-from paw_stack.errors import ArtifactError
+from paw_stack.console import say
+from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.pipeline.sources import Source, places, sources
 
 if TYPE_CHECKING:
@@ -109,9 +110,22 @@ def _through(
         found = _predicted(run, regressor, pixels, columns, device, batch_size)
         network = regressor.backbone
         planes = columns if config.regressor.metadata == "early" else None
-    vectors = embed(network, pixels, backbone.layers, section, device, what, planes)
+    engine = _engine(run, backbone, fold, device)
+    vectors = embed(network, pixels, backbone.layers, section, device, what, planes, engine)
     stored = {layer: rows.astype(config.embed.dtype) for layer, rows in vectors.items()}
     return found, stored
+
+
+def _engine(run: FinishedRun, backbone: BackboneSection, fold: int | None, device: Any) -> Any:
+    """The run's own engine, or torch where it is missing here."""
+    from paw_stack.embed import resolve_engine
+
+    section = run.config.embed.model_copy(update={"engine": run.embed_engine(backbone.name, fold)})
+    try:
+        return resolve_engine(section, device, 0)
+    except ConfigError as error:
+        say(f"{error}; goes on with torch, so scores may differ from the submission's")
+        return "torch"
 
 
 def _regressor(run: FinishedRun, backbone: BackboneSection, fold: int) -> "Regressor":
