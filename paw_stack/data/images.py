@@ -274,7 +274,9 @@ def _opened(folder: Path, files: Sequence[_File]) -> Photos:
 
 
 def n_threads(workers: int | None) -> int:
-    """All cores that may be used if None. Threads suffice: reading, hashing, decoding and resizing all release the interpreter."""
+    """All cores that may be used if None.
+
+    Threads suffice: reading, hashing, decoding and resizing all release the interpreter."""
     if workers is not None:
         return max(1, workers)
     usable = getattr(os, "sched_getaffinity", None)  # what a container or scheduler grants

@@ -10,35 +10,23 @@ from paw_stack.errors import DataError, offenders
 
 
 def photo_columns(
-    source: Path | pd.DataFrame, id_column: str, columns: Sequence[str], ids: Sequence[str]
+    source: Path, id_column: str, columns: Sequence[str], ids: Sequence[str]
 ) -> np.ndarray:
-    """(n, n_columns) float64, one row an id.
+    """(n, n_columns) float64, one row an id; NaN for what is no number, and where there is no row.
 
     Raises:
-        DataError: no table, columns or ids that it lacks, ids that are double, values that are no
-            finite numbers; all of them at once.
+        DataError: no table, columns that it lacks, ids that are double.
     """
-    table = source if isinstance(source, pd.DataFrame) else _read(source)
-    name = "metadata" if isinstance(source, pd.DataFrame) else str(source)
+    table = _read(source)
     if missing := [c for c in (id_column, *columns) if c not in table.columns]:
         raise DataError(
-            f"{name}: no column {offenders(missing)}; it has {offenders(table.columns)}"
+            f"{source}: no column {offenders(missing)}; it has {offenders(table.columns)}"
         )
-    table = table.assign(**{id_column: table[id_column].astype(str)})
     double = table[id_column][table[id_column].duplicated()].unique()
-    rows = table.drop_duplicates(id_column).set_index(id_column)
-    unknown = [i for i in ids if i not in rows.index]
-    numbers = rows[list(columns)].apply(pd.to_numeric, errors="coerce").reindex(ids)
-    bad = [i for i in numbers.index[~np.isfinite(numbers).all(axis=1)] if i not in unknown]
-    problems: dict[str, Sequence[str]] = {
-        f"ids that occur more than once in {id_column}": list(double),
-        f"no row for the photos (their names without extension stand in {id_column})": unknown,
-        "no finite number in a column for": bad,
-    }
-    found = [f"{name}: {what}: {offenders(ids)}" for what, ids in problems.items() if len(ids)]
-    if found:
-        raise DataError(found)
-    return numbers.to_numpy(dtype=np.float64)
+    if len(double):
+        raise DataError(f"{source}: ids that occur more than once: {offenders(double)}")
+    numbers = table.set_index(id_column)[list(columns)].apply(pd.to_numeric, errors="coerce")
+    return numbers.reindex(ids).to_numpy(dtype=np.float64)
 
 
 def _read(path: Path) -> pd.DataFrame:

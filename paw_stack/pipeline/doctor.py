@@ -40,10 +40,11 @@ def machine(root: Path) -> dict[str, str]:
     """Versions, processor, memory, disk and GPU."""
     import torch
 
+    python, threads = f"Python {platform.python_version()}", torch.get_num_threads()
     found = {
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "packages": ", ".join(f"{name} {_version(name)}" for name in DISTRIBUTIONS),
-        "processor": f"{_processor()}, {n_threads(None)} cores to use, {torch.get_num_threads()} threads",
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": ", ".join([python, *(f"{name} {_version(name)}" for name in DISTRIBUTIONS)]),
+        "processor": f"{_processor()}, {n_threads(None)} cores to use, {threads} threads of torch",
         "bfloat16": "native" if _native_bf16() else "emulated, so float32 is used",
         "memory": _memory(),
         "disk": _disk(root),

@@ -13,7 +13,7 @@ from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence
 from paw_stack.data.photo_columns import photo_columns
-from paw_stack.errors import DataError
+from paw_stack.errors import DataError, offenders
 from paw_stack.pipeline.stack import needs_metadata, score
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
@@ -33,8 +33,12 @@ def predict(
         ArtifactError: see `open_finished`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
-    run = open_finished(place)
-    table = score_paths(run, photos_of(paths), metadata, batch_size)
+    run, photos = open_finished(place), photos_of(paths)
+    columns = None
+    if metadata:
+        data, ids = run.config.data, [path.stem for path in photos]
+        columns = photo_columns(metadata, data.id, data.metadata, ids)
+    table = score_paths(run, photos, columns, batch_size)
     if out:
         write_csv(out, table)
         say(f"wrote {out}: {int(table['score'].notna().sum())} scores")
@@ -61,52 +65,65 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
 def score_paths(
     run: FinishedRun,
     paths: Sequence[Path],
-    metadata: Path | pd.DataFrame | None = None,
+    metadata: np.ndarray | None = None,
     batch_size: int | None = None,
 ) -> pd.DataFrame:
     """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
 
     Args:
-        metadata: table of ids and columns, where candidates need it.
+        metadata: (n, n_metadata) float64, raw columns, where candidates need them.
 
     Raises:
-        DataError: no photo can be read; rows or columns of the metadata are missing.
+        DataError: no photo can be read; metadata that is needed and missing.
     """
     from paw_stack.network.backbone import input_size
 
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
-        resize, cache = run.config.data.resize, Path(folder)
-        first = cached_photos(paths, input_size(run.config.backbones[0]), resize, cache).table
-        good = [p for p, reason in zip(paths, first["reason"], strict=True) if not reason]
-        if not good:
-            raise DataError(f"nothing to score; {unreadable_sentence(first)}")
-        if len(good) < len(paths):
-            say(f"left out: {unreadable_sentence(first)}")
-        columns = _metadata(run, good, metadata)
+        first, resize = run.config.backbones[0], run.config.data.resize
+        reasons = cached_photos(paths, input_size(first), resize, Path(folder)).table["reason"]
+        good = np.flatnonzero(reasons == "")
+        chosen = [paths[row] for row in good.tolist()]
+        if len(chosen) < len(paths):
+            _tell_unreadable(paths, reasons, len(good))
+        columns = _needed(run, chosen, metadata, good)
 
         def pixels(backbone: BackboneSection) -> Path:
-            photos = cached_photos(good, input_size(backbone), resize, cache)
+            photos = cached_photos(chosen, input_size(backbone), resize, Path(folder))
             return Path(str(photos.pixels.filename))
 
-        found = score(run, pixels, columns, batch_size)
-    found.insert(0, "photo", [str(path) for path in good])
-    everything = pd.DataFrame({"photo": [str(path) for path in paths], "reason": first["reason"]})
-    return found.merge(everything, on="photo", how="right")
+        found = score(run, pixels, columns, batch_size).set_index(good)
+    named = pd.DataFrame({"photo": [str(path) for path in paths]})
+    return named.join(found).assign(reason=reasons.to_numpy())
 
 
-def _metadata(
-    run: FinishedRun, paths: Sequence[Path], metadata: Path | pd.DataFrame | None
+def _tell_unreadable(paths: Sequence[Path], reasons: pd.Series, n_good: int) -> None:
+    sentence = unreadable_sentence(pd.DataFrame({"path": paths, "reason": reasons}))
+    if not n_good:
+        raise DataError(f"nothing to score; {sentence}")
+    say(f"left out: {sentence}")
+
+
+def _needed(
+    run: FinishedRun, paths: Sequence[Path], metadata: np.ndarray | None, rows: np.ndarray
 ) -> np.ndarray:
-    names = run.config.data.metadata
-    if needing := needs_metadata(run):
-        if metadata is None:
-            raise DataError(
-                f"{', '.join(needing)} need the columns {', '.join(names)}: give a CSV with"
-                f" {run.config.data.id} (the photos' names without extension) and these columns:"
-                " --metadata table.csv"
-            )
-        return photo_columns(metadata, run.config.data.id, names, [path.stem for path in paths])
-    return np.empty((len(paths), 0))
+    """Metadata (n_rows, n_metadata) of the photos that are scored."""
+    needing, names = needs_metadata(run), run.config.data.metadata
+    if not needing:
+        return np.empty((len(rows), 0))
+    if metadata is None:
+        raise DataError(
+            f"{', '.join(needing)} need the columns {', '.join(names)}: give a CSV of"
+            f" {run.config.data.id} (a photo's name without extension) and these, such as"
+            " --metadata test.csv"
+        )
+    chosen = metadata[rows]
+    bad = ~np.isfinite(chosen).all(axis=1)
+    if bad.any():
+        lacking = [path for path, is_bad in zip(paths, bad, strict=True) if is_bad]
+        raise DataError(
+            f"metadata: no row, or no finite number in {', '.join(names)}, for {offenders(lacking)}"
+        )
+    return chosen
 
 
 def _show(table: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from paw_stack.config import BackboneSection, Config
+from paw_stack.config import BackboneSection, Config, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.job import Job
@@ -18,7 +18,7 @@ class Source:
     """One layer, or several whose vectors stand side by side."""
 
     name: str
-    layers: tuple[tuple[BackboneSection, str], ...]
+    layers: tuple[tuple[BackboneSection, Layer], ...]
 
     @property
     def shared(self) -> bool:
@@ -47,7 +47,7 @@ def sources(config: Config) -> list[Source]:
     ]
 
 
-def places(source: Source, fold: int) -> list[tuple[BackboneSection, str, int | None]]:
+def places(source: Source, fold: int) -> list[tuple[BackboneSection, Layer, int | None]]:
     """Backbone, layer and embedding's fold, None for a frozen one, for heads of a fold."""
     return [(b, layer, None if b.frozen else fold) for b, layer in source.layers]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun
-from paw_stack.config import BackboneSection
+from paw_stack.config import BackboneSection, Layer
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.pipeline.sources import Source, places, sources
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from paw_stack.network.regressor import Regressor
 
 Pixels = Callable[[BackboneSection], Path]  # `.npy` of all photos at a backbone's input size
-Embedded = dict[tuple[str, int | None], dict[str, np.ndarray]]  # (backbone, fold) -> layer -> rows
+Embedded = dict[
+    tuple[str, int | None], dict[Layer, np.ndarray]
+]  # (backbone, fold) -> layer -> rows
 
 
 def needs_metadata(run: FinishedRun) -> list[str]:
@@ -88,7 +90,7 @@ def _through(
     pixels: Path,
     metadata: np.ndarray,
     batch_size: int | None,
-) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+) -> tuple[np.ndarray | None, dict[Layer, np.ndarray]]:
     """All photos through one network: its own predictions, if it has any, and its embeddings."""
     from paw_stack.embed import embed, load_backbone
     from paw_stack.network.batches import standardise
