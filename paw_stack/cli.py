@@ -188,6 +188,19 @@ def doctor(
 
 
 @app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="File to write, in place of printing.")] = None,
+) -> None:
+    """The JSON schema of the config, with which an editor completes and checks it.
+
+    Example: paw-stack schema --out configs/schema.json
+    """
+    from paw_stack.pipeline.schema import schema as show_schema
+
+    show_schema(out)
+
+
+@app.command()
 def report(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of the run, or its folder.")

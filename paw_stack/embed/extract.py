@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from paw_stack.config import EmbedSection, Layer
-from paw_stack.embed.engines import Engine
 from paw_stack.embed.network import Network, make_network
 from paw_stack.errors import DataError, offenders
 from paw_stack.network.backbone import Backbone
@@ -43,15 +42,26 @@ def embed(
     device: Device,
     what: str,
     planes: np.ndarray | None = None,
-    engine: Engine = "torch",
 ) -> dict[Layer, np.ndarray]:
-    """Layer -> vectors (n_rows, width) float32 of all photos of the cache, in memory.
+    """Layer -> vectors (n_rows, width) float32 of all photos of the cache, in memory, eagerly.
 
     Raises:
         DataError: a vector is not finite.
     """
-    network = make_network(what, backbone, layers, section, engine, device, planes)
-    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in layers}
+    network = make_network(what, backbone, layers, section, "torch", device, planes)
+    return vectors_of(network, pixels, section, device)
+
+
+def vectors_of(
+    network: Network, pixels: Path, section: EmbedSection, device: Device
+) -> dict[Layer, np.ndarray]:
+    """The same by a network that is ready.
+
+    Raises:
+        DataError: a vector is not finite.
+    """
+    what = network.name
+    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in network.layers}
     for block in extract(
         [network], read_batches(pixels, section.batch_size, what), section, device
     ):

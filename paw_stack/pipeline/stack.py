@@ -1,11 +1,12 @@
 """A finished run as one function: pixels and metadata of new photos -> scores.
 
 Every step is the one that made the submission: the same cache and decoder, networks in batches of
-the same shape, embeddings in the type that was stored, heads as they are kept, the same blend. So a
-test photo gets the submission's score again.
+the same shape by the same engine, embeddings in the type that was stored, heads as they are kept,
+the same blend. So a test photo gets the submission's score again.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +20,31 @@ from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.pipeline.sources import Source, places, sources
 
 if TYPE_CHECKING:
+    from paw_stack.embed import Network
+    from paw_stack.network.device import Device
     from paw_stack.network.regressor import Regressor
 
+Place = tuple[str, int | None]  # backbone and fold, None for a frozen one
 Pixels = Callable[[BackboneSection], Path]  # `.npy` of all photos at a backbone's input size
-Embedded = dict[
-    tuple[str, int | None], dict[Layer, np.ndarray]
-]  # (backbone, fold) -> layer -> rows
 
 
-def needs_metadata(run: FinishedRun) -> list[str]:
-    """The candidates that look at metadata columns beside the photo."""
-    config = run.config
-    heads = config.heads.named()
-    return [
-        name
-        for name in run.candidates
-        if config.data.metadata
-        and (
-            (name.endswith(".nn") and config.regressor.metadata != "none")
-            or getattr(heads.get(name.rsplit(".", 1)[-1]), "metadata", False)
-        )
-    ]
+@dataclass(frozen=True)
+class Loaded:
+    """A backbone with its weights; the regressor that it is part of, where it was fine-tuned."""
+
+    network: "Network"
+    regressor: "Regressor | None"
+
+
+Kept = dict[Place, Loaded]  # networks that stay in memory for the next photos
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What the networks make of n photos."""
+
+    predictions: dict[str, np.ndarray]  # '<backbone>.nn' -> (n,) float64, points
+    embedded: dict[Place, dict[Layer, np.ndarray]]  # (n, width), in the type that was stored
 
 
 def score(
@@ -52,97 +57,128 @@ def score(
         batch_size: photos a forward pass; None is the run's own, which gives the submission's
             scores. Another one may differ from them in the last digits.
     """
-    columns = candidate_scores(run, pixels, metadata, batch_size)
-    matrix = np.column_stack([columns[name] for name in run.candidates])
-    bounds = run.config.data.bounds
-    weights = np.array(list(run.blend["weights"].values()))
-    blended = np.clip(run.blend["intercept"] + matrix @ weights, *bounds)
-    return pd.DataFrame({"score": blended, **columns})
+    return blended(run, through_networks(run, pixels, metadata, batch_size), metadata)
 
 
-def candidate_scores(
-    run: FinishedRun, pixels: Pixels, metadata: np.ndarray, batch_size: int | None
-) -> dict[str, np.ndarray]:
-    """Candidate -> (n,) float64, points."""
-    networks: dict[str, list[np.ndarray]] = {}
-    embedded: Embedded = {}
+def needs_metadata(run: FinishedRun) -> list[str]:
+    """The candidates that look at metadata columns beside the photo."""
+    if not run.config.data.metadata:
+        return []
+    known = _sources(run)
+    return [name for name in run.candidates if _looks_at_metadata(run, name, known.get(name))]
+
+
+def _looks_at_metadata(run: FinishedRun, name: str, source: Source | None) -> bool:
+    mode = run.config.regressor.metadata
+    if source is None:
+        return mode != "none"
+    early = mode == "early" and not source.shared
+    return early or run.config.heads.named()[name.removeprefix(f"{source.name}.")].metadata
+
+
+def through_networks(
+    run: FinishedRun,
+    pixels: Pixels,
+    metadata: np.ndarray,
+    batch_size: int | None = None,
+    kept: Kept | None = None,
+) -> Passed:
+    """All photos through every network of the run, one network in memory unless they are `kept`."""
+    predictions: dict[str, list[np.ndarray]] = {}
+    passed = Passed({}, {})
     for backbone in run.config.backbones:
         for fold in [None] if backbone.frozen else range(run.n_folds):
+            loaded = _load(run, backbone, fold, batch_size, kept)
+            columns = _standardised(run, backbone, fold, metadata)
             shown = pixels(backbone)
-            found, rows = _through(run, backbone, fold, shown, metadata, batch_size)
-            embedded[backbone.name, fold] = rows
-            if found is not None:
-                networks.setdefault(f"{backbone.name}.nn", []).append(found)
-    columns = {name: np.mean(parts, axis=0) for name, parts in networks.items()}
-    known = {
-        f"{s.name}.{head}": s for s in sources(run.config) for head in run.config.heads.named()
-    }
-    return {
-        name: columns[name] if name in columns else _by_heads(run, name, known, embedded, metadata)
+            if loaded.regressor is not None and f"{backbone.name}.nn" in run.candidates:
+                found = _predicted(run, loaded.regressor, shown, columns, batch_size)
+                predictions.setdefault(f"{backbone.name}.nn", []).append(found)
+            rows = _embedded(run, loaded.network, shown, columns, batch_size)
+            passed.embedded[backbone.name, fold] = rows
+    means = {name: np.mean(parts, axis=0) for name, parts in predictions.items()}
+    return replace(passed, predictions=means)
+
+
+def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
+    """The heads' predictions, the blend of all candidates and its interval: see `score`."""
+    known = _sources(run)
+    columns = {
+        name: passed.predictions[name]
+        if name in passed.predictions
+        else _by_heads(run, name, known, passed, metadata)
         for name in run.candidates
     }
+    matrix = np.column_stack(list(columns.values()))
+    weights = np.array(list(run.blend["weights"].values()))
+    found = np.clip(run.blend["intercept"] + matrix @ weights, *run.config.data.bounds)
+    return pd.DataFrame({"score": found, **columns})
 
 
-def _through(
+def _load(
     run: FinishedRun,
-    backbone: BackboneSection,
+    section: BackboneSection,
     fold: int | None,
-    pixels: Path,
-    metadata: np.ndarray,
     batch_size: int | None,
-) -> tuple[np.ndarray | None, dict[Layer, np.ndarray]]:
-    """All photos through one network: its own predictions, if it has any, and its embeddings."""
-    from paw_stack.embed import embed, load_backbone
-    from paw_stack.network.batches import standardise
-    from paw_stack.network.device import resolve_device
+    kept: Kept | None,
+) -> Loaded:
+    if kept is not None and (section.name, fold) in kept:
+        return kept[section.name, fold]
+    from paw_stack.embed import load_backbone, make_network
 
-    config = run.config
-    device = resolve_device(config.compute)
-    what = f"{backbone.name}" if fold is None else f"{backbone.name} fold {fold}"
-    section = config.embed
-    if batch_size:
-        section = section.model_copy(update={"batch_size": batch_size})
-    if fold is None:
-        network, found, planes = load_backbone(backbone, None), None, None
-    else:
-        columns = np.empty((len(metadata), 0), np.float32)
-        if config.regressor.metadata != "none":
-            columns = standardise(metadata, run.metadata_scale(backbone.name, fold))
-        regressor = _regressor(run, backbone, fold)
-        found = _predicted(run, regressor, pixels, columns, device, batch_size)
-        network = regressor.backbone
-        planes = columns if config.regressor.metadata == "early" else None
-    engine = _engine(run, backbone, fold, device)
-    vectors = embed(network, pixels, backbone.layers, section, device, what, planes, engine)
-    stored = {layer: rows.astype(config.embed.dtype) for layer, rows in vectors.items()}
-    return found, stored
-
-
-def _engine(run: FinishedRun, backbone: BackboneSection, fold: int | None, device: Any) -> Any:
-    """The run's own engine, or torch where it is missing here."""
-    from paw_stack.embed import resolve_engine
-
-    section = run.config.embed.model_copy(update={"engine": run.embed_engine(backbone.name, fold)})
-    try:
-        return resolve_engine(section, device, 0)
-    except ConfigError as error:
-        say(f"{error}; goes on with torch, so scores may differ from the submission's")
-        return "torch"
+    device, own = _device(run), _embed_section(run, batch_size)
+    regressor = None if fold is None else _regressor(run, section, fold).to(device.name)
+    backbone = load_backbone(section, None) if regressor is None else regressor.backbone
+    name = section.name if fold is None else f"{section.name} fold {fold}"
+    engine = _engine(run, section, fold)
+    network = make_network(name, backbone, section.layers, own, engine, device)
+    loaded = Loaded(network, regressor)
+    if kept is not None:
+        kept[section.name, fold] = loaded
+    return loaded
 
 
 def _regressor(run: FinishedRun, backbone: BackboneSection, fold: int) -> "Regressor":
     from paw_stack.network.regressor import load_regressor
 
-    config = run.config
+    config, weights = run.config, run.weights(backbone.name, fold)
     n_metadata = len(config.data.metadata) if config.regressor.metadata != "none" else 0
-    return load_regressor(
-        run.weights(backbone.name, fold),
-        backbone,
-        config.regressor,
-        config.loss,
-        config.data.bounds,
-        n_metadata,
-    )
+    about = config.regressor, config.loss, config.data.bounds
+    return load_regressor(weights, backbone, *about, n_metadata)
+
+
+def _engine(run: FinishedRun, backbone: BackboneSection, fold: int | None) -> Any:
+    """The run's own engine, or torch where it is missing here."""
+    from paw_stack.embed import resolve_engine
+
+    section = run.config.embed.model_copy(update={"engine": run.embed_engine(backbone.name, fold)})
+    try:
+        return resolve_engine(section, _device(run), 0)
+    except ConfigError as error:
+        say(f"{error}; goes on with torch, so scores may differ from the submission's")
+        return "torch"
+
+
+def _device(run: FinishedRun) -> "Device":
+    from paw_stack.network.device import resolve_device
+
+    return resolve_device(run.config.compute)
+
+
+def _embed_section(run: FinishedRun, batch_size: int | None) -> Any:
+    own = run.config.embed
+    return own.model_copy(update={"batch_size": batch_size or own.batch_size})
+
+
+def _standardised(
+    run: FinishedRun, backbone: BackboneSection, fold: int | None, metadata: np.ndarray
+) -> np.ndarray:
+    """Metadata (n, n_metadata) float32 as the fold's network learned it; no columns where none."""
+    from paw_stack.network.batches import standardise
+
+    if fold is None or run.config.regressor.metadata == "none" or not metadata.shape[1]:
+        return np.empty((len(metadata), 0), dtype=np.float32)
+    return standardise(metadata, run.metadata_scale(backbone.name, fold))
 
 
 def _predicted(
@@ -150,22 +186,39 @@ def _predicted(
     regressor: "Regressor",
     pixels: Path,
     columns: np.ndarray,
-    device: Any,
     batch_size: int | None,
 ) -> np.ndarray:
     from paw_stack.network.predict import PREDICT_BATCH, predict
 
     rows, tta = np.arange(len(columns)), run.config.finetune.tta
-    regressor.to(device.name)
-    return predict(regressor, pixels, rows, columns, device, tta, batch_size or PREDICT_BATCH)
+    n = batch_size or PREDICT_BATCH
+    return predict(regressor, pixels, rows, columns, _device(run), tta, n)
+
+
+def _embedded(
+    run: FinishedRun,
+    network: "Network",
+    pixels: Path,
+    columns: np.ndarray,
+    batch_size: int | None,
+) -> dict[Layer, np.ndarray]:
+    from paw_stack.embed import vectors_of
+
+    early = run.config.regressor.metadata == "early" and columns.shape[1] > 0
+    ready = replace(network, planes=columns if early else None)
+    section = _embed_section(run, batch_size)
+    found = vectors_of(ready, pixels, section, _device(run))
+    return {layer: rows.astype(section.dtype) for layer, rows in found.items()}
+
+
+def _sources(run: FinishedRun) -> dict[str, Source]:
+    """Name of a candidate -> what its heads see."""
+    config = run.config
+    return {f"{s.name}.{head}": s for s in sources(config) for head in config.heads.named()}
 
 
 def _by_heads(
-    run: FinishedRun,
-    name: str,
-    known: dict[str, Source],
-    embedded: Embedded,
-    metadata: np.ndarray,
+    run: FinishedRun, name: str, known: dict[str, Source], passed: Passed, metadata: np.ndarray
 ) -> np.ndarray:
     from paw_stack.heads.stored import predict_heads
 
@@ -179,7 +232,7 @@ def _by_heads(
     columns = metadata if section.metadata else metadata[:, :0]
 
     def features(fold: int) -> np.ndarray:
-        blocks = [embedded[b.name, place][layer] for b, layer, place in places(source, fold)]
+        blocks = [passed.embedded[b.name, place][layer] for b, layer, place in places(source, fold)]
         return np.hstack([*blocks, columns], dtype=np.float32)
 
     return predict_heads(run.heads(name), features)
