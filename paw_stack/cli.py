@@ -114,7 +114,9 @@ def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) ->
 @app.command()
 def predict(
     run: FinishedRun,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos and folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Photos and folders.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write, in place of a table.")] = None,
     metadata: Annotated[
         Path | None, typer.Option(help="CSV of ids and metadata columns, where the run uses them.")
@@ -123,14 +125,19 @@ def predict(
         int | None,
         typer.Option(min=1, help="Photos a forward pass; the run's own gives the same digits."),
     ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Say why this photo gets its score.")
+    ] = None,
 ) -> None:
     """Score photos with a finished run: intervals, and every candidate's own score.
 
-    Example: paw-stack predict artifacts/demo my_photos/ --out scores.csv
+    Examples: paw-stack predict artifacts/demo my_photos/ --out scores.csv
+
+    paw-stack predict artifacts/demo --explain cat.jpg
     """
     from paw_stack.pipeline.predict import predict as score
 
-    score(run, paths, out, metadata, batch_size)
+    score(run, paths or [], out, metadata, batch_size, explain)
 
 
 @app.command()

@@ -75,12 +75,21 @@ class FinishedRun:
         records += sorted(self.folder.glob("finetune/*/*/done.json"))
         return str(read_done(records[0]).get("device", "")) if records else ""
 
-    def labelled_vectors(self, backbone: str, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Ids (k,) str and embeddings (k, d) of all photos of the run, test photos last."""
+    def labelled_vectors(
+        self, backbone: str, fold: int | None, layer: str
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Ids (k,) str and embeddings (k, d) of all photos of the run; None: none were kept."""
         place = self.folder / "embeddings" / backbone / ("all" if fold is None else f"fold{fold}")
-        layer = next(iter(b.layers[0] for b in self.config.backbones if b.name == backbone))
+        if not (place / "done.json").is_file():
+            return None
         vectors = np.load(place / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
         return read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str), vectors
+
+    def photo_paths(self, ids: pd.Series) -> list[str]:
+        """Where the labelled photos lay when the run was made."""
+        table = pd.read_csv(self.folder / "check" / "photos.csv", dtype=str, keep_default_na=False)
+        labelled = table[table["set"] == "labelled"].set_index("Id")["path"]
+        return labelled.reindex(ids).fillna("").tolist()
 
     def _network(self, backbone: str, fold: int) -> Path:
         return self.folder / "finetune" / backbone / f"fold{fold}"

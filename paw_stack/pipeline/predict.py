@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import write_csv
+from paw_stack.artifacts import write_csv, write_file
 from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
@@ -26,25 +26,53 @@ def predict(
     out: Path | None = None,
     metadata: Path | None = None,
     batch_size: int | None = None,
+    explained: Path | None = None,
 ) -> pd.DataFrame:
     """Score photos, and all photos of folders; print them, or write them to `out`.
+
+    Args:
+        explained: a photo whose score is explained beside it, see `explain`.
 
     Raises:
         ArtifactError: see `open_finished`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
-    run, photos = open_finished(place), photos_of(paths)
-    columns = None
-    if metadata:
-        data, ids = run.config.data, [path.stem for path in photos]
-        columns = photo_columns(metadata, data.id, data.metadata, ids)
+    run, photos = open_finished(place), photos_of([*paths, *([explained] if explained else [])])
+    if not photos:
+        raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
+    columns = _columns(run, photos, metadata)
     table = score_paths(run, photos, columns, batch_size)
     if out:
         write_csv(out, table)
         say(f"wrote {out}: {int(table['score'].notna().sum())} scores")
     else:
         _show(table)
+    if explained:
+        _explain(run, explained, _columns(run, [explained], metadata))
     return table
+
+
+def _columns(run: FinishedRun, photos: Sequence[Path], metadata: Path | None) -> np.ndarray | None:
+    if metadata is None:
+        return None
+    data = run.config.data
+    return photo_columns(metadata, data.id, data.metadata, [path.stem for path in photos])
+
+
+def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
+    """Say what stands behind the score, and write the map beside the photo."""
+    from PIL import Image
+
+    from paw_stack.pipeline.explain import explain, sentences
+    from paw_stack.report.overlay import overlay
+
+    found = explain(run, photo, np.empty((1, 0)) if columns is None else columns)
+    path = photo.with_name(f"{photo.stem}.explained.png")
+    picture = Image.fromarray(overlay(found.pixels, found.heat))
+    write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
+    for sentence in sentences(found):
+        say(sentence)
+    say(f"wrote {path}: orange adds to the score, blue takes from it")
 
 
 def photos_of(paths: Sequence[Path]) -> list[Path]:
@@ -130,10 +158,13 @@ def _show(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    good = table[table["reason"] == ""].drop(columns="reason")
-    shown = Table(*good.columns, title="scores, points")
-    for row in good.head(SHOWN).itertuples(index=False):
-        shown.add_row(str(row[0]), *(f"{value:.2f}" for value in row[1:]))
+    good = table[table["reason"] == ""]
+    own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
+    shown = Table("photo", "score", "95 %", "candidates", title="scores, points")
+    for _, row in good.head(SHOWN).iterrows():
+        interval = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
+        parts = ", ".join(f"{name} {row[name]:.2f}" for name in own)
+        shown.add_row(row["photo"], f"{row['score']:.2f}", interval, parts)
     Console().print(shown)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
