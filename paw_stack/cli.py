@@ -207,6 +207,21 @@ def schema(
     show_schema(out)
 
 
+@app.command("app")
+def serve(
+    run: FinishedRun,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+) -> None:
+    """A page on this machine: drop a photo, see its score and why. Needs paw-stack[app].
+
+    Example: paw-stack app artifacts/demo
+    """
+    from paw_stack.pipeline.app import app as serve_page
+
+    serve_page(run, host, port)
+
+
 @app.command()
 def report(
     source: Annotated[
