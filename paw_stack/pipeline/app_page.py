@@ -68,6 +68,7 @@ def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
                 label="Orange parts add to the score, blue ones take from it",
                 interactive=False,
                 buttons=[],
+                height=360,
             )
             similar = gr.Gallery(label="Most similar labelled photos", columns=3, height=280)
     button.click(
