@@ -144,8 +144,8 @@ def test_tips_tell_the_strongest_associations_and_claim_no_more():
 
 def test_text_from_outside_is_escaped():
     row = {"score": 99.9, "<i>": 3.0, "low": 90.0, "high": 100.0}
-    html = verdict(row, ["<i>"], (1, 100), np.array([50.0]), ["<script>x</script>"])
+    html = verdict(row, 0.9, ["<i>"], (1, 100), np.array([50.0]), ["<script>x</script>"])
     assert "<i>" not in html
     assert "<script>" not in html
-    assert "(95 %: 90.0 to 100.0)" in html
+    assert "(90 % of such photos: 90.0 to 100.0)" in html
     assert "Above 100 %" in html

@@ -37,6 +37,11 @@ class FinishedRun:
     def candidates(self) -> list[str]:
         return list(self.blend["weights"])
 
+    @property
+    def level(self) -> float:
+        """Share of photos whose score lies in its interval."""
+        return float(self.blend["interval"]["level"])
+
     @cached_property
     def n_folds(self) -> int:
         return int(self.oof("blend")["fold"].max()) + 1

@@ -119,6 +119,7 @@ def _scorer(gr: Any, run: FinishedRun, known: Competition | None) -> Callable[..
             raise gr.Error(_plain(error, file)) from None
         said = verdict(
             {str(name): float(value) for name, value in found.row.items()},
+            run.level,
             run.candidates,
             run.config.data.bounds,
             run.oof("blend")["prediction"].to_numpy(),

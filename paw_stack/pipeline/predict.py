@@ -46,7 +46,7 @@ def predict(
         write_csv(out, table)
         say(f"wrote {out}: {int(table['score'].notna().sum())} scores")
     else:
-        _show(table)
+        _show(table, f"{run.level:.0%}")
     if explained:
         _explain(run, explained, _columns(run, [explained], metadata))
     return table
@@ -154,15 +154,15 @@ def _needed(
     return chosen
 
 
-def _show(table: pd.DataFrame) -> None:
+def _show(table: pd.DataFrame, level: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
-    shown = Table("photo", "score", "95 %", "candidates", title="scores, points")
+    shown = Table("photo", "score", level, "candidates", title="scores, points")
     for _, row in good.head(SHOWN).iterrows():
-        interval = f"{row['low']:.2f} to {row['high']:.2f}" if "low" in row else ""
+        interval = f"{row['low']:.2f} to {row['high']:.2f}"
         parts = ", ".join(f"{name} {row[name]:.2f}" for name in own)
         shown.add_row(row["photo"], f"{row['score']:.2f}", interval, parts)
     Console().print(shown)

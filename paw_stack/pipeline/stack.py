@@ -17,7 +17,8 @@ from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError
-from paw_stack.pipeline.sources import Source, places, sources
+from paw_stack.pipeline.head_units import head_section
+from paw_stack.pipeline.sources import Source, candidates, places
 
 if TYPE_CHECKING:
     from paw_stack.embed import Network
@@ -65,15 +66,16 @@ def needs_metadata(run: FinishedRun) -> list[str]:
     if not run.config.data.metadata:
         return []
     known = _sources(run)
-    return [name for name in run.candidates if _looks_at_metadata(run, name, known.get(name))]
+    return [name for name in run.candidates if _looks_at_metadata(run, name, known)]
 
 
-def _looks_at_metadata(run: FinishedRun, name: str, source: Source | None) -> bool:
+def _looks_at_metadata(run: FinishedRun, name: str, known: dict[str, tuple[Source, str]]) -> bool:
     mode = run.config.regressor.metadata
-    if source is None:
-        return mode != "none"
+    if name not in known:
+        return name.endswith(".nn") and mode != "none"
+    source, head = known[name]
     early = mode == "early" and not source.shared
-    return early or run.config.heads.named()[name.removeprefix(f"{source.name}.")].metadata
+    return early or head_section(run.config, source, head).metadata
 
 
 def through_networks(
@@ -102,6 +104,8 @@ def through_networks(
 
 def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     """The heads' predictions, the blend of all candidates and its interval: see `score`."""
+    from paw_stack.blend import predict_blend, predict_interval
+
     known = _sources(run)
     columns = {
         name: passed.predictions[name]
@@ -109,10 +113,9 @@ def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFr
         else _by_heads(run, name, known, passed, metadata)
         for name in run.candidates
     }
-    matrix = np.column_stack(list(columns.values()))
-    weights = np.array(list(run.blend["weights"].values()))
-    found = np.clip(run.blend["intercept"] + matrix @ weights, *run.config.data.bounds)
-    return pd.DataFrame({"score": found, **columns})
+    found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
+    ends = predict_interval(run.blend, found)
+    return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
 
 
 def _load(
@@ -211,14 +214,17 @@ def _embedded(
     return {layer: rows.astype(section.dtype) for layer, rows in found.items()}
 
 
-def _sources(run: FinishedRun) -> dict[str, Source]:
-    """Name of a candidate -> what its heads see."""
-    config = run.config
-    return {f"{s.name}.{head}": s for s in sources(config) for head in config.heads.named()}
+def _sources(run: FinishedRun) -> dict[str, tuple[Source, str]]:
+    """Name of a candidate -> what its heads see, and the head's name."""
+    return {f"{source.name}.{head}": (source, head) for source, head in candidates(run.config)}
 
 
 def _by_heads(
-    run: FinishedRun, name: str, known: dict[str, Source], passed: Passed, metadata: np.ndarray
+    run: FinishedRun,
+    name: str,
+    known: dict[str, tuple[Source, str]],
+    passed: Passed,
+    metadata: np.ndarray,
 ) -> np.ndarray:
     from paw_stack.heads.stored import predict_heads
 
@@ -227,9 +233,8 @@ def _by_heads(
             f"{run.folder}: the blend holds {name}, which came as a table of predictions: it cannot"
             " score new photos; blend without it"
         )
-    source = known[name]
-    section = run.config.heads.named()[name.removeprefix(f"{source.name}.")]
-    columns = metadata if section.metadata else metadata[:, :0]
+    source, head = known[name]
+    columns = metadata if head_section(run.config, source, head).metadata else metadata[:, :0]
 
     def features(fold: int) -> np.ndarray:
         blocks = [passed.embedded[b.name, place][layer] for b, layer, place in places(source, fold)]

@@ -12,6 +12,7 @@ PLAIN, OWN = "#9aa5b1", "#e66101"  # the second is the overlay's orange
 
 def verdict(
     row: Mapping[str, float],
+    level: float,
     candidates: Sequence[str],
     bounds: tuple[float, float],
     labelled: np.ndarray,
@@ -20,17 +21,18 @@ def verdict(
     """All text from outside is escaped.
 
     Args:
-        row: score, candidates and, where they are known, low and high; points.
+        row: score, low, high and the candidates' own, points.
+        level: share of photos whose score lies between low and high.
         labelled: (n,) the labelled photos' out-of-fold predictions, points.
         advice: sentences on metadata.
     """
     score, (low, high) = row["score"], bounds
-    interval = f" (95 %: {row['low']:.1f} to {row['high']:.1f})" if "low" in row else ""
+    interval = f"{100 * level:.0f} % of such photos: {row['low']:.1f} to {row['high']:.1f}"
     own = ", ".join(f"{escape(name)} {row[name]:.2f}" for name in candidates)
     share = 100 * float((labelled < score).mean())
     return (
         f"<p><span style='font-size:2.6em;font-weight:700'>{score:.1f}</span>"
-        f" of {low:g} to {high:g}{interval}</p>{_scale(score, bounds, labelled)}"
+        f" of {low:g} to {high:g} ({interval})</p>{_scale(score, bounds, labelled)}"
         f"<p>Above {share:.0f} % of the labelled photos' predictions, made without their score.</p>"
         f"<p><small>{own}</small></p>{_advice(advice)}"
     )
