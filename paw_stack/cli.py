@@ -35,7 +35,10 @@ def sample(
     test: Annotated[int, typer.Option(min=0, help="Photos without one.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other photos.")] = 0,
 ) -> None:
-    """Draw a sample competition of pet portraits: nothing to download."""
+    """Draw a sample competition of pet portraits: nothing to download.
+
+    Example: paw-stack sample pets --labelled 500
+    """
     from paw_stack import pipeline
 
     pipeline.sample(folder, labelled, test, seed)
@@ -43,7 +46,10 @@ def sample(
 
 @app.command()
 def check(config: ConfigFile, set_: Overrides = None) -> None:
-    """Read tables and photos; report sizes, scores, near-duplicates, label noise and folds."""
+    """Read tables and photos; report sizes, scores, near-duplicates, label noise and folds.
+
+    Example: paw-stack check configs/demo.yaml
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -52,7 +58,10 @@ def check(config: ConfigFile, set_: Overrides = None) -> None:
 
 @app.command("show-augment")
 def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
-    """Write a contact sheet of augmented photos."""
+    """Write a contact sheet of augmented photos.
+
+    Example: paw-stack show-augment mine.yaml --set finetune.augment=all
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -61,7 +70,10 @@ def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
 
 @app.command()
 def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """Train every backbone that is not frozen, once a fold."""
+    """Train every backbone that is not frozen, once a fold.
+
+    Example: paw-stack finetune mine.yaml --fold 0 --set finetune.epochs=2
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -70,7 +82,10 @@ def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = Non
 
 @app.command()
 def embed(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """Write the embeddings of all photos to disk."""
+    """Write the embeddings of all photos to disk.
+
+    Example: paw-stack embed mine.yaml
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -86,7 +101,10 @@ def fit_heads(
     set_: Overrides = None,
     fold: FoldNumbers = None,
 ) -> None:
-    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
+    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted.
+
+    Example: paw-stack fit-heads mine.yaml --head svr --set heads.svr.C=8
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -137,7 +155,10 @@ def blend(
 
 @app.command()
 def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """All stages in order: finetune, embed, fit-heads, blend."""
+    """All stages in order: finetune, embed, fit-heads, blend.
+
+    Example: paw-stack run mine.yaml --set run.name=second
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -270,7 +291,10 @@ def report(
 
 @app.command()
 def demo(set_: Overrides = None) -> None:
-    """Draw the sample competition and run every stage on it, in artifacts/demo."""
+    """Draw the sample competition and run every stage on it, in artifacts/demo.
+
+    Example: paw-stack demo --set finetune.epochs=2
+    """
     from paw_stack import pipeline
 
     pipeline.demo(set_)

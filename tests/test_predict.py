@@ -12,6 +12,12 @@ from PIL import Image
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.artifacts.finished import open_finished
+from paw_stack.config import EmbedSection, LossSection, RegressorSection
+from paw_stack.embed import embed
+from paw_stack.network.backbone import build_backbone
+from paw_stack.network.device import Device
+from paw_stack.network.predict import predict as network_predict
+from paw_stack.network.regressor import Regressor
 from paw_stack.pipeline.explain import explain, occluded
 from paw_stack.pipeline.predict import photos_of, predict, score_paths
 from paw_stack.report.overlay import overlay
@@ -277,3 +283,19 @@ def test_the_overlay_is_orange_where_a_part_adds_and_the_photo_where_it_does_not
     assert picture[8, 8, 0] > picture[8, 8, 2] + 60
     assert picture[-8, -8, 2] > picture[-8, -8, 0] + 60
     assert abs(picture[224, 224] - 128).max() <= 3
+
+
+def test_every_pass_of_a_network_has_one_shape(tiny_swin, striped):
+    """Kernels round by shape: with one shape a photo's result is the same in any company."""
+    backbone = build_backbone(tiny_swin, 1)
+    model = Regressor(backbone, RegressorSection(), LossSection(), (1, 100))
+    shapes = []
+    backbone.model.patch_embed.register_forward_pre_hook(
+        lambda module, photos: shapes.append(tuple(photos[0].shape))
+    )
+    device, none = Device("cpu", "fp32"), np.empty((40, 0), np.float32)
+    embed(backbone, striped[0], ["embedding"], EmbedSection(batch_size=16), device, "test")
+    for rows in (np.arange(1), np.arange(23)):
+        network_predict(model, striped[0], rows, none, device, batch_size=16)
+    assert set(shapes) == {(16, 3, 32, 32)}
+    assert len(shapes) == 3 + 1 + 2

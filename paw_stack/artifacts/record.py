@@ -10,8 +10,23 @@ import yaml
 
 from paw_stack.artifacts.files import read_csv, write_text
 from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, offenders
 
+BLEND_KEYS = (
+    "weights",
+    "intercept",
+    "in_sample_rmse",
+    "interval",
+    "scores",
+    "squash",
+    "shift",
+    "nested",
+    "comparisons",
+    "diversity",
+    "optimistic",
+    "constant_rmse",
+    "label_noise",
+)
 NEEDED = ("config.yaml", "labelled.csv", "folds.csv", "check/photos.csv", "blend/blend.json")
 PHOTO_TEXTS = (
     "set",
@@ -55,7 +70,7 @@ def save_report(root: Path, html: str) -> Path:
 
 def _record(root: Path) -> RunRecord:
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-    blend = _json(root / "blend" / "blend.json")
+    blend = _blend(root / "blend" / "blend.json")
     labelled = read_csv(root / "labelled.csv")
     labelled["fold"] = read_csv(root / "folds.csv")["fold"].astype(int)
     names = list(blend["weights"])
@@ -83,6 +98,13 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
+def _blend(path: Path) -> dict[str, Any]:
+    facts = _json(path)
+    if lacking := [key for key in BLEND_KEYS if key not in facts]:
+        raise ValueError(f"{path.name} lacks {offenders(lacking)}")
+    return facts
+
+
 def _pairs(path: Path) -> pd.DataFrame:
     """A test photo has no score."""
     table = read_csv(path, PAIR_TEXTS)
@@ -104,19 +126,13 @@ def _network_units(root: Path, backbones: list[dict[str, Any]]) -> list[UnitReco
         for stage, folder in (("finetune", "finetune"), ("embed", "embeddings")):
             for done in sorted((root / folder / backbone["name"]).glob("*/done.json")):
                 name = _place(backbone["name"], done.parent.name)
-                found.append(UnitRecord(stage, name, _json(done), _n_photos(done.parent)))
+                found.append(UnitRecord(stage, name, _json(done)))
     return found
-
-
-def _n_photos(folder: Path) -> int:
-    """Photos that an embedding holds; a fold's training tells its own rate in its history."""
-    ids = folder / "ids.csv"
-    return len(read_csv(ids)) if ids.is_file() else 0
 
 
 def _head_units(root: Path, names: list[str]) -> list[UnitRecord]:
     done = {name: root / "predictions" / f"{name}.done.json" for name in names}
-    return [UnitRecord("fit", n, _json(file), 0) for n, file in done.items() if file.is_file()]
+    return [UnitRecord("fit", n, _json(file)) for n, file in done.items() if file.is_file()]
 
 
 def _histories(root: Path, backbones: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:

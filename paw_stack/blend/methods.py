@@ -103,9 +103,11 @@ METHODS: dict[str, Callable[[Moments], Weights]] = {
     "nnls": nnls_centred,
     "nelder_mead": nelder_mead,
 }
-# What `auto` chooses from, the simplest first. Nelder and Mead seek what simplex finds; the median
-# throws away what the mean keeps.
-AUTO = ("mean", "ridge", "greedy", "simplex", "nnls")
+# What `auto` chooses from, in the order of its preference. Ridge stands before the mean: the mean
+# is its limit, and it weighs by itself how far to leave it. With the mean first, the grace of a
+# standard error chose it on 13 of 20 halves of 16 real models' rows and lost what ridge gains.
+# Nelder and Mead seek what simplex finds; the median throws away what the mean keeps.
+AUTO = ("ridge", "mean", "greedy", "simplex", "nnls")
 
 
 def _correlating(moments: Moments) -> np.ndarray:

@@ -9,12 +9,11 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """One unit of work: what its record says, and how much it did in that time."""
+    """One unit of work and what its record says."""
 
     stage: str  # 'finetune', 'embed' or 'fit'
     name: str  # 'swin fold 0', 'swin.svr'
-    facts: dict[str, Any]  # seconds, versions, device or engine, ...
-    photos: int  # passed through the network; 0 where no photo was
+    facts: dict[str, Any]  # seconds, versions, device, engine, ...
 
 
 @dataclass(frozen=True)

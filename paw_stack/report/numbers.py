@@ -9,6 +9,7 @@ from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
+Z = 1.96  # a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def candidate_table(record: RunRecord) -> pd.DataFrame:
     scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
     scores["weight"] = pd.Series(facts["weights"], dtype=float)
     scores["seconds"] = pd.Series({**_network_seconds(record), **seconds}, dtype=float)
+    scores["added"] = pd.Series(facts["diversity"]["added"], dtype=float)
     scores["optimistic"] = scores.index.isin(facts["optimistic"])
     return scores
 
@@ -44,11 +46,10 @@ def _network_seconds(record: RunRecord) -> dict[str, float]:
     return found
 
 
-def fold_table(record: RunRecord, best: str) -> pd.DataFrame:
-    """A row a fold: RMSE of the blend and of the best candidate."""
+def fold_table(record: RunRecord, best: str) -> dict[str, list[float]]:
+    """RMSE of every fold, of the best candidate and of the blend."""
     scores = record.blend["scores"]
-    columns = {"blend": scores["blend"]["fold_rmse"], "best": scores[best]["fold_rmse"]}
-    return pd.DataFrame(columns)
+    return {"best": scores[best]["fold_rmse"], "blend": scores["blend"]["fold_rmse"]}
 
 
 def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
@@ -68,17 +69,13 @@ def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
     return 0.5 + 0.5 * tau * float(np.sqrt(told / differ))
 
 
-def tenths(target: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """A row a tenth of the photos by prediction: mean prediction and score, the mean's error."""
+def tenths(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, TENTHS) if len(part)]
-    return pd.DataFrame(
-        {
-            "predicted": [predicted[part].mean() for part in parts],
-            "given": [target[part].mean() for part in parts],
-            "error": [target[part].std() / np.sqrt(len(part)) for part in parts],
-        }
-    )
+    means = [(predicted[part].mean(), target[part].mean()) for part in parts]
+    errors = [target[part].std() / np.sqrt(len(part)) for part in parts]
+    return np.column_stack([means, errors])
 
 
 def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
@@ -90,8 +87,16 @@ def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
 
 def error_correlation(record: RunRecord) -> pd.DataFrame:
     """Correlation of the candidates' errors, (n_candidates, n_candidates)."""
-    errors = record.oof.drop(columns="blend").sub(record.labelled["target"], axis=0)
-    return errors.corr().fillna(1.0)
+    names = list(record.blend["weights"])
+    return pd.DataFrame(record.blend["diversity"]["error_correlation"], index=names, columns=names)
+
+
+def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """95 % interval of an RMSE: what other photos of the same kind would show."""
+    squares = (target - predicted) ** 2
+    rmse = float(np.sqrt(squares.mean()))
+    error = float(squares.std()) / np.sqrt(len(squares)) / (2 * rmse or 1.0)
+    return max(0.0, rmse - Z * error), rmse + Z * error
 
 
 def places(sample: VectorSample) -> tuple[np.ndarray, float]:
@@ -113,8 +118,8 @@ def time_table(record: RunRecord) -> pd.DataFrame:
 def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
     facts = unit.facts
     row: dict[str, object] = {"stage": unit.stage, "unit": unit.name, "seconds": facts["seconds"]}
-    row["on"] = facts.get("device") or facts.get("engine") or ""
-    row["photos_per_second"] = unit.photos / max(facts["seconds"], 0.01) if unit.photos else np.nan
+    row["on"] = ", ".join(facts[name] for name in ("device", "engine") if facts.get(name))
+    row["photos_per_second"] = facts.get("photos_per_second", np.nan)
     row["megabytes"] = facts.get("peak_megabytes", np.nan)
     if unit.stage == "finetune" and history is not None:
         row["photos_per_second"] = history["photos_per_second"].mean()
@@ -123,7 +128,7 @@ def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
 
 
 def versions(record: RunRecord) -> dict[str, list[str]]:
-    """Package -> its versions among all units; more than one where a run went on after an update."""
+    """Package -> its versions among all units; several where a run went on after an update."""
     found: dict[str, list[str]] = {}
     for unit in record.units:
         for package, version in unit.facts["versions"].items():

@@ -1,7 +1,8 @@
 """A run's record -> `report.html`: one page that loads nothing and says the same every time.
 
 Styles, script, charts and photos are inside. Whatever comes from a table or a config, ids too, is
-escaped by Jinja; a content security policy that admits only the page's own script stands behind it.
+escaped by Jinja; behind that stands a content security policy that admits the page's own script
+alone.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from paw_stack.data.record import RunRecord
-from paw_stack.report import charts, numbers, sentences
+from paw_stack.report import charts, numbers, sentences, svg
 from paw_stack.report.thumbnails import thumbnails
 
 SHOWN_PAIRS = 24
@@ -36,10 +37,9 @@ CONTENTS = {
 SHEETS = {
     "highest": "Highest predictions",
     "lowest": "Lowest predictions",
-    "overrated": "Most mistaken: the model liked them more than people did",
-    "underrated": "Most mistaken: people liked them more than the model did",
+    "overrated": "Most mistaken: predicted too high",
+    "underrated": "Most mistaken: predicted too low",
 }
-MINUS = "−"
 
 
 def render(record: RunRecord) -> str:
@@ -55,9 +55,14 @@ def render(record: RunRecord) -> str:
     )
     environment.filters.update(fixed=_fixed, count=_count)
     style, script = (_source(environment, f"report.{kind}") for kind in ("css", "js"))
-    page = environment.get_template("report.html")
-    return page.render(
-        style=Markup(style), script=Markup(script), script_hash=_hash(script), **_sections(record)
+    view = _view(record)
+    contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
+    return environment.get_template("report.html").render(
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        contents=contents,
+        **view,
     )
 
 
@@ -65,116 +70,84 @@ def _source(environment: Any, name: str) -> str:
     return str(environment.loader.get_source(environment, name)[0])
 
 
-def _hash(script: str) -> str:
-    return b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
 def _fixed(value: float | None, digits: int = 2) -> str:
     """Nothing where there is no number."""
     if value is None or not np.isfinite(value):
         return ""
-    return f"{value:,.{digits}f}".replace("-", MINUS)
+    return f"{value:,.{digits}f}".replace("-", svg.MINUS)
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _sections(record: RunRecord) -> dict[str, Any]:
-    table = numbers.candidate_table(record)
-    best = str(table.drop(index="blend")["rmse"].idxmin())
-    target = record.labelled["target"].to_numpy()
-    blend = record.oof["blend"].to_numpy()
-    view = {
+def _view(record: RunRecord) -> dict[str, Any]:
+    """What the template shows; a section whose entry is empty is left out."""
+    facts, data = record.blend, record.config["data"]
+    best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
+    target, blend = record.labelled["target"].to_numpy(), record.oof["blend"].to_numpy()
+    interval = numbers.rmse_interval(target, blend)
+    return {
         "run": record,
-        "data": record.config["data"],
-        "table": table,
+        "facts": facts,
+        "data": data,
         "best": best,
-        "headline": _headline(record, table, best),
+        "n_folds": record.labelled["fold"].nunique(),
+        "words": sentences,
+        "interval": interval,
+        "digits": sentences.digits(*data["bounds"]),
+        "headline": charts.ladder(_rungs(facts, best, interval), sentences.digits(*data["bounds"])),
         "story": sentences.story(record, target, blend),
-        "warnings": sentences.warnings(record, table, best),
+        "warnings": sentences.warnings(record, best),
+        "sheets": SHEETS,
         "photos": _photos(record, target, blend),
-        "spreads": _spreads(record, table, target),
-        "calibration": _calibration(record, target, blend),
-        "folds": charts.fold_bars(numbers.fold_table(record, best), record.blend["constant_rmse"]),
+        "table": numbers.candidate_table(record),
+        "spreads": {
+            name: charts.distributions(target, record.oof[name].to_numpy(), data["bounds"], name)
+            for name in ["blend", *facts["weights"]]
+        },
+        "reliability": charts.reliability(
+            target, blend, numbers.tenths(target, blend), data["bounds"]
+        ),
+        "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
+        "bars": charts.fold_bars(numbers.fold_table(record, best), facts["constant_rmse"]),
         "curves": _curves(record),
-        "weights": charts.weights(record.blend["weights"]),
+        "weights": charts.weights(facts["weights"]),
         "correlation": numbers.error_correlation(record),
         "shift": _shift(record),
         "map": _map(record, target),
         "times": numbers.time_table(record),
         "versions": numbers.versions(record),
-        "config": yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
-        "sheets": SHEETS.items(),
-        "folds_n": record.labelled["fold"].nunique(),
-        "headline_note": "",
+        "config_text": yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
     }
-    contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
-    return {**view, "contents": contents}
 
 
-def _headline(record: RunRecord, table: pd.DataFrame, best: str) -> Markup:
-    facts = record.blend
-    noise = facts["label_noise"]
+def _rungs(facts: dict[str, Any], best: str, interval: tuple[float, float]) -> list[charts.Rung]:
+    scores, noise = facts["scores"], facts["label_noise"]
     rungs = [
         charts.Rung("the average as a guess", facts["constant_rmse"]),
-        charts.Rung(f"best single candidate: {best}", table.loc[best, "rmse"], kind="best"),
-        charts.Rung("this run's blend", table.loc["blend", "rmse"], kind="blend"),
+        charts.Rung(f"best single candidate: {best}", scores[best]["rmse"], kind="best"),
+        charts.Rung("this run's blend", scores["blend"]["rmse"], *interval, "blend"),
     ]
     if noise and noise["high"] is not None:
-        rungs.append(
-            charts.Rung(
-                "label noise: no model can do better",
-                noise["sd"],
-                noise["low"],
-                noise["high"],
-                "noise",
-            )
-        )
-    return charts.ladder(rungs, "points")
+        floor = "label noise: no model can do better"
+        rungs.append(charts.Rung(floor, noise["sd"], noise["low"], noise["high"], "noise"))
+    return rungs
 
 
-def _spreads(record: RunRecord, table: pd.DataFrame, target: np.ndarray) -> list[dict[str, Any]]:
-    bounds = tuple(record.config["data"]["bounds"])
-    return [
-        {
-            "name": name,
-            "chart": charts.distributions(
-                target, record.oof[name].to_numpy(), bounds, f"Scores and predictions of {name}"
-            ),
-            "sentence": sentences.spread(
-                table.loc[name, "std_ratio"],
-                table.loc[name, "correlation"],
-                table.loc[name, "slope"],
-            ),
-        }
-        for name in ["blend", *record.oof.columns.drop("blend")]
-    ]
-
-
-def _calibration(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> Markup:
-    bounds = tuple(record.config["data"]["bounds"])
-    return charts.reliability(target, blend, numbers.tenths(target, blend), bounds)
-
-
-def _curves(record: RunRecord) -> list[Markup]:
-    names = dict.fromkeys(name.split(" fold ")[0] for name in record.histories)
-    return [
-        charts.learning_curves(
-            {n: h for n, h in record.histories.items() if n.split(" fold ")[0] == name},
-            f"Learning curves of {name}",
-        )
-        for name in names
-    ]
+def _curves(record: RunRecord) -> dict[str, Markup]:
+    """Backbone -> its folds' learning curves."""
+    of: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, history in record.histories.items():
+        of.setdefault(name.split(" fold ")[0], {})[name] = history
+    return {name: charts.learning_curves(histories, name) for name, histories in of.items()}
 
 
 def _shift(record: RunRecord) -> Markup | None:
     if record.test.empty:
         return None
-    sets = {"labelled": record.oof["blend"].to_numpy(), "test": record.test["blend"].to_numpy()}
-    return charts.comparison(
-        sets, tuple(record.config["data"]["bounds"]), "Predictions for labelled and test photos"
-    )
+    labelled, test = record.oof["blend"].to_numpy(), record.test["blend"].to_numpy()
+    return charts.labelled_and_test(labelled, test, record.config["data"]["bounds"])
 
 
 def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:
@@ -187,18 +160,17 @@ def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:
 
 def _photos(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> dict[str, Any]:
     """Contact sheets and pairs, with the pictures that can still be read."""
-    sets = numbers.photo_sets(target, blend)
     ids = record.labelled["Id"].to_numpy()
+    sheets = {
+        name: [{"id": ids[r], "given": target[r], "predicted": blend[r]} for r in rows]
+        for name, rows in vars(numbers.photo_sets(target, blend)).items()
+    }
     pairs = record.pairs.assign(apart=(record.pairs["score_a"] - record.pairs["score_b"]).abs())
     pairs = pairs.sort_values("apart", ascending=False, kind="stable", na_position="last")
     shown = pairs.head(SHOWN_PAIRS)
-    wanted = [("labelled", ids[row]) for rows in vars(sets).values() for row in rows]
+    wanted = [("labelled", row["id"]) for rows in sheets.values() for row in rows]
     for side in "ab":
         wanted += zip(shown[f"set_{side}"], shown[f"Id_{side}"], strict=True)
-    sheets = {
-        name: [{"id": ids[r], "given": target[r], "predicted": blend[r]} for r in rows]
-        for name, rows in vars(sets).items()
-    }
     return {
         "sheets": sheets,
         "pairs": shown.to_dict("records"),

@@ -1,8 +1,8 @@
 """The few shapes that the report's charts are made of.
 
-Everything is `Markup` whose arguments were escaped. Colours are classes, which the page's style sheet
-paints for light and dark screens. A chart is 340 units wide, so that its 11-unit letters can still be
-read where a phone shows it 340 pixels wide.
+Everything is `Markup` whose arguments were escaped. Colours are classes, which the page's style
+sheet paints for light and dark screens. A chart is 340 units wide, so that its letters of 11 units
+can still be read where a phone shows it 340 pixels wide.
 """
 
 import math
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+MINUS = "\N{MINUS SIGN}"
 WIDTH, HEIGHT = 340, 216
-LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 38  # margins around the plot
+LEFT, RIGHT, TOP, BOTTOM = 50, 8, 10, 38  # margins around the plot
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def short(value: float) -> str:
     """A number as a chart shows it, with a true minus sign."""
-    return f"{value + 0.0:.6g}".replace("-", "−")
+    return f"{value + 0.0:.6g}".replace("-", MINUS)
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> Markup:
