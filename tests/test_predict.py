@@ -25,7 +25,7 @@ from paw_stack.report.overlay import overlay
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sample_folder):
-    """A run with every kind of candidate: views, a frozen backbone, layers together, metadata."""
+    """A run with every kind of candidate: views, metadata, layers together, chosen layers."""
     swin = {
         "name": "swin",
         "model": "swin_tiny_patch4_window7_224",
@@ -43,17 +43,17 @@ def finished(tmp_path_factory, sample_folder):
             "bounds": [1, 100],
             "metadata": ["Eyes", "Blur"],
         },
-        backbones=[swin, frozen],
+        backbones=[swin, frozen, {**frozen, "name": "other", "image_size": 32}],
         regressor={"metadata": "late"},
         finetune={"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "tta": {"flip": True}},
         embed={"dtype": "float16", "flip": True},
+        blend={"method": "mean"},
         heads={
             "svr": {"metadata": True},
             "gbm": {"trees": 5, "min_rows": 5, "pca": 4},
-            "kernel_ridge": {},
             "ridge": {},
-            "knn": {"k": 3},
             "together": [["swin", "random"]],
+            "selection": {"starts": 1, "most": 2},
         },
     )
     call("run", config)
