@@ -17,6 +17,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.metrics import correlation
 
 FEWEST_FOR_CORRELATION = 3
+SHOWN = 5  # candidates of a run that are printed, the best ones
 RMSE, LB = "rmse ", "lb "  # how columns of the CSV begin that stand for one candidate, one board
 
 
@@ -95,7 +96,7 @@ def _row(run: LoggedRun) -> dict[str, Any]:
     return {
         "run": run.name,
         "when": run.when,
-        "backbones": ", ".join(b.model for b in config.backbones) if config else "?",
+        "backbones": _models(config) if config else "?",
         "loss": _loss(config) if config else "?",
         "folds": _folds(run),
         "blend": scores.get("blend", {}).get("rmse", math.nan),
@@ -117,6 +118,10 @@ def _folds(run: LoggedRun) -> float:
     return run.config.folds.n if run.config else math.nan
 
 
+def _models(config: Config) -> str:
+    return ", ".join(dict.fromkeys(backbone.model for backbone in config.backbones))
+
+
 def _loss(config: Config) -> str:
     return "" if all(b.frozen for b in config.backbones) else str(config.loss.kind)
 
@@ -134,7 +139,8 @@ def _print(table: pd.DataFrame) -> None:
     from rich.table import Table
 
     boards = [name for name in table.columns if name.startswith(LB)]
-    shown = Table("run", "made of", "candidates", title="runs; RMSE in points", show_lines=True)
+    shown = Table("run", "made of", title="runs; RMSE in points", show_lines=True)
+    shown.add_column("candidates", no_wrap=True)
     for name in ("blend", "slope", "time", *(name.removeprefix(LB) for name in boards)):
         shown.add_column(name, justify="right", no_wrap=True)
     for _, row in table.iterrows():
@@ -143,13 +149,14 @@ def _print(table: pd.DataFrame) -> None:
 
 
 def _cells(row: pd.Series, boards: list[str]) -> list[str]:
-    own = [(n.removeprefix(RMSE), row[n]) for n in row.index if n.startswith(RMSE)]
-    candidates = "\n".join(f"{name} {value:.3f}" for name, value in own if np.isfinite(value))
+    own = row[[name for name in row.index if name.startswith(RMSE)]].dropna().sort_values()
+    best = [f"{name.removeprefix(RMSE)} {value:.3f}" for name, value in own.head(SHOWN).items()]
+    more = [f"and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
     made_of = [row["backbones"], row["loss"], _number(row["folds"], ".0f") + " folds"]
     return [
         f"{row['run']}\n{row['when']}",
         ", ".join(part for part in made_of if part),
-        candidates or row["state"],
+        "\n".join([*best, *more]) or row["state"],
         _number(row["blend"], ".3f") + ("\noptimistic" if row["optimistic"] else ""),
         _number(row["slope"], ".3f"),
         _duration(row["seconds"]),
