@@ -150,7 +150,9 @@ def _print(table: pd.DataFrame) -> None:
 
 def _cells(row: pd.Series, boards: list[str]) -> list[str]:
     own = row[[name for name in row.index if name.startswith(RMSE)]].dropna().sort_values()
-    best = [f"{name.removeprefix(RMSE)} {value:.3f}" for name, value in own.head(SHOWN).items()]
+    best = [
+        f"{str(name).removeprefix(RMSE)} {value:.3f}" for name, value in own.head(SHOWN).items()
+    ]
     more = [f"and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
     made_of = [row["backbones"], row["loss"], _number(row["folds"], ".0f") + " folds"]
     return [
