@@ -1,16 +1,24 @@
 """Extraction: what engines, blocks and passes must not change, and what the files must hold."""
 
 import json
+import resource
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import TINY_SWIN
-from test_end_to_end import call, write_config
+from efficientnet_lite import convert
+from test_end_to_end import BASS, ROOT, call, write_config
 
+from paw_stack import pipeline
 from paw_stack.artifacts.rows import RowsFile
 from paw_stack.config import BackboneSection, EmbedSection, load_config
 from paw_stack.embed import (
+    Network,
     closeness,
     embed,
     extract,
@@ -36,6 +44,12 @@ FROZEN = {
 }
 
 
+def require(package: str) -> None:
+    """Skip where it is missing. It is not imported: the order in which the two are counts."""
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
 def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None):
     """The embedding of all rows by one engine."""
     network = make_network("test", backbone, ["embedding"], section, engine, device, planes)
@@ -48,7 +62,7 @@ def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None):
 @pytest.mark.parametrize("engine", ["openvino", "compile"])
 def test_engines_compute_the_same(engine, section, tiny_swin, striped):
     if engine == "openvino":
-        pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+        require("openvino")
     backbone, section = build_backbone(tiny_swin, 1), EmbedSection(batch_size=16, **section)
     plain = vectors(backbone, striped[0], section)
     other = vectors(backbone, striped[0], section, engine)  # 16 + 16 + 8: the last is filled up
@@ -56,8 +70,22 @@ def test_engines_compute_the_same(engine, section, tiny_swin, striped):
 
 
 @pytest.mark.slow
+def test_onedal_can_be_loaded_after_openvino():
+    """In a process of its own, as both stay loaded."""
+    require("openvino")
+    require("sklearnex")
+    code = (
+        "from paw_stack.embed import engines\n"
+        "engines._import_openvino()\n"
+        "from sklearnex.svm import SVR\n"
+        "SVR().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
 def test_openvino_takes_planes_of_early_metadata(tiny_swin, striped):
-    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    require("openvino")
     backbone, section = build_backbone(tiny_swin, 1, 2), EmbedSection(batch_size=16)
     torch.nn.init.normal_(backbone.model.patch_embed.proj.weight)  # so that planes count
     planes = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -163,6 +191,27 @@ def test_an_error_while_reading_reaches_the_caller():
     assert list(prefetched(range(1, 5))) == [1, 2, 3, 4]
 
 
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells its pages")
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    """90 MB of photos and 65 MB of vectors pass through."""
+    photos = np.lib.format.open_memmap(tmp_path / "p.npy", "w+", np.uint8, (8000, 61, 61, 3))
+    photos[:] = 1
+    del photos
+    network = Network("wide", ("embedding",), lambda photos, _: (torch.ones(len(photos), 2048),))
+    file, used = RowsFile(tmp_path / "rows.npy", (8000, 2048), "float32"), []
+    batches = read_batches(tmp_path / "p.npy", 100, "test")
+    for block in extract([network], batches, EmbedSection(), CPU):
+        file.put(block.start, block.rows)
+        used.append(resident_megabytes())
+    file.finish()
+    assert max(used) - used[4] < 25
+
+
 def test_a_file_of_rows_may_be_filled_in_any_order(tmp_path):
     rows = np.random.default_rng(0).normal(size=(7, 3))
     file = RowsFile(tmp_path / "a.npy", (7, 3), "float16")
@@ -248,7 +297,7 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
     if not BASS.is_dir():
         pytest.skip(f"the rated pictures are not at {BASS}")
     if engine == "openvino":
-        pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+        require("openvino")
     convert(tmp_path / "lite0.safetensors")
     rmse = {}
     for precision, by in (("fp32", "torch"), ("bf16", engine)):
@@ -268,6 +317,5 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
         rmse[precision] = {
             name: facts["scores"][name]["rmse"] for name in ("lite0.svr", "lite0.logits.svr")
         }
-    print(engine, rmse)
     for name, exact in rmse["fp32"].items():
-        assert rmse["bf16"][name] < exact + 0.01
+        assert rmse["bf16"][name] < exact + 0.005  # 2 bits of mantissa cost 0.008

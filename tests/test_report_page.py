@@ -13,6 +13,7 @@ from paw_stack.report.page import CONTENTS, render
 webdriver = pytest.importorskip(
     "selenium.webdriver", reason="selenium is not installed: pip install -e '.[browser]'"
 )
+pytestmark = pytest.mark.extra
 FLAGS = (
     "--headless",
     "--no-sandbox",

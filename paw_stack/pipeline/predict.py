@@ -18,6 +18,7 @@ from paw_stack.pipeline.stack import needs_metadata, score
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
 SHOWN = 100  # rows that are printed
+FEW = 4  # so many times fewer photos than a batch holds are few
 
 
 def predict(
@@ -41,6 +42,11 @@ def predict(
     if not photos:
         raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
     columns = _columns(run, photos, metadata)
+    if batch_size is None and len(photos) < run.config.embed.batch_size // FEW:
+        say(
+            f"networks pass {run.config.embed.batch_size} photos at once, as in the run, for the"
+            " same digits; for a few photos --batch-size 1 is faster, to the sixth digit or so"
+        )
     table = score_paths(run, photos, columns, batch_size)
     if out:
         write_csv(out, table)

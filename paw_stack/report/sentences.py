@@ -49,7 +49,7 @@ def _noise(facts: dict[str, Any]) -> list[str]:
     differ = (
         "People do not agree either: the same picture, scored twice, differs by"
         f" {known['mean_difference']:.1f} points on average, so no model can get below an RMSE of"
-        f" about {known['sd']:.1f}."
+        f" about {known['sd']:.1f} (95{PERCENT}: {known['low']:.1f} to {known['high']:.1f})."
     )
     possible = facts["constant_rmse"] - known["sd"]
     if possible <= 0:
