@@ -10,15 +10,17 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from paw_stack.config import ComputeSection, SvrSection
+from paw_stack.config import ComputeSection, EmbedSection, SvrSection
 from paw_stack.console import say
 from paw_stack.data.images import n_threads
 
 GIGABYTE = 1e9
+MANY_PHOTOS = 10_000
 # Package -> what it is for, how it is installed, and whether it needs a CUDA device.
 HELPERS = {
     "cuml": ("SVR heads on a GPU", "pip install 'paw-stack[rapids]'", True),
     "sklearnex": ("SVR heads by oneDAL", "pip install scikit-learn-intelex (x86-64 only)", False),
+    "openvino": ("embeddings on a processor", "pip install 'paw-stack[openvino]'", False),
     "gradio": ("paw-stack app", "pip install 'paw-stack[app]'", False),
 }
 DISTRIBUTIONS = ("paw-stack", "torch", "timm", "scikit-learn", "lightgbm", "numba")
@@ -54,13 +56,15 @@ def machine(root: Path) -> dict[str, str]:
 
 def engines() -> dict[str, str]:
     """Stage -> engine, as `auto` resolves here."""
+    from paw_stack.embed import resolve_engine as resolve_embedding_engine
     from paw_stack.heads.svr import resolve_engine
     from paw_stack.network.device import resolve_device
 
-    device = str(resolve_device(ComputeSection()))
+    device = resolve_device(ComputeSection())
+    embedding = resolve_embedding_engine(EmbedSection(), device, MANY_PHOTOS)
     return {
-        "fine-tuning": device,
-        "embeddings": device,
+        "fine-tuning": str(device),
+        "embeddings": f"{embedding} for {MANY_PHOTOS:,} photos, {device}",
         "heads.svr": resolve_engine(SvrSection()),
         "heads.svr with a grid": "gram",
         "heads.gbm": "lightgbm on the processor",
@@ -77,7 +81,7 @@ def to_install() -> dict[str, str]:
         if importlib.util.find_spec(package) is None and (cuda or not needs_cuda)
     }
     if not cuda:
-        found["CUDA device"] = (
+        found["CUDA device"] = "fine-tuning: large backbones are slow on a processor"
             "large backbones want one: on a processor a fold of a Swin takes hours"
         )
     return found
