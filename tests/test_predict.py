@@ -98,6 +98,7 @@ def photos(sample_folder, tmp_path):
     (folder / "text.jpg").write_text("not a photo")
     (folder / "cut.jpg").write_bytes(third.read_bytes()[:300])
     (folder / "notes.txt").write_text("not looked at")
+    (folder / "a.explained.png").write_text("nor is the map of an earlier call")
     table = pd.DataFrame({"Id": ["a", "b"], "Eyes": 1, "Blur": 0})
     table.to_csv(tmp_path / "columns.csv", index=False)
     return folder, tmp_path / "columns.csv"
@@ -123,12 +124,16 @@ def test_unreadable_and_missing_photos_are_named_and_the_rest_go_on(
     assert table.loc[f"{folder}/text.jpg", "reason"].startswith("not an image")
 
 
-def test_a_table_is_printed_without_an_output_file(finished, photos, capsys):
+def test_a_table_is_printed_without_an_output_file(finished, photos, capsys, monkeypatch):
     _, run = finished
     folder, columns = photos
-    call("predict", run, folder / "a.jpg", "--metadata", columns)
+    shutil.copy(folder / "a.jpg", folder / "[red]a.jpg")
+    columns.write_text(columns.read_text() + "[red]a,1,0\n")
+    monkeypatch.setenv("COLUMNS", "200")
+    call("predict", run, folder / "[red]a.jpg", "--metadata", columns)
     said = capsys.readouterr().out
     assert "scores, points" in said
+    assert "[red]a.jpg" in said  # a name is no markup
     assert "swin+random.svr" in "".join(said.split())
 
 

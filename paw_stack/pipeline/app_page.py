@@ -39,18 +39,19 @@ def make_page(run: FinishedRun) -> "Blocks":
     import gradio as gr
 
     kinds = sorted(SUFFIXES)
+    kept: Kept = {}
     fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     with gr.Blocks(title=f"paw-stack: {run.folder.name}", analytics_enabled=False) as page:
         page.theme = fonts
         gr.Markdown(f"# {escape(run.folder.name)}: how people would score a photo")
         with gr.Tab("One photo"):
-            _photo_tab(gr, run, kinds)
+            _photo_tab(gr, run, kinds, kept)
         with gr.Tab("Many photos"):
-            _batch_tab(gr, run, kinds)
+            _batch_tab(gr, run, kinds, kept)
     return page
 
 
-def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
+def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
     columns = run.config.data.metadata if needs_metadata(run) else []
     known = _labelled(run)
     usual = np.median(known.labelled.metadata, axis=0) if known else np.zeros(len(columns))
@@ -72,7 +73,7 @@ def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
             )
             similar = gr.Gallery(label="Most similar labelled photos", columns=3, height=280)
     button.click(
-        _scorer(gr, run, known),
+        _scorer(gr, run, known, kept),
         inputs=[file, *values],
         outputs=[verdict, picture, similar],
         api_name="score",
@@ -80,7 +81,7 @@ def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
     )
 
 
-def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
+def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
     files = gr.File(
         label=f"Photos, at most {MOST_PHOTOS}",
         file_types=kinds,
@@ -98,7 +99,7 @@ def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
     button = gr.Button("Score them", variant="primary")
     shown, written = gr.Dataframe(label="Scores"), gr.File(label="scores.csv")
     button.click(
-        _batch_scorer(gr, run),
+        _batch_scorer(gr, run, kept),
         inputs=[files, table],
         outputs=[shown, written],
         api_name="batch",
@@ -106,9 +107,7 @@ def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str]) -> None:
     )
 
 
-def _scorer(gr: Any, run: FinishedRun, known: Competition | None) -> Callable[..., Any]:
-    kept: Kept = {}
-
+def _scorer(gr: Any, run: FinishedRun, known: Competition | None, kept: Kept) -> Callable[..., Any]:
     def score(file: str | None, *values: float) -> tuple[str, np.ndarray, list[Any]]:
         if file is None:
             raise gr.Error("Choose a photo first.")
@@ -130,7 +129,7 @@ def _scorer(gr: Any, run: FinishedRun, known: Competition | None) -> Callable[..
     return score
 
 
-def _batch_scorer(gr: Any, run: FinishedRun) -> Callable[..., Any]:
+def _batch_scorer(gr: Any, run: FinishedRun, kept: Kept) -> Callable[..., Any]:
     def batch(files: list[str] | None, table: str | None) -> tuple[pd.DataFrame, str]:
         if not files:
             raise gr.Error("Choose photos first.")
@@ -142,7 +141,7 @@ def _batch_scorer(gr: Any, run: FinishedRun) -> Callable[..., Any]:
             if table:
                 data, ids = run.config.data, [path.stem for path in paths]
                 columns = photo_columns(Path(table), data.id, data.metadata, ids)
-            found = score_paths(run, paths, columns)
+            found = score_paths(run, paths, columns, kept=kept)
         except PawStackError as error:
             raise gr.Error(_plain(error, *files)) from None
         found["photo"] = [path.name for path in paths]

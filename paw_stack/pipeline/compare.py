@@ -113,14 +113,15 @@ def _flat(node: Any, path: str = "") -> dict[str, Any]:
 
 def _print(found: list[Comparison], names: list[str]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("candidate", title="out-of-fold RMSE on shared rows, points")
     for column in (*names, "difference", "95 %", ""):
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     for row in found:
         interval = f"{row.low:+.3f} to {row.high:+.3f}"
         verdict = "noise" if row.is_noise else "better" if row.high < 0 else "worse"
         values = f"{row.first:.3f}", f"{row.second:.3f}", f"{row.second - row.first:+.3f}"
-        table.add_row(row.name, *values, interval, verdict)
+        table.add_row(escape(row.name), *values, interval, verdict)
     Console().print(table)

@@ -82,8 +82,6 @@ def to_install() -> dict[str, str]:
     }
     if not cuda:
         found["CUDA device"] = "fine-tuning: large backbones are slow on a processor"
-            "large backbones want one: on a processor a fold of a Swin takes hours"
-        )
     return found
 
 

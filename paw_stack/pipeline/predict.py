@@ -14,9 +14,10 @@ from paw_stack.console import say
 from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence
 from paw_stack.data.photo_columns import photo_columns
 from paw_stack.errors import DataError, offenders
-from paw_stack.pipeline.stack import needs_metadata, score
+from paw_stack.pipeline.stack import Kept, needs_metadata, score
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
+EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
 SHOWN = 100  # rows that are printed
 FEW = 4  # so many times fewer photos than a batch holds are few
 
@@ -73,7 +74,7 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     from paw_stack.report.overlay import overlay
 
     found = explain(run, photo, np.empty((1, 0)) if columns is None else columns)
-    path = photo.with_name(f"{photo.stem}.explained.png")
+    path = photo.with_name(photo.stem + EXPLAINED)
     picture = Image.fromarray(overlay(found.pixels, found.heat))
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
     for sentence in sentences(found):
@@ -89,7 +90,11 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES]
+        inside = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.suffix.lower() in SUFFIXES and not file.name.endswith(EXPLAINED)
+        ]
         if path.is_dir() and not inside:
             raise DataError(f"{path}: no photos in this folder ({', '.join(sorted(SUFFIXES))})")
         found += inside if path.is_dir() else [path]
@@ -101,11 +106,13 @@ def score_paths(
     paths: Sequence[Path],
     metadata: np.ndarray | None = None,
     batch_size: int | None = None,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
 
     Args:
         metadata: (n, n_metadata) float64, raw columns, where candidates need them.
+        kept: networks of earlier calls, and then of this one.
 
     Raises:
         DataError: no photo can be read; metadata that is needed and missing.
@@ -125,7 +132,7 @@ def score_paths(
             photos = cached_photos(chosen, input_size(backbone), resize, Path(folder))
             return Path(str(photos.pixels.filename))
 
-        found = score(run, pixels, columns, batch_size).set_index(good)
+        found = score(run, pixels, columns, batch_size, kept).set_index(good)
     named = pd.DataFrame({"photo": [str(path) for path in paths]})
     return named.join(found).assign(reason=reasons.to_numpy())
 
@@ -162,6 +169,7 @@ def _needed(
 
 def _show(table: pd.DataFrame, level: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     good = table[table["reason"] == ""]
@@ -170,7 +178,7 @@ def _show(table: pd.DataFrame, level: str) -> None:
     for _, row in good.head(SHOWN).iterrows():
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
         parts = ", ".join(f"{name} {row[name]:.2f}" for name in own)
-        shown.add_row(row["photo"], f"{row['score']:.2f}", interval, parts)
+        shown.add_row(escape(row["photo"]), f"{row['score']:.2f}", interval, parts)
     Console().print(shown)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")

@@ -49,7 +49,11 @@ class Passed:
 
 
 def score(
-    run: FinishedRun, pixels: Pixels, metadata: np.ndarray, batch_size: int | None = None
+    run: FinishedRun,
+    pixels: Pixels,
+    metadata: np.ndarray,
+    batch_size: int | None = None,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """Columns `score`, `low`, `high` and one a candidate, in points; a row a photo.
 
@@ -58,7 +62,8 @@ def score(
         batch_size: photos a forward pass; None is the run's own, which gives the submission's
             scores. Another one may differ from them in the last digits.
     """
-    return blended(run, through_networks(run, pixels, metadata, batch_size), metadata)
+    passed = through_networks(run, pixels, metadata, batch_size, kept)
+    return blended(run, passed, metadata)
 
 
 def needs_metadata(run: FinishedRun) -> list[str]:
