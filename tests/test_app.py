@@ -76,13 +76,14 @@ def rows(sample_folder):
 
 @pytest.mark.slow
 def test_photos_at_once_get_the_scores_that_the_command_gives(page, run, sample_folder):
-    from gradio_client import handle_file
+    from gradio_client import Client, handle_file
 
+    client = Client(page.src, verbose=False, download_files=False)
     photos = rows(sample_folder)
     table = predict(run, [p for p, _, _ in photos], metadata=sample_folder / "test.csv")
 
     def asked(row):
-        html, picture, similar = page.predict(handle_file(row[0]), *row[1:], api_name="/score")
+        html, picture, similar = client.predict(handle_file(row[0]), *row[1:], api_name="/score")
         return shown_score(html), bool(picture), len(similar)
 
     with ThreadPoolExecutor(6) as people:
