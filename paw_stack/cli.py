@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from paw_stack.errors import PawStackError
+from paw_stack.errors import PawStackError, full_disk_sentence, is_full_disk
+from paw_stack.interrupt import ending_soon
 
 app = typer.Typer(
     help="Photos with a score in, a calibrated score for new photos out.",
@@ -118,9 +119,15 @@ def demo(set_: Overrides = None) -> None:
 
 def main() -> None:
     """Entry point: what a user can mend is one message and exit 2; a bug keeps its traceback."""
-    try:
-        app()
-    except PawStackError as error:
-        for problem in error.problems:
-            print(f"paw-stack: {problem}", file=sys.stderr)
-        sys.exit(2)
+    with ending_soon():
+        try:
+            app()
+        except PawStackError as error:
+            for problem in error.problems:
+                print(f"paw-stack: {problem}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            print(f"paw-stack: {full_disk_sentence(error.filename or 'writing')}", file=sys.stderr)
+            sys.exit(2)

@@ -6,6 +6,8 @@ states safetensors; nothing is ever unpickled.
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,22 +16,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from paw_stack.artifacts.lock import is_alive
 from paw_stack.data.nouns import State, StoredHead
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk
 
 if TYPE_CHECKING:
     import torch
 
 
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it."""
+    """Let `write` fill a temporary file beside `path`, then rename it.
+
+    Raises:
+        ArtifactError: the disk is full; what lay at `path` is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
     try:
         write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
         temporary.replace(path)
+    except Exception as error:  # each library has its own for a full disk
+        if is_full_disk(error):
+            raise ArtifactError(full_disk_sentence(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes of this host left of files that they were writing."""
+    for path in folder.rglob(".*.tmp"):
+        found = re.fullmatch(r"\..*\.(\d+)@(.*)\.tmp", path.name, re.DOTALL)
+        if found and found[2] == socket.gethostname() and not is_alive(int(found[1])):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

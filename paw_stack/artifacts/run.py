@@ -12,6 +12,7 @@ import yaml
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
+    sweep,
     write_array,
     write_csv,
     write_file,
@@ -56,6 +57,7 @@ class RunFolder:
         lock = self.root / "lock.json"
         take(lock, self.root.name)
         try:
+            sweep(self.root)
             yield
         finally:
             lock.unlink(missing_ok=True)

@@ -203,7 +203,7 @@ def _write_history(unit: Unit, history: list[dict[str, float]]) -> None:
     from paw_stack.report.history import write_events
 
     write_csv(unit.folder / "history.csv", pd.DataFrame(history))
-    write_events(history, unit.folder)
+    write_file(unit.folder / "events.out.tfevents.history", partial(write_events, history))
 
 
 def _seed(*parts: Any) -> int:
