@@ -21,6 +21,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a key, such as finetune.epochs=3."),
 ]
+Force = Annotated[
+    str | None,
+    typer.Option(
+        "--force",
+        metavar="STAGE",
+        help="Do finetune, embed or fit-heads again, and what is built on it, done or not.",
+    ),
+]
 FoldNumbers = Annotated[
     list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
 ]
@@ -58,21 +66,34 @@ def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
 
 
 @app.command()
-def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+def status(config: ConfigFile, set_: Overrides = None) -> None:
+    """Show which units of a run are done, stale (and what has changed) or missing."""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.show_status(load_config(config, set_))
+
+
+@app.command()
+def finetune(
+    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+) -> None:
     """Train every backbone that is not frozen, once a fold."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.finetune(load_config(config, set_), fold)
+    pipeline.finetune(load_config(config, set_), fold, force)
 
 
 @app.command()
-def embed(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+def embed(
+    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+) -> None:
     """Write the embeddings of all photos to disk."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.embed(load_config(config, set_), fold)
+    pipeline.embed(load_config(config, set_), fold, force)
 
 
 @app.command("fit-heads")
@@ -83,12 +104,13 @@ def fit_heads(
     ] = None,
     set_: Overrides = None,
     fold: FoldNumbers = None,
+    force: Force = None,
 ) -> None:
     """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.fit_heads(load_config(config, set_), head or ["all"], fold)
+    pipeline.fit_heads(load_config(config, set_), head or ["all"], fold, force)
 
 
 @app.command()
@@ -101,12 +123,14 @@ def blend(config: ConfigFile, set_: Overrides = None) -> None:
 
 
 @app.command()
-def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+def run(
+    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+) -> None:
     """All stages in order: finetune, embed, fit-heads, blend."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.run(load_config(config, set_), fold)
+    pipeline.run(load_config(config, set_), fold, force)
 
 
 @app.command()

@@ -46,6 +46,18 @@ class RunFolder:
         """The unit of one candidate's predictions."""
         return Unit(self.predictions / f"{name}.done.json", {"unit": name, **inputs})
 
+    def files(self, unit: Unit | None = None) -> list[Path]:
+        """What a unit has written so far; of the whole run without one."""
+        if unit is None or unit.done.parent != self.predictions:
+            return _files(self.root if unit is None else unit.folder)
+        name = unit.done.name.removesuffix(".done.json")
+        own = [self.predictions / f"{name}{end}" for end in (".csv", ".test.csv", ".done.json")]
+        return [*filter(Path.exists, own), *_files(self.root / "heads" / name)]
+
+    def size(self, unit: Unit | None = None) -> int:
+        """Bytes of `files`."""
+        return sum(path.stat().st_size for path in self.files(unit))
+
     @contextmanager
     def writer(self) -> Iterator[None]:
         """Hold the run folder for writing.
@@ -196,3 +208,7 @@ class RunFolder:
             state = "made from other inputs" if unit.done.exists() else "not there"
             raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
         return record
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

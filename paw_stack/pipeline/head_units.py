@@ -27,7 +27,7 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     found = []
     for source in sources(job.config):
         for head in job.config.heads.named():
-            unit = _fit_unit(job, source, head, everything)
+            unit = fit_unit(job, source, head, everything)
             if unit.done.exists():
                 found.append(_load(job, unit, source, head))
             else:
@@ -35,7 +35,7 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     return found
 
 
-def _fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
+def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     metadata = _metadata(job, head)
     return job.run.candidate_unit(
         f"{source.name}.{head}",
@@ -69,7 +69,7 @@ def _metadata(job: Job, head: str) -> tuple[np.ndarray, np.ndarray] | None:
 def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     from paw_stack.heads.fit import fit_head
 
-    unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
+    unit, name = fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
         say(f"fit {name}: done before, skipped")
         return _load(job, unit, source, head)
