@@ -138,3 +138,41 @@ def test_a_run_killed_anywhere_ends_with_the_same_bytes(
     print(f"seed {seed}: {kills.total()} kills in {rounds} rounds: {dict(kills)}")
     if wanted > 20:
         assert {name for name, _ in kills} >= {"finetune", "embed", "fit-heads"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_says_what_is_kept_and_how_to_go_on(
+    how, server, sample_folder, tmp_path
+):
+    config = write_config(tmp_path, sample_folder, finetune={**TRAINING, "epochs": 10_000})
+    pid = server.start(tmp_path / "log", "run", config)
+    state = tmp_path / "runs" / "tiny" / "finetune" / "swin" / "fold0" / "state.safetensors"
+    while not state.exists():
+        time.sleep(0.01)
+    os.kill(pid, how)
+    assert server.wait() == 128 + how
+    said = (tmp_path / "log").read_text()
+    assert f"stopped by {how.name}" in said
+    assert f"go on with: paw-stack run {config}" in said
+    assert "Traceback" not in said
+    assert state.exists()
+    assert not (tmp_path / "runs" / "tiny" / "lock.json").exists()
+
+
+def test_a_signal_ends_compiled_code_that_python_cannot_interrupt():
+    """Ten minutes of hashing in one call; the handler runs after it, the watching thread before."""
+    code = (
+        "import hashlib\n"
+        "from paw_stack.interrupt import ending_soon\n"
+        "with ending_soon():\n"
+        "    print('ready', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped by SIGINT" in said

@@ -37,6 +37,7 @@ def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
             "run.seed": config.run.seed,
             "data.resize": config.data.resize,
             "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone),
             "regressor": config.regressor,
             "loss": config.loss,
             "finetune": config.finetune,

@@ -67,6 +67,7 @@ def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
         {
             "data.resize": config.data.resize,
             "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone),
             "embed": config.embed,
             "compute": config.compute,
             "photos": job.photos_digest,
