@@ -20,6 +20,7 @@ from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
+from paw_stack.pipeline.room import require_room
 from paw_stack.pipeline.status import show_status
 from paw_stack.pipeline.units import forget
 from paw_stack.ranks import rank
@@ -53,6 +54,7 @@ def finetune(config: Config, folds: Sequence[int] | None = None, force: str | No
         return finetune_all(job, chosen)
     with job.run.writer():
         _begin(job, chosen, force)
+        require_room(job, chosen, ["finetune"])
         if all(backbone.frozen for backbone in config.backbones):
             say("nothing to fine-tune: every backbone is frozen")
             return
@@ -66,6 +68,7 @@ def embed(config: Config, folds: Sequence[int] | None = None, force: str | None 
     chosen = _chosen(job, folds)
     with job.run.writer():
         _begin(job, chosen, force)
+        require_room(job, chosen, ["embed"])
         embed_all(job, chosen)
 
 
@@ -80,6 +83,7 @@ def fit_heads(
     names, chosen = _chosen_heads(config, heads), _chosen(job, folds)
     with job.run.writer():
         _begin(job, chosen, force, names)
+        require_room(job, chosen, ["fit-heads"])
         _show(job, fit_all(job, names, chosen))
 
 
@@ -106,6 +110,7 @@ def run(
     summarise(job)
     with job.run.writer():
         _begin(job, chosen, force)
+        require_room(job, chosen)
         finetune_all(job, chosen)
         if config.heads.named():
             embed_all(job, chosen)
