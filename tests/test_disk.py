@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,16 +35,18 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Disk]:
-    folder = tmp_path / "runs"
-    folder.mkdir()
+    # Not below tmp_path, which other sessions of pytest clean up: they could not remove it.
+    folder = Path(tempfile.mkdtemp(prefix="paw-stack-disk-"))
     small = Disk(folder)
     if not shutil.which("mount") or not small.resize(64 * KILOBYTE):
+        folder.rmdir()
         pytest.skip("a disk of a given size needs the right to mount one")
     # The image cache has an estimate and a test of its own.
     (tmp_path / "cache").mkdir()
     (folder / "cache").symlink_to(tmp_path / "cache")
     yield small
     subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
 
 
 def attempt(config: Path, capsys, monkeypatch) -> tuple[int, str]:
@@ -62,7 +65,8 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
 ):
     """The disk grows by a step after each failure, so that it fills at one write after another."""
     monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: Usage(0, 0, GIGABYTE))
-    config = write_config(tmp_path, sample_folder)
+    run = {"name": "tiny", "root": str(disk.folder)}
+    config = write_config(tmp_path, sample_folder, run=run)
     whole = write_config(tmp_path_factory.mktemp("roomy"), sample_folder)
     call("run", whole)
     kept: dict[Path, bytes] = {}

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from paw_stack.artifacts.lock import is_alive
+from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
-from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk
+from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
 
 if TYPE_CHECKING:
     import torch
+
+
+# What helps where a file is damaged: --force does a stage again, and what is built on it.
+AGAIN = "run the command that made it again, with --force finetune, embed or fit-heads"
 
 
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:
@@ -61,17 +67,37 @@ def write_json(path: Path, facts: dict[str, Any]) -> None:
     write_text(path, json.dumps(facts, indent=2) + "\n")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    write_file(path, lambda p: table.to_csv(p, index=False, lineterminator="\n"))
+def write_csv(path: Path, table: pd.DataFrame, as_given: bool = False) -> None:
+    """Texts that a spreadsheet would run get a quote in front, unless they go out `as_given`."""
+    texts = [] if as_given else [c for c in table.columns if not is_numeric_dtype(table[c])]
+    safe = table.assign(**{name: table[name].map(guarded, "ignore") for name in texts})
+    write_file(path, lambda p: safe.to_csv(p, index=False, lineterminator="\n"))
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path, *columns: str) -> pd.DataFrame:
     """A table that `write_csv` wrote: ids as text, `NA` included, every other column as numbers.
 
     Numbers are read by Python, to the last bit; the default of some pandas versions rounds.
+
+    Args:
+        columns: that must be there; `Id` always, each once.
+
+    Raises:
+        ArtifactError: it is no such table.
     """
-    text = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return text.astype({name: np.float64 for name in text.columns if name != "Id"})
+    try:
+        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = text.astype({name: np.float64 for name in text.columns if name != "Id"})
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path}: cannot be read ({reason}); {AGAIN}") from None
+    if missing := {"Id", *columns} - set(table.columns):
+        raise ArtifactError(f"{path}: has no column {offenders(sorted(missing))}; {AGAIN}")
+    table["Id"] = table["Id"].map(plain)
+    if table["Id"].duplicated().any():
+        double = table["Id"][table["Id"].duplicated()].unique()
+        raise ArtifactError(f"{path}: ids more than once: {offenders(double)}; {AGAIN}")
+    return table
 
 
 def write_array(path: Path, rows: np.ndarray) -> None:
@@ -80,6 +106,24 @@ def write_array(path: Path, rows: np.ndarray) -> None:
             np.save(file, rows, allow_pickle=False)
 
     write_file(path, write)
+
+
+def read_array(path: Path, n_rows: int) -> np.ndarray:
+    """Rows (n_rows, d) of floating numbers, mapped: nothing is allocated by what a header claims.
+
+    Raises:
+        ArtifactError: there is something else.
+    """
+    try:
+        rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # on a false header numpy raises nearly anything
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path}: cannot be read ({reason}); {AGAIN}") from None
+    if rows.ndim != 2 or len(rows) != n_rows or rows.dtype.kind != "f":
+        raise ArtifactError(
+            f"{path}: holds {rows.dtype} {rows.shape}, expected floats of {n_rows} rows; {AGAIN}"
+        )
+    return rows
 
 
 def write_weights(path: Path, weights: "dict[str, torch.Tensor]") -> None:
@@ -108,10 +152,10 @@ def read_state(path: Path, fingerprint: str) -> State | None:
             if about.get("fingerprint") != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+        facts = json.loads(about["facts"])
+        return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    facts = json.loads(about["facts"])
-    return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
 
 
 def read_weights(path: Path) -> "dict[str, torch.Tensor]":
@@ -121,7 +165,7 @@ def read_weights(path: Path) -> "dict[str, torch.Tensor]":
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}); run finetune again") from None
+        raise ArtifactError(f"{path}: cannot be read ({error}); {AGAIN}") from None
 
 
 def write_head(folder: Path, part: str, head: StoredHead) -> None:
@@ -145,4 +189,4 @@ def read_head(file: Path) -> StoredHead:
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         return StoredHead(kind, arrays, text.read_text(encoding="utf-8") if text.exists() else "")
     except (OSError, ValueError, SafetensorError) as error:
-        raise ArtifactError(f"{file}: cannot be read ({error}); run fit-heads again") from None
+        raise ArtifactError(f"{file}: cannot be read ({error}); {AGAIN}") from None

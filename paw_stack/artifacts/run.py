@@ -10,6 +10,8 @@ import pandas as pd
 import yaml
 
 from paw_stack.artifacts.files import (
+    AGAIN,
+    read_array,
     read_csv,
     read_head,
     sweep,
@@ -26,7 +28,7 @@ from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, offenders
 
 
 class RunFolder:
@@ -69,7 +71,9 @@ class RunFolder:
         lock = self.root / "lock.json"
         take(lock, self.root.name)
         try:
+            _require_no_way_out(self.root)
             sweep(self.root)
+            sweep(self.cache)
             yield
         finally:
             lock.unlink(missing_ok=True)
@@ -116,7 +120,7 @@ class RunFolder:
         missing = [path for path in needed if not path.is_file()]
         if missing:
             raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
-        theirs = read_csv(source / "folds.csv").set_index("Id")["fold"]
+        theirs = read_csv(source / "folds.csv", "fold").set_index("Id")["fold"]
         if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
             raise ArtifactError(
                 f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
@@ -131,10 +135,10 @@ class RunFolder:
         write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
 
     def load_embeddings(
-        self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
+        self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
     ) -> Embeddings:
         self.require(unit)
-        rows = np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        rows = read_array(unit.folder / f"{layer}.npy", n_rows)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
 
     def save_predictions(
@@ -177,14 +181,14 @@ class RunFolder:
         self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
     ) -> Predictions:
         record = self.require(unit)
-        table = read_csv(self.predictions / f"{name}.csv")
-        test = read_csv(self.predictions / f"{name}.test.csv")
+        table = read_csv(self.predictions / f"{name}.csv", "prediction")
+        test = read_csv(self.predictions / f"{name}.test.csv", "prediction")
         oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
         return Predictions(
             name,
             oof.to_numpy(dtype=np.float64),
             test.set_index("Id")["prediction"].reindex(competition.test.ids).to_numpy(dtype=float),
-            tuple(record["folds"]),
+            _folds(record, self.predictions / f"{name}.done.json"),
             folds.fold_of,
             record["seconds"],
             optimistic,
@@ -198,7 +202,7 @@ class RunFolder:
         write_json(folder / "blend.json", facts)
 
     def save_submission(self, table: pd.DataFrame) -> Path:
-        write_csv(self.root / "submission.csv", table)
+        write_csv(self.root / "submission.csv", table, as_given=True)
         return self.root / "submission.csv"
 
     def require(self, unit: Unit) -> dict[str, Any]:
@@ -208,6 +212,25 @@ class RunFolder:
             state = "made from other inputs" if unit.done.exists() else "not there"
             raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
         return record
+
+
+def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
+    """The folds that a candidate's record says it covers."""
+    found = record.get("folds")
+    if not isinstance(found, list) or not all(isinstance(fold, int) for fold in found):
+        raise ArtifactError(f"{done}: names no folds; {AGAIN}")
+    return tuple(found)
+
+
+def _require_no_way_out(root: Path) -> None:
+    """A link in a stranger's run could have files written, or removed, anywhere."""
+    home = root.resolve()
+    out = [p for p in root.rglob("*") if p.is_symlink() and not p.resolve().is_relative_to(home)]
+    if out:
+        raise ArtifactError(
+            f"{root}: links lead out of the run's folder: {offenders(out)}; put files in their"
+            " place, or set run.root to the disk that has room"
+        )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -42,8 +42,8 @@ class Unit:
             record = json.loads(self.done.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        fits = isinstance(record, dict) and record.get("fingerprint") == self.fingerprint
-        return record if fits else None
+        whole = isinstance(record, dict) and isinstance(record.get("seconds"), int | float)
+        return record if whole and record.get("fingerprint") == self.fingerprint else None
 
     def changes(self) -> list[str] | None:
         """Inputs that differ from those in `done.json`: `finetune.epochs: 4 -> 6`, `photos`.

@@ -13,7 +13,7 @@ import pandas as pd
 from paw_stack.config import DataSection
 from paw_stack.errors import DataError, offenders
 
-LONGEST_ID = 200
+LONGEST_ID = 200  # bytes; file systems take 255 with the extension
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _rows(
 
 def _is_file_name(text: str) -> bool:
     plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
-    return plain and 0 < len(text) <= LONGEST_ID and text.strip(" .") != ""
+    return plain and 0 < len(text.encode()) <= LONGEST_ID and text.strip(" .") != ""
 
 
 def _numbers(

@@ -71,7 +71,7 @@ def fold_vectors(
     def vectors(fold: int) -> tuple[np.ndarray, np.ndarray]:
         blocks = [
             job.run.load_embeddings(
-                embed_unit(job, backbone, place), backbone.name, layer, place, n
+                embed_unit(job, backbone, place), backbone.name, layer, place, n, len(job.ids)
             )
             for backbone, layer, place in places(source, fold)
         ]
