@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from paw_stack.errors import PawStackError, full_disk_sentence, is_full_disk
+from paw_stack.errors import ConfigError, PawStackError, full_disk_sentence, is_full_disk
 from paw_stack.interrupt import ending_soon
 
 app = typer.Typer(
@@ -114,12 +114,45 @@ def fit_heads(
 
 
 @app.command()
-def blend(config: ConfigFile, set_: Overrides = None) -> None:
-    """Blend all candidates, score the blend honestly, write submission.csv."""
-    from paw_stack import pipeline
-    from paw_stack.config import load_config
+def blend(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="YAML file of the run; or --labelled.")
+    ] = None,
+    set_: Overrides = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="CSV of Id, the target and, on request, fold.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="The target's column, with --labelled.")] = "",
+    candidates: Annotated[
+        list[str] | None,
+        typer.Option(help="Quoted pattern of CSVs (Id, fold, prediction), or a run's folder."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write, with --labelled.")] = None,
+    bounds: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Lowest and highest score; else the target's."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="As blend.method of a config.")] = "auto",
+    calibration: Annotated[str, typer.Option(help="As blend.calibration of a config.")] = "auto",
+) -> None:
+    """Blend all candidates, score the blend honestly, write submission.csv.
 
-    pipeline.blend(load_config(config, set_))
+    Without a config, from files alone:
+
+    paw-stack blend --labelled labelled.csv --target Pawpularity --candidates 'v*.csv' --out DIR
+    """
+    if config and not labelled:
+        from paw_stack import pipeline
+        from paw_stack.config import load_config
+
+        pipeline.blend(load_config(config, set_))
+    elif not config and labelled and target and candidates and out:
+        from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
+
+        files = FilesToBlend(labelled, target, candidates, out, bounds)
+        blend_files(files, method, calibration)
+    else:
+        raise ConfigError("blend: give a CONFIG, or --labelled, --target, --candidates and --out")
 
 
 @app.command()

@@ -25,6 +25,8 @@ HEAVY = {
     "simplejpeg",
     "safetensors",
     "ray",
+    "openvino",
+    "pyarrow",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
 GROUND = {"errors", "config", "interrupt", "metrics", "progress", "ranks"}
@@ -50,6 +52,8 @@ LAZY = {
     "network": {"torch", "timm"},
     "embed": {"torch"},
     "data.decode": {"torch", "cv2", "simplejpeg"},
+    "heads.gram_svr": {"sklearn"},
+    "heads.kernel_ridge": {"sklearn"},
     "data.portrait": {"cv2"},
     "data.scene": {"cv2"},
 }

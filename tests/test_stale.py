@@ -14,7 +14,7 @@ from paw_stack.config import Config, Section, load_config
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.units import units
 
-HEADS = {"svr", "gbm", "ridge", "kernel_ridge", "knn"}
+HEADS = {"svr", "gbm", "ridge", "kernel_ridge", "nystroem", "knn"}
 ALL = {"finetune", "embed", *HEADS}
 # What is done again when a key changes; the longest prefix counts. A blend is made by every run.
 TABLE: dict[str, set[str]] = {
@@ -34,7 +34,7 @@ TABLE: dict[str, set[str]] = {
     "compute": ALL,
     "blend": set(),
     "heads.together": set(),  # further units, the others stay
-    "heads.selection": set(),
+    "heads.memory_gb": set(),
     **{f"heads.{head}": {head} for head in HEADS},
 }
 READ_ANEW = ("data.bounds", "data.duplicates", "data.metadata", "data.resize")
@@ -50,11 +50,12 @@ VALUES: dict[str, Any] = {
     "heads.svr.engine": "sklearn",
     "heads.svr.clip": [2, 90],
     "heads.svr.grid": {"C": [1, 2]},
-    "heads.selection": {},
     "heads.together": [["swin", "swin"]],
     "loss.auxiliary": {"column": "Human"},
     "loss.bins": 30,
 }
+# Tested below, with resuming, and with selection, which needs frozen backbones.
+ELSEWHERE = ("folds.file", "finetune.warm_start", "heads.selection")
 TOGETHER = {  # keys that are only taken with others
     "finetune.patience": {"finetune.keep": "best_inner", "finetune.patience": 2},
     "backbones.0.layers": {
@@ -72,7 +73,8 @@ def setting(sample_folder, tmp_path_factory) -> tuple[Config, Job]:
     shutil.copytree(sample_folder, folder / "competition")
     first, second = sorted((folder / "competition" / "train").glob("*.jpg"))[:2]
     shutil.copyfile(first, second)
-    heads = {"svr": {"metadata": True}, "gbm": {}, "ridge": {}, "kernel_ridge": {}, "knn": {}}
+    heads: dict[str, dict] = {head: {} for head in sorted(HEADS)}
+    heads["svr"] = {"metadata": True}
     path = write_config(folder, folder / "competition", heads=heads)
     config = load_config(path, ["data.metadata=[Eyes]"])
     return config, open_job(config)
@@ -162,7 +164,7 @@ def test_every_key_redoes_what_depends_on_it_and_nothing_else(setting):
     competition, findings = survey(config)
     wrong = {}
     for key in leaves(config):
-        if key in ("folds.file", "finetune.warm_start"):  # below, and with resuming
+        if key in ELSEWHERE:
             continue
         after = changed(config, key)
         other = open_job(after) if key in READ_ANEW else admitted(after, competition, findings)

@@ -37,7 +37,7 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         ArtifactError: the disk is full; what lay at `path` is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
+    temporary = beside(path)
     try:
         write(temporary)
         with temporary.open("rb+") as file:
@@ -49,6 +49,11 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """The name that a file has while this process writes it: `sweep` can tell whose it was."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
 
 
 def sweep(folder: Path) -> None:
@@ -98,14 +103,6 @@ def read_csv(path: Path, *columns: str) -> pd.DataFrame:
         double = table["Id"][table["Id"].duplicated()].unique()
         raise ArtifactError(f"{path}: ids more than once: {offenders(double)}; {AGAIN}")
     return table
-
-
-def write_array(path: Path, rows: np.ndarray) -> None:
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, rows, allow_pickle=False)
-
-    write_file(path, write)
 
 
 def read_array(path: Path, n_rows: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,19 +10,19 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
     AGAIN,
     read_array,
     read_csv,
     read_head,
     sweep,
-    write_array,
     write_csv,
     write_file,
     write_head,
-    write_json,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.unit import Unit
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
@@ -128,41 +129,73 @@ class RunFolder:
             )
         return weights
 
-    def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
-        """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
-        for layer, rows in vectors.items():
-            write_array(unit.folder / f"{layer}.npy", rows)
-        write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+    @contextmanager
+    def embedding_writer(self, unit: Unit, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
+        """Take blocks of rows; the files are there when every row was filled.
+
+        Yields:
+            (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
+
+        Raises:
+            ArtifactError: rows that no block filled.
+        """
+        files: dict[str, RowsFile] = {}
+
+        def put(layer: str, start: int, rows: np.ndarray) -> None:
+            if layer not in files:
+                path = unit.folder / f"{layer}.npy"
+                files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
+            files[layer].put(start, rows)
+
+        try:
+            yield put
+            for file in files.values():
+                file.finish()
+            write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+        finally:
+            for file in files.values():
+                file.discard()
 
     def load_embeddings(
         self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
     ) -> Embeddings:
         self.require(unit)
-        rows = read_array(unit.folder / f"{layer}.npy", n_rows)
+        rows = self.load_rows(unit, layer, n_rows)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+    def load_rows(self, unit: Unit, layer: str, n_rows: int) -> np.ndarray:
+        """(n_rows, d) of a layer, memory-mapped; of a unit that need not be done yet."""
+        return read_array(unit.folder / f"{layer}.npy", n_rows)
 
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
     ) -> None:
-        table = pd.DataFrame(
-            {
-                "Id": competition.labelled.ids,
-                "fold": predictions.fold_of,
-                "prediction": predictions.oof,
-            }
-        )
-        write_csv(folder / f"{predictions.name}.csv", table.dropna())
-        test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
-        write_csv(folder / f"{predictions.name}.test.csv", test)
+        write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
-    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
-        """Fitted heads of a candidate; those of an earlier fit go first."""
+    def save_heads(
+        self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
+    ) -> None:
+        """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
         folder = self.root / "heads" / name
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
-            old.unlink()
+        for pattern in ("*.safetensors", "*.txt", "search.csv"):
+            for old in folder.glob(pattern):
+                old.unlink()
         for part, head in heads.items():
             write_head(folder, part, head)
+        if search is not None:
+            write_csv(folder / "search.csv", search)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for what does not fit into memory; what a killed run left there goes."""
+        folder = self.root / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def load_heads(self, name: str) -> dict[str, StoredHead]:
         """The heads whose mean predicts as the candidate does.
@@ -194,15 +227,11 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
-        folder = self.root / "blend"
-        folder.mkdir(exist_ok=True)
-        self.save_predictions(folder, blend.predictions, competition)
-        facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
-        write_json(folder / "blend.json", facts)
+    def save_blend(self, blend: Blend, competition: Competition) -> None:
+        write_blend(self.root / "blend", blend, competition.labelled.ids, competition.test.ids)
 
-    def save_submission(self, table: pd.DataFrame) -> Path:
-        write_csv(self.root / "submission.csv", table, as_given=True)
+    def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
+        write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
     def require(self, unit: Unit) -> dict[str, Any]:

@@ -102,7 +102,10 @@ def survey(config: Config) -> tuple[Competition, Findings]:
 
 def admitted(config: Config, competition: Competition, findings: Findings) -> Job:
     """The rows that the policies let take part, in folds."""
+    from paw_stack.heads.memory import require_memory
+
     competition, group_of = admit(competition, findings, config.data)
+    require_memory(config.heads, len(competition.target), len(competition.test.ids))
     section = config.folds
     if section.file:
         folds = read_folds(section.file, competition.labelled.ids, group_of)
@@ -117,8 +120,11 @@ def _setting_problems(config: Config) -> list[str]:
     from paw_stack.heads.svr import resolve_engine
     from paw_stack.network.backbone import check_backbone
     from paw_stack.network.device import resolve_device
+    from paw_stack.pipeline.sources import candidates
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
+    checks.append(partial(candidates, config))
+    checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
@@ -133,6 +139,13 @@ def _setting_problems(config: Config) -> list[str]:
         except ConfigError as error:
             problems += error.problems
     return problems
+
+
+def _require_engine(config: Config) -> None:
+    from paw_stack.embed import resolve_engine
+    from paw_stack.network.device import resolve_device
+
+    resolve_engine(config.embed, resolve_device(config.compute), n_photos=0)
 
 
 def _require_metadata(config: Config) -> None:

@@ -19,7 +19,7 @@ from paw_stack.console import say
 from paw_stack.data.images import DISK_RESERVE
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.sources import Source, sources
+from paw_stack.pipeline.sources import Source, candidates
 from paw_stack.pipeline.units import STAGES, Stage, units
 
 MEGABYTE = 1_000_000
@@ -117,10 +117,9 @@ def _needs(job: Job, folds: Sequence[int], stages: Sequence[Stage]) -> list[Need
             found.append(_finetune_need(job, name, size, n))
         if n := sum(("embed", one) in todo for one in names):
             found.append(_embed_need(job, name, size, n))
-    for source in sources(job.config):
-        for head in job.config.heads.named():
-            if ("fit-heads", f"{source.name}.{head}") in todo:
-                found.append(_head_need(job, source, head, sizes, len(folds)))
+    for source, head in candidates(job.config):
+        if ("fit-heads", f"{source.name}.{head}") in todo:
+            found.append(_head_need(job, source, head, sizes, len(folds)))
     return found
 
 

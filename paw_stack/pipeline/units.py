@@ -6,11 +6,11 @@ from typing import Literal, get_args
 
 from paw_stack.artifacts import Unit
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.finetune_unit import finetune_unit
 from paw_stack.pipeline.head_units import fit_unit
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.network_units import embed_unit
-from paw_stack.pipeline.sources import sources
+from paw_stack.pipeline.sources import candidates
 
 Stage = Literal["finetune", "embed", "fit-heads"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -34,10 +34,9 @@ def units(job: Job, folds: Sequence[int]) -> list[Listed]:
         for place in [None] if backbone.frozen else folds:
             name = backbone.name if place is None else f"{backbone.name} fold {place}"
             found.append(Listed("embed", name, embed_unit(job, backbone, place)))
-    for source in sources(job.config):
-        for head in job.config.heads.named():
-            name, unit = f"{source.name}.{head}", fit_unit(job, source, head, folds)
-            found.append(Listed("fit-heads", name, unit))
+    for source, head in candidates(job.config):
+        unit = fit_unit(job, source, head, folds)
+        found.append(Listed("fit-heads", f"{source.name}.{head}", unit))
     return sorted(found, key=lambda listed: STAGES.index(listed.stage))
 
 
