@@ -32,9 +32,21 @@ class RowsFile:
         self.file.truncate(self.start + shape[0] * self.row_bytes)
 
     def put(self, start: int, rows: np.ndarray) -> None:
-        """Rows (b, d), cast to the file's dtype, from row `start` on."""
+        """Rows (b, d), cast to the file's dtype, from row `start` on.
+
+        Raises:
+            ArtifactError: a value is not finite, or too large for the dtype.
+        """
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(rows, dtype=self.dtype)
+        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+        if len(bad):
+            raise ArtifactError(
+                f"{self.path}: values that {self.dtype} cannot hold in rows"
+                f" {offenders(bad + start)}; set embed.dtype: float32"
+            )
         self.file.seek(self.start + start * self.row_bytes)
-        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+        self.file.write(stored.data)
         self.filled[start : start + len(rows)] = True
 
     def finish(self) -> None:

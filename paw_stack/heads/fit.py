@@ -69,10 +69,8 @@ def _require_errors(section: SvrSection, problem: Problem) -> None:
     """Where a constant is within epsilon of all targets, no row supports anything."""
     for fold in problem.only:
         target = problem.target[problem.folds.fit_rows(fold)]
-        if (
-            np.ptp(np.clip(target, *section.clip) if section.clip else target)
-            <= 2 * section.epsilon
-        ):
+        learned = np.clip(target, *section.clip) if section.clip else target
+        if np.ptp(learned) <= 2 * section.epsilon:
             raise ConfigError(
                 f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
                 f" {section.epsilon:g} from their middle, so nothing can be learned; lower it"
