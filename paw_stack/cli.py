@@ -87,26 +87,42 @@ def finetune(
 
 @app.command()
 def embed(
-    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+    config: ConfigFile,
+    set_: Overrides = None,
+    fold: FoldNumbers = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="A collection without scores: a folder, tar shards or Parquet files."),
+    ] = None,
+    force: Force = None,
 ) -> None:
-    """Write the embeddings of all photos to disk."""
+    """Write the embeddings of all photos to disk.
+
+    With a collection, such as `embed mine.yaml --source photos/`, by frozen backbones and shard by
+    shard into artifacts/RUN/collection; unreadable photos are listed and left out.
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
+    from paw_stack.pipeline.embed_source import embed_source
 
-    pipeline.embed(load_config(config, set_), fold, force)
+    if source:
+        embed_source(load_config(config, set_), source)
+    else:
+        pipeline.embed(load_config(config, set_), fold, force)
 
 
 @app.command("fit-heads")
 def fit_heads(
     config: ConfigFile,
     head: Annotated[
-        list[str] | None, typer.Option(help="svr, gbm, ridge or all; repeat it for several.")
+        list[str] | None,
+        typer.Option(help="One of the config's heads, or all; repeat it for several."),
     ] = None,
     set_: Overrides = None,
     fold: FoldNumbers = None,
     force: Force = None,
 ) -> None:
-    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
+    """Fit the config's heads on the embeddings, cross-fitted."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 

@@ -1,16 +1,21 @@
 """Extraction: what engines, blocks and passes must not change, and what the files must hold."""
 
 import json
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import TINY_SWIN
-from test_end_to_end import call, write_config
+from efficientnet_lite import convert
+from test_end_to_end import BASS, ROOT, call, write_config
 
+from paw_stack import pipeline
 from paw_stack.artifacts.rows import RowsFile
 from paw_stack.config import BackboneSection, EmbedSection, load_config
 from paw_stack.embed import (
+    Network,
     closeness,
     embed,
     extract,
@@ -163,6 +168,27 @@ def test_an_error_while_reading_reaches_the_caller():
     assert list(prefetched(range(1, 5))) == [1, 2, 3, 4]
 
 
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells its pages")
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    """90 MB of photos and 65 MB of vectors pass through."""
+    photos = np.lib.format.open_memmap(tmp_path / "p.npy", "w+", np.uint8, (8000, 61, 61, 3))
+    photos[:] = 1
+    del photos
+    network = Network("wide", ("embedding",), lambda photos, _: (torch.ones(len(photos), 2048),))
+    file, used = RowsFile(tmp_path / "rows.npy", (8000, 2048), "float32"), []
+    batches = read_batches(tmp_path / "p.npy", 100, "test")
+    for block in extract([network], batches, EmbedSection(), CPU):
+        file.put(block.start, block.rows)
+        used.append(resident_megabytes())
+    file.finish()
+    assert max(used) - used[4] < 25
+
+
 def test_a_file_of_rows_may_be_filled_in_any_order(tmp_path):
     rows = np.random.default_rng(0).normal(size=(7, 3))
     file = RowsFile(tmp_path / "a.npy", (7, 3), "float16")
@@ -268,6 +294,5 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
         rmse[precision] = {
             name: facts["scores"][name]["rmse"] for name in ("lite0.svr", "lite0.logits.svr")
         }
-    print(engine, rmse)
     for name, exact in rmse["fp32"].items():
-        assert rmse["bf16"][name] < exact + 0.01
+        assert rmse["bf16"][name] < exact + 0.005  # 2 bits of mantissa cost 0.008

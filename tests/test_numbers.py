@@ -56,7 +56,7 @@ def test_workers_and_repetition_change_no_byte_and_threads_only_the_last_digits(
 def test_training_that_left_the_numbers_is_told_by_the_stage_that_did_it(
     sample_folder, tmp_path, capsys, monkeypatch
 ):
-    training = {"epochs": 1, "batch_size": 8, "learning_rate": 3e38}
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 1e6}
     config = write_config(tmp_path, sample_folder, finetune=training)
     said = failure(capsys, monkeypatch, "finetune", config)
     assert "finetune swin fold 0: " in said

@@ -105,6 +105,14 @@ def read_csv(path: Path, *columns: str) -> pd.DataFrame:
     return table
 
 
+def write_array(path: Path, rows: np.ndarray) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+
+    write_file(path, write)
+
+
 def read_array(path: Path, n_rows: int) -> np.ndarray:
     """Rows (n_rows, d) of floating numbers, mapped: nothing is allocated by what a header claims.
 

@@ -1,13 +1,13 @@
-"""JPEG -> embedding, ours against a plain timm loop, in one run: `bench_embed.py`.
+"""JPEG -> embedding, ours against a plain timm loop, in one run.
 
 The plain loop is what a notebook does: Pillow and timm's own transform, one photo after another,
 batches of 16, float32, eager. Ours is the whole way too: the image cache is built anew in every
 round (reading, hashing, decoding on all cores, writing), then all batches go through the engine.
 What an engine needs once (OpenVINO converts the model) stands in a column of its own. Rounds are
 taken in turns, so that a busy machine slows all alike; a row shows its best round. `alone` is the
-extraction without the cache, and `share` its part of the best bfloat16 matrix product (2,048 a side,
-2 n^3 operations) of the same rounds. The model's operations are counted by torch's FlopCounterMode:
-matrix products and convolutions, two for a multiplication with its addition.
+extraction without the cache, and `share` its part of the best bfloat16 matrix product (2,048 a
+side, 2 n^3 operations) of these rounds. The model's operations are those of its matrix products and
+convolutions, two for a multiplication with its addition, as torch's FlopCounterMode counts them.
 """
 
 import argparse
