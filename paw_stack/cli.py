@@ -183,6 +183,19 @@ def run(
 
 
 @app.command()
+def report(
+    source: Annotated[
+        Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of the run, or its folder.")
+    ],
+    set_: Overrides = None,
+) -> None:
+    """Write report.html of a finished run again: paw-stack report artifacts/demo."""
+    from paw_stack.pipeline.report import make_report
+
+    make_report(source, set_)
+
+
+@app.command()
 def demo(set_: Overrides = None) -> None:
     """Draw the sample competition and run every stage on it, in artifacts/demo."""
     from paw_stack import pipeline

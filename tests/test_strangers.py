@@ -199,7 +199,7 @@ def test_a_forged_record_counts_as_not_done(record, finished, capsys):
 def test_forged_predictions_are_one_error(text, tmp_path):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(ArtifactError, match=r"p\.csv: "):
-        read_csv(tmp_path / "p.csv", "prediction")
+        read_csv(tmp_path / "p.csv", needs=("Id", "prediction"))
 
 
 def test_a_link_out_of_the_run_is_refused(finished, tmp_path, capsys, monkeypatch):
@@ -279,5 +279,5 @@ def test_a_table_comes_back_as_it_was(tmp_path):
     table = pd.DataFrame({"Id": ["=1", "'=1", "NA", "-x", "007"], "prediction": [-1.5, 0, 1, 2, 3]})
     write_csv(tmp_path / "t.csv", table)
     pd.testing.assert_frame_equal(
-        read_csv(tmp_path / "t.csv", "prediction"), table, check_dtype=False
+        read_csv(tmp_path / "t.csv", needs=("Id", "prediction")), table, check_dtype=False
     )

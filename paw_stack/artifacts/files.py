@@ -8,7 +8,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,27 +79,30 @@ def write_csv(path: Path, table: pd.DataFrame, as_given: bool = False) -> None:
     write_file(path, lambda p: safe.to_csv(p, index=False, lineterminator="\n"))
 
 
-def read_csv(path: Path, *columns: str) -> pd.DataFrame:
-    """A table that `write_csv` wrote: ids as text, `NA` included, every other column as numbers.
+def read_csv(
+    path: Path, texts: Collection[str] = ("Id",), needs: Collection[str] = ()
+) -> pd.DataFrame:
+    """A table that `write_csv` wrote: `texts` as text, `NA` included, all other columns as numbers.
 
     Numbers are read by Python, to the last bit; the default of some pandas versions rounds.
 
     Args:
-        columns: that must be there; `Id` always, each once.
+        needs: columns that must be there; `Id` among them: each id once.
 
     Raises:
         ArtifactError: it is no such table.
     """
     try:
         text = pd.read_csv(path, dtype=str, keep_default_na=False)
-        table = text.astype({name: np.float64 for name in text.columns if name != "Id"})
+        table = text.astype({name: np.float64 for name in text.columns if name not in texts})
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(f"{path}: cannot be read ({reason}); {AGAIN}") from None
-    if missing := {"Id", *columns} - set(table.columns):
+    for name in table.columns.intersection(list(texts)):
+        table[name] = table[name].map(plain)
+    if missing := set(needs) - set(table.columns):
         raise ArtifactError(f"{path}: has no column {offenders(sorted(missing))}; {AGAIN}")
-    table["Id"] = table["Id"].map(plain)
-    if table["Id"].duplicated().any():
+    if "Id" in needs and table["Id"].duplicated().any():
         double = table["Id"][table["Id"].duplicated()].unique()
         raise ArtifactError(f"{path}: ids more than once: {offenders(double)}; {AGAIN}")
     return table

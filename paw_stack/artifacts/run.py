@@ -84,6 +84,9 @@ class RunFolder:
         write_file(self.root / "config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
+        """The labelled rows that take part: their targets as they are learned, and their folds."""
+        targets = {"Id": competition.labelled.ids, "target": competition.target}
+        write_csv(self.root / "labelled.csv", pd.DataFrame(targets))
         table = pd.DataFrame(
             {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}
         )
@@ -121,7 +124,7 @@ class RunFolder:
         missing = [path for path in needed if not path.is_file()]
         if missing:
             raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
-        theirs = read_csv(source / "folds.csv", "fold").set_index("Id")["fold"]
+        theirs = read_csv(source / "folds.csv", needs=("Id", "fold")).set_index("Id")["fold"]
         if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
             raise ArtifactError(
                 f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
@@ -214,8 +217,8 @@ class RunFolder:
         self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
     ) -> Predictions:
         record = self.require(unit)
-        table = read_csv(self.predictions / f"{name}.csv", "prediction")
-        test = read_csv(self.predictions / f"{name}.test.csv", "prediction")
+        table = read_csv(self.predictions / f"{name}.csv", needs=("Id", "prediction"))
+        test = read_csv(self.predictions / f"{name}.test.csv", needs=("Id", "prediction"))
         oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
         return Predictions(
             name,

@@ -30,7 +30,7 @@ def make_blend(job: Job) -> Blend:
     result = blend(candidates, competition.target, job.folds, recipe, noise)
     result.record["shift"]["adversarial"] = _adversarial(job)
     for candidate in candidates:
-        if candidate.name.endswith(".nn"):
+        if not job.run.candidate_unit(candidate.name, {}).done.exists():  # networks', other runs'
             job.run.save_predictions(job.run.predictions, candidate, competition)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     show_scores([*candidates, timed], competition.target, noise)
