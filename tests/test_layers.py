@@ -45,7 +45,9 @@ BELOW = {
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,
     "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS,
+    "api": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "cli": GROUND | {"pipeline"},
+    "": {"api"},
 }
 # Modules that are themselves imported only where they are used may import these at their top.
 LAZY = {

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from pandas.api.types import is_numeric_dtype
 
 from paw_stack.artifacts.lock import is_alive
+from paw_stack.config import Config
 from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
@@ -70,6 +72,10 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     write_text(path, json.dumps(facts, indent=2) + "\n")
+
+
+def write_config(path: Path, config: Config) -> None:
+    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def write_csv(path: Path, table: pd.DataFrame, as_given: bool = False) -> None:

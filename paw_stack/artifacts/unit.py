@@ -46,11 +46,8 @@ class Unit:
 
     def record(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
-        try:
-            record = json.loads(self.done.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        whole = isinstance(record, dict) and isinstance(record.get("seconds"), int | float)
+        record = read_done(self.done)
+        whole = isinstance(record.get("seconds"), int | float)
         return record if whole and record.get("fingerprint") == self.fingerprint else None
 
     def changes(self) -> list[str] | None:
@@ -59,9 +56,9 @@ class Unit:
         None where there is no record of them.
         """
         try:
-            before = json.loads(self.done.read_text(encoding="utf-8"))["inputs"]
+            before = read_done(self.done)["inputs"]
             return _differences(before, self.inputs)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             return None
 
     def forget(self) -> None:
@@ -85,7 +82,7 @@ class Unit:
                 "inputs": self.inputs,
                 "seconds": seconds,
                 **facts,
-                "versions": _versions(),
+                "versions": versions(),
             },
         )
 
@@ -115,7 +112,8 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -123,3 +121,25 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
+    """Place under `root` -> fingerprint, of all networks and of these candidates' heads.
+
+    Only what is finished: a unit that is begun again, or was never done, is not among them.
+    """
+    done = [
+        *sorted(root.glob("finetune/*/*/done.json")),
+        *(root / "predictions" / f"{name}.done.json" for name in candidates),
+    ]
+    found = {path.relative_to(root).as_posix(): read_done(path).get("fingerprint") for path in done}
+    return {place: str(fingerprint) for place, fingerprint in found.items() if fingerprint}
+
+
+def read_done(done: Path) -> dict[str, Any]:
+    """What a `done.json` says; nothing where there is none, or one that is damaged."""
+    try:
+        record = json.loads(done.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
