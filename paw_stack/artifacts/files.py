@@ -81,8 +81,12 @@ def write_config(path: Path, config: Config) -> None:
 def write_csv(path: Path, table: pd.DataFrame, as_given: bool = False) -> None:
     """Texts that a spreadsheet would run get a quote in front, unless they go out `as_given`."""
     texts = [] if as_given else [c for c in table.columns if not is_numeric_dtype(table[c])]
-    safe = table.assign(**{name: table[name].map(guarded, "ignore") for name in texts})
+    safe = table.assign(**{name: [_guarded(cell) for cell in table[name]] for name in texts})
     write_file(path, lambda p: safe.to_csv(p, index=False, lineterminator="\n"))
+
+
+def _guarded(cell: Any) -> Any:
+    return guarded(cell) if isinstance(cell, str) else cell
 
 
 def read_csv(
