@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from paw_stack.errors import ConfigError, PawStackError
+from paw_stack.errors import ConfigError, PawStackError, full_disk_sentence, is_full_disk
+from paw_stack.interrupt import ending_soon
 
 app = typer.Typer(
     help="Photos with a score in, a calibrated score for new photos out.",
@@ -19,6 +20,14 @@ ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a key, such as finetune.epochs=3."),
+]
+Force = Annotated[
+    str | None,
+    typer.Option(
+        "--force",
+        metavar="STAGE",
+        help="Do finetune, embed or fit-heads again, and what is built on it, done or not.",
+    ),
 ]
 FinishedRun = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run's folder, artifacts/NAME, or its config.")
@@ -69,7 +78,21 @@ def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
 
 
 @app.command()
-def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+def status(config: ConfigFile, set_: Overrides = None) -> None:
+    """Show which units of a run are done, stale (and what has changed) or missing.
+
+    Example: paw-stack status mine.yaml --set finetune.epochs=6
+    """
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.show_status(load_config(config, set_))
+
+
+@app.command()
+def finetune(
+    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+) -> None:
     """Train every backbone that is not frozen, once a fold.
 
     Example: paw-stack finetune mine.yaml --fold 0 --set finetune.epochs=2
@@ -77,7 +100,7 @@ def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = Non
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.finetune(load_config(config, set_), fold)
+    pipeline.finetune(load_config(config, set_), fold, force)
 
 
 @app.command()
@@ -89,6 +112,7 @@ def embed(
         Path | None,
         typer.Option(help="A collection without scores: a folder, tar shards or Parquet files."),
     ] = None,
+    force: Force = None,
 ) -> None:
     """Write the embeddings of all photos to disk.
 
@@ -106,7 +130,7 @@ def embed(
     if source:
         embed_source(load_config(config, set_), source)
     else:
-        pipeline.embed(load_config(config, set_), fold)
+        pipeline.embed(load_config(config, set_), fold, force)
 
 
 @app.command("fit-heads")
@@ -118,6 +142,7 @@ def fit_heads(
     ] = None,
     set_: Overrides = None,
     fold: FoldNumbers = None,
+    force: Force = None,
 ) -> None:
     """Fit the config's heads on the embeddings, cross-fitted.
 
@@ -126,7 +151,7 @@ def fit_heads(
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.fit_heads(load_config(config, set_), head or ["all"], fold)
+    pipeline.fit_heads(load_config(config, set_), head or ["all"], fold, force)
 
 
 @app.command()
@@ -172,7 +197,9 @@ def blend(
 
 
 @app.command()
-def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+def run(
+    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+) -> None:
     """All stages in order: finetune, embed, fit-heads, blend.
 
     Example: paw-stack run mine.yaml --set run.name=second
@@ -180,7 +207,7 @@ def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) ->
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.run(load_config(config, set_), fold)
+    pipeline.run(load_config(config, set_), fold, force)
 
 
 @app.command()
@@ -320,9 +347,15 @@ def demo(set_: Overrides = None) -> None:
 
 def main() -> None:
     """Entry point: what a user can mend is one message and exit 2; a bug keeps its traceback."""
-    try:
-        app()
-    except PawStackError as error:
-        for problem in error.problems:
-            print(f"paw-stack: {problem}", file=sys.stderr)
-        sys.exit(2)
+    with ending_soon():
+        try:
+            app()
+        except PawStackError as error:
+            for problem in error.problems:
+                print(f"paw-stack: {problem}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            print(f"paw-stack: {full_disk_sentence(error.filename or 'writing')}", file=sys.stderr)
+            sys.exit(2)

@@ -1,8 +1,10 @@
 """The errors that a user can cause and mend; everything else is a bug and keeps its traceback."""
 
+import errno
 from collections.abc import Iterable
 
 SHOWN_OFFENDERS = 10
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 class PawStackError(Exception):
@@ -31,3 +33,16 @@ def offenders(items: Iterable[object]) -> str:
     shown = ", ".join(repr(str(item)) for item in found[:SHOWN_OFFENDERS])
     more = ", ..." if len(found) > SHOWN_OFFENDERS else ""
     return f"{shown}{more} ({len(found)} in all)"
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Also by the words of numpy and of safetensors, whose errors carry no number."""
+    numbered = isinstance(error, OSError) and error.errno in FULL_DISK
+    return numbered or any(word in str(error) for word in ("No space left", "requested and"))
+
+
+def full_disk_sentence(path: object) -> str:
+    return (
+        f"{path}: the disk is full; what was finished before is kept: free some space, or set"
+        " run.root to a folder on another disk, and run the same command again"
+    )

@@ -41,7 +41,7 @@ def write_submission(path: Path, table: pd.DataFrame, bounds: tuple[float, float
         ArtifactError: the file lacks rows, or holds a prediction that is missing or outside the
             bounds; it is then not left there.
     """
-    write_csv(path, table)
+    write_csv(path, table, as_given=True)
     if problems := _submission_problems(path, table, bounds):
         path.unlink()
         raise ArtifactError([f"{path}: {problem}" for problem in problems])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paw_stack.data.cells import as_known
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
 from paw_stack.errors import DataError, offenders
@@ -59,11 +60,11 @@ def read_candidates(
     warnings: list[str] = []
     found = []
     for file in files:
-        table = read_table(file.path, ["Id", "fold", "prediction"], problems)
+        table = _of(ids, read_table(file.path, ["Id", "fold", "prediction"], problems))
         oof = _aligned(table, ids, file.path, problems)
         test: np.ndarray | None = np.empty(0)
         if len(test_ids):
-            rows = read_table(file.test_path, ["Id", "prediction"], problems)
+            rows = _of(test_ids, read_table(file.test_path, ["Id", "prediction"], problems))
             test = _aligned(rows, test_ids, file.test_path, problems)
         if oof is None or test is None:
             continue
@@ -95,6 +96,11 @@ def read_table(path: Path, columns: list[str], problems: list[str]) -> pd.DataFr
         )
         return pd.DataFrame()
     return table
+
+
+def _of(ids: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ids as they are known here."""
+    return table.assign(Id=as_known(table["Id"], ids)) if len(table) else table
 
 
 def same_folds(theirs: np.ndarray, ours: np.ndarray) -> bool:

@@ -6,6 +6,8 @@ states safetensors; nothing is ever unpickled.
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
@@ -14,24 +16,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import yaml
+from pandas.api.types import is_numeric_dtype
 
+from paw_stack.artifacts.lock import is_alive
 from paw_stack.config import Config
+from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
 
 if TYPE_CHECKING:
     import torch
 
 
+# What helps where a file is damaged: --force does a stage again, and what is built on it.
+AGAIN = "run the command that made it again, with --force finetune, embed or fit-heads"
+
+
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it."""
+    """Let `write` fill a temporary file beside `path`, then rename it.
+
+    Raises:
+        ArtifactError: the disk is full; what lay at `path` is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = beside(path)
     try:
         write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
         temporary.replace(path)
+    except Exception as error:  # each library has its own for a full disk
+        if is_full_disk(error):
+            raise ArtifactError(full_disk_sentence(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """The name that a file has while this process writes it: `sweep` can tell whose it was."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes of this host left of files that they were writing."""
+    for path in folder.rglob(".*.tmp"):
+        found = re.fullmatch(r"\..*\.(\d+)@(.*)\.tmp", path.name, re.DOTALL)
+        if found and found[2] == socket.gethostname() and not is_alive(int(found[1])):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,17 +78,44 @@ def write_config(path: Path, config: Config) -> None:
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    write_file(path, lambda p: table.to_csv(p, index=False, lineterminator="\n"))
+def write_csv(path: Path, table: pd.DataFrame, as_given: bool = False) -> None:
+    """Texts that a spreadsheet would run get a quote in front, unless they go out `as_given`."""
+    texts = [] if as_given else [c for c in table.columns if not is_numeric_dtype(table[c])]
+    safe = table.assign(**{name: [_guarded(cell) for cell in table[name]] for name in texts})
+    write_file(path, lambda p: safe.to_csv(p, index=False, lineterminator="\n"))
 
 
-def read_csv(path: Path, texts: Collection[str] = ("Id",)) -> pd.DataFrame:
+def _guarded(cell: Any) -> Any:
+    return guarded(cell) if isinstance(cell, str) else cell
+
+
+def read_csv(
+    path: Path, texts: Collection[str] = ("Id",), needs: Collection[str] = ()
+) -> pd.DataFrame:
     """A table that `write_csv` wrote: `texts` as text, `NA` included, all other columns as numbers.
 
     Numbers are read by Python, to the last bit; the default of some pandas versions rounds.
+
+    Args:
+        needs: columns that must be there; `Id` among them: each id once.
+
+    Raises:
+        ArtifactError: it is no such table.
     """
-    text = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return text.astype({name: np.float64 for name in text.columns if name not in texts})
+    try:
+        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = text.astype({name: np.float64 for name in text.columns if name not in texts})
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path}: cannot be read ({reason}); {AGAIN}") from None
+    for name in table.columns.intersection(list(texts)):
+        table[name] = table[name].map(plain)
+    if missing := set(needs) - set(table.columns):
+        raise ArtifactError(f"{path}: has no column {offenders(sorted(missing))}; {AGAIN}")
+    if "Id" in needs and table["Id"].duplicated().any():
+        double = table["Id"][table["Id"].duplicated()].unique()
+        raise ArtifactError(f"{path}: ids more than once: {offenders(double)}; {AGAIN}")
+    return table
 
 
 def write_array(path: Path, rows: np.ndarray) -> None:
@@ -65,6 +124,24 @@ def write_array(path: Path, rows: np.ndarray) -> None:
             np.save(file, rows, allow_pickle=False)
 
     write_file(path, write)
+
+
+def read_array(path: Path, n_rows: int) -> np.ndarray:
+    """Rows (n_rows, d) of floating numbers, mapped: nothing is allocated by what a header claims.
+
+    Raises:
+        ArtifactError: there is something else.
+    """
+    try:
+        rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # on a false header numpy raises nearly anything
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{path}: cannot be read ({reason}); {AGAIN}") from None
+    if rows.ndim != 2 or len(rows) != n_rows or rows.dtype.kind != "f":
+        raise ArtifactError(
+            f"{path}: holds {rows.dtype} {rows.shape}, expected floats of {n_rows} rows; {AGAIN}"
+        )
+    return rows
 
 
 def write_weights(path: Path, weights: "dict[str, torch.Tensor]") -> None:
@@ -93,10 +170,10 @@ def read_state(path: Path, fingerprint: str) -> State | None:
             if about.get("fingerprint") != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+        facts = json.loads(about["facts"])
+        return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    facts = json.loads(about["facts"])
-    return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
 
 
 def read_weights(path: Path) -> "dict[str, torch.Tensor]":
@@ -106,7 +183,7 @@ def read_weights(path: Path) -> "dict[str, torch.Tensor]":
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}); run finetune again") from None
+        raise ArtifactError(f"{path}: cannot be read ({error}); {AGAIN}") from None
 
 
 def write_head(folder: Path, part: str, head: StoredHead) -> None:
@@ -130,4 +207,4 @@ def read_head(file: Path) -> StoredHead:
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         return StoredHead(kind, arrays, text.read_text(encoding="utf-8") if text.exists() else "")
     except (OSError, ValueError, SafetensorError) as error:
-        raise ArtifactError(f"{file}: cannot be read ({error}); run fit-heads again") from None
+        raise ArtifactError(f"{file}: cannot be read ({error}); {AGAIN}") from None

@@ -1,49 +1,122 @@
-"""One writer a run folder; the lock of a process that is gone is taken over."""
+"""One writer a run folder; readers ask for no lock, since every file is renamed into place.
 
+The lock is a file that is linked into place whole, which is atomic on network disks too. It names
+host, process and that process' start, since numbers of processes are used again. Only the lock of
+a process of this very host that is gone is taken over; another host's is never, as nobody can see
+from here whether its holder lives.
+"""
+
+import contextlib
 import json
 import os
 import socket
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from paw_stack.errors import ArtifactError
 
 
 def take(lock: Path, name: str) -> None:
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
+    """Create `lock`.
+
+    Raises:
+        ArtifactError: a live process, or one of another host, holds it.
+    """
     for _ in range(2):
         try:
-            with lock.open("x", encoding="utf-8") as file:
-                json.dump(holder, file)
-            return
+            return _create(lock)
         except FileExistsError:
             _clear_dead(lock, name)
     raise ArtifactError(f"run {name}: its lock {lock} cannot be taken; try again")
 
 
+def _create(lock: Path) -> None:
+    pid = os.getpid()
+    state = _state(pid)
+    holder = {
+        "host": socket.gethostname(),
+        "pid": pid,
+        "started": state[1] if state else None,
+        "since": time.strftime("%F %T"),
+    }
+    whole = lock.with_name(f".{lock.name}.{pid}@{socket.gethostname()}.tmp")
+    whole.write_text(json.dumps(holder), encoding="utf-8")
+    try:
+        os.link(whole, lock)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with lock.open("x", encoding="utf-8") as file:
+            json.dump(holder, file)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
 def _clear_dead(lock: Path, name: str) -> None:
     """Remove the lock of a process of this host that is gone; else say who holds the run."""
-    try:
-        holder = json.loads(lock.read_text(encoding="utf-8"))
-        host, pid = str(holder["host"]), int(holder["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        host, pid, holder = socket.gethostname(), 0, {}
-    if host == socket.gethostname() and (pid == 0 or not _alive(pid)):
-        lock.unlink(missing_ok=True)
-        return
+    with _alone(lock.parent):  # else a second one could remove what a first has just taken
+        holder = _read(lock)
+        host, pid, since = (holder.get(key) for key in ("host", "pid", "since"))
+        if host == socket.gethostname() and not is_alive(pid, holder.get("started")):
+            lock.unlink(missing_ok=True)
+            return
+        if not holder and not lock.exists():
+            return
+    if not holder:
+        raise ArtifactError(f"run {name}: the lock {lock} cannot be read; delete it if nobody runs")
     raise ArtifactError(
-        f"run {name} is being written by process {pid} on {host} since {holder.get('since')};"
-        f" wait for it, choose another run.name, or delete {lock} if that process is gone"
+        f"run {name} is being written by process {pid} on {host} since {since}; wait for it, choose"
+        f" another run.name, or delete {lock} if that process is gone"
     )
 
 
-def _alive(pid: int) -> bool:
-    if os.name == "nt":  # signal 0 is no question there but a signal
+def _read(lock: Path) -> dict[str, Any]:
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process of this host at a time, where the system can lock a folder."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_alive(pid: Any, started: Any = None) -> bool:
+    """Is there a process of this number and, where it is known, of this start?"""
+    if sys.platform == "win32" or not isinstance(pid, int):  # signal 0 is no question there
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    found = _state(pid)
+    return found is None or (found[0] not in "ZX" and started in (None, found[1]))
+
+
+def _state(pid: int) -> tuple[str, int] | None:
+    """On Linux, a letter (Z: ended, and nobody has asked how) and the start in ticks since boot."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    facts = stat.rpartition(")")[2].split()  # after the name, which may hold anything
+    return facts[0], int(facts[19])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paw_stack.artifacts.files import beside
 from paw_stack.errors import ArtifactError, offenders
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
@@ -21,7 +22,7 @@ class RowsFile:
     def __init__(self, path: Path, shape: tuple[int, int], dtype: str):
         self.path, self.dtype = path, np.dtype(dtype)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.temporary = beside(path)
         self.filled = np.zeros(shape[0], dtype=bool)
         self.row_bytes = shape[1] * self.dtype.itemsize
         header = _header(shape, self.dtype)
@@ -31,9 +32,21 @@ class RowsFile:
         self.file.truncate(self.start + shape[0] * self.row_bytes)
 
     def put(self, start: int, rows: np.ndarray) -> None:
-        """Rows (b, d), cast to the file's dtype, from row `start` on."""
+        """Rows (b, d), cast to the file's dtype, from row `start` on.
+
+        Raises:
+            ArtifactError: a value is not finite, or too large for the dtype.
+        """
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(rows, dtype=self.dtype)
+        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+        if len(bad):
+            raise ArtifactError(
+                f"{self.path}: values that {self.dtype} cannot hold in rows"
+                f" {offenders(bad + start)}; set embed.dtype: float32"
+            )
         self.file.seek(self.start + start * self.row_bytes)
-        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+        self.file.write(stored.data)
         self.filled[start : start + len(rows)] = True
 
     def finish(self) -> None:
@@ -45,6 +58,8 @@ class RowsFile:
         missing = np.flatnonzero(~self.filled)
         if len(missing):
             raise ArtifactError(f"{self.path}: no values for rows {offenders(missing)}")
+        self.file.flush()
+        os.fsync(self.file.fileno())
         self.file.close()
         self.temporary.replace(self.path)
 

@@ -11,8 +11,11 @@ import pandas as pd
 
 from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
+    AGAIN,
+    read_array,
     read_csv,
     read_head,
+    sweep,
     write_config,
     write_csv,
     write_file,
@@ -26,7 +29,7 @@ from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
-from paw_stack.errors import ArtifactError
+from paw_stack.errors import ArtifactError, offenders
 
 
 class RunFolder:
@@ -46,6 +49,18 @@ class RunFolder:
         """The unit of one candidate's predictions."""
         return Unit(self.predictions / f"{name}.done.json", {"unit": name, **inputs})
 
+    def files(self, unit: Unit | None = None) -> list[Path]:
+        """What a unit has written so far; of the whole run without one."""
+        if unit is None or unit.done.parent != self.predictions:
+            return _files(self.root if unit is None else unit.folder)
+        name = unit.done.name.removesuffix(".done.json")
+        own = [self.predictions / f"{name}{end}" for end in (".csv", ".test.csv", ".done.json")]
+        return [*filter(Path.exists, own), *_files(self.root / "heads" / name)]
+
+    def size(self, unit: Unit | None = None) -> int:
+        """Bytes of `files`."""
+        return sum(path.stat().st_size for path in self.files(unit))
+
     @contextmanager
     def writer(self) -> Iterator[None]:
         """Hold the run folder for writing.
@@ -57,6 +72,9 @@ class RunFolder:
         lock = self.root / "lock.json"
         take(lock, self.root.name)
         try:
+            _require_no_way_out(self.root)
+            sweep(self.root)
+            sweep(self.cache)
             yield
         finally:
             lock.unlink(missing_ok=True)
@@ -105,7 +123,7 @@ class RunFolder:
         missing = [path for path in needed if not path.is_file()]
         if missing:
             raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
-        theirs = read_csv(source / "folds.csv").set_index("Id")["fold"]
+        theirs = read_csv(source / "folds.csv", needs=("Id", "fold")).set_index("Id")["fold"]
         if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
             raise ArtifactError(
                 f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
@@ -141,15 +159,15 @@ class RunFolder:
                 file.discard()
 
     def load_embeddings(
-        self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
+        self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
     ) -> Embeddings:
         self.require(unit)
-        rows = self.load_rows(unit, layer)
+        rows = self.load_rows(unit, layer, n_rows)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
 
-    def load_rows(self, unit: Unit, layer: str) -> np.ndarray:
-        """(n + m, d) of a layer, memory-mapped; of a unit that need not be done yet."""
-        return np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+    def load_rows(self, unit: Unit, layer: str, n_rows: int) -> np.ndarray:
+        """(n_rows, d) of a layer, memory-mapped; of a unit that need not be done yet."""
+        return read_array(unit.folder / f"{layer}.npy", n_rows)
 
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
@@ -198,14 +216,14 @@ class RunFolder:
         self, unit: Unit, name: str, competition: Competition, folds: Folds, optimistic: bool
     ) -> Predictions:
         record = self.require(unit)
-        table = read_csv(self.predictions / f"{name}.csv")
-        test = read_csv(self.predictions / f"{name}.test.csv")
+        table = read_csv(self.predictions / f"{name}.csv", needs=("Id", "prediction"))
+        test = read_csv(self.predictions / f"{name}.test.csv", needs=("Id", "prediction"))
         oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
         return Predictions(
             name,
             oof.to_numpy(dtype=np.float64),
             test.set_index("Id")["prediction"].reindex(competition.test.ids).to_numpy(dtype=float),
-            tuple(record["folds"]),
+            _folds(record, self.predictions / f"{name}.done.json"),
             folds.fold_of,
             record["seconds"],
             optimistic,
@@ -230,3 +248,26 @@ class RunFolder:
             state = "made from other inputs" if unit.done.exists() else "not there"
             raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
         return record
+
+
+def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
+    """The folds that a candidate's record says it covers."""
+    found = record.get("folds")
+    if not isinstance(found, list) or not all(isinstance(fold, int) for fold in found):
+        raise ArtifactError(f"{done}: names no folds; {AGAIN}")
+    return tuple(found)
+
+
+def _require_no_way_out(root: Path) -> None:
+    """A link in a stranger's run could have files written, or removed, anywhere."""
+    home = root.resolve()
+    out = [p for p in root.rglob("*") if p.is_symlink() and not p.resolve().is_relative_to(home)]
+    if out:
+        raise ArtifactError(
+            f"{root}: links lead out of the run's folder: {offenders(out)}; put files in their"
+            " place, or set run.root to the disk that has room"
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

@@ -6,6 +6,7 @@ fingerprints of other units. `done.json` holds them all, so that it can be told 
 
 import json
 import platform
+import re
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,13 +39,19 @@ class Unit:
     def folder(self) -> Path:
         return self.done.parent
 
+    @property
+    def state(self) -> Path:
+        """What the unit goes on from when it was interrupted, where it is one that can."""
+        return self.folder / "state.safetensors"
+
     def record(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
         record = read_done(self.done)
-        return record if record.get("fingerprint") == self.fingerprint else None
+        whole = isinstance(record.get("seconds"), int | float)
+        return record if whole and record.get("fingerprint") == self.fingerprint else None
 
     def changes(self) -> list[str] | None:
-        """Inputs that differ from those in `done.json`, such as `finetune.epochs: 4 -> 6`.
+        """Inputs that differ from those in `done.json`: `finetune.epochs: 4 -> 6`, `photos`.
 
         None where there is no record of them.
         """
@@ -53,6 +60,11 @@ class Unit:
             return _differences(before, self.inputs)
         except (KeyError, TypeError, AttributeError):
             return None
+
+    def forget(self) -> None:
+        """Count as not done, and do not go on from what an interrupted run left."""
+        self.done.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
 
     def begin(self) -> None:
         """From here to `finish` the unit counts as not done."""
@@ -83,15 +95,21 @@ def _stored(value: Any) -> Any:
 
 
 def _differences(before: Any, now: Any) -> list[str]:
-    """Keys that differ, with their values where they are settings."""
+    """Keys that differ, with their values where those say something."""
     found = []
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             found += [f"{key}.{inner}" for inner in _differences(old, new)]
+        elif old != new and (_is_digest(old) or _is_digest(new)):
+            found.append(str(key))
         elif old != new:
             found.append(f"{key}: {old} -> {new}")
     return found
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def versions() -> dict[str, str]:

@@ -98,7 +98,7 @@ class FinetuneSection(Section):
     batch_size: int = Field(16, ge=1, description="photos a step; all batches equal within one")
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: momentum 0.9")
-    learning_rate: float = Field(1e-5, gt=0, description="peak")
+    learning_rate: float = Field(1e-5, gt=0, le=1e6, description="peak")
     weight_decay: float = Field(0.01, ge=0, description="not on norms and biases")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="factor on the learning rate a block down from the head"

@@ -13,7 +13,7 @@ import pandas as pd
 from paw_stack.config import DataSection
 from paw_stack.errors import DataError, offenders
 
-LONGEST_ID = 200
+LONGEST_ID = 200  # bytes; file systems take 255 with the extension
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,17 @@ def _table(
     path = data.root / name
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # pandas gives a second column of one name another name.
+        header = pd.read_csv(path, dtype=str, header=None, nrows=1, encoding="utf-8-sig").iloc[0]
     except OSError as error:
         problems.append(f"{path}: cannot be read ({error.strerror}); see the data section")
         return pd.DataFrame()
     except (ValueError, pd.errors.ParserError) as error:
         problems.append(f"{path}: is no CSV table in UTF-8: {' '.join(str(error).split())}")
         return pd.DataFrame()
+    double = [column for column in columns if (header == column).sum() > 1]
+    if double:
+        problems.append(f"{path}: columns more than once: {offenders(double)}; keep one of each")
     missing = [column for column in columns if column not in table.columns]
     if missing:
         problems.append(
@@ -129,7 +134,7 @@ def _rows(
 
 def is_file_name(text: str) -> bool:
     plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
-    return plain and 0 < len(text) <= LONGEST_ID and text.strip(" .") != ""
+    return plain and 0 < len(text.encode()) <= LONGEST_ID and text.strip(" .") != ""
 
 
 def _numbers(
@@ -153,6 +158,10 @@ def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.n
         problems.append(
             f"{data.labelled}: {data.target} outside data.bounds [{low:g}, {high:g}] for ids"
             f" {offenders(table[data.id][outside])}; first found {target[outside][0]:g}"
+        )
+    if len(target) > 1 and np.ptp(target) == 0:
+        problems.append(
+            f"{data.labelled}: {data.target} is {target[0]:g} for all rows: nothing can be learned"
         )
     return target
 

@@ -7,6 +7,7 @@ near-duplicates and, where their scores differ, how noisy the scores are. Then t
 """
 
 import os
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,10 +91,14 @@ def _cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
     """The search takes seconds and depends on the pixels alone, so its answer lies beside them."""
     path = Path(str(pixels.filename)).with_name(f"pairs{SEARCH_VERSION}.npy")
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        pairs = duplicate_pairs(pixels, usable)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
-    np.save(temporary, pairs)
+        found = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        if found.shape[1:] == (2,) and ((found >= 0) & (found < len(pixels))).all():
+            return found
+    except Exception:  # not there; or damaged, on which numpy raises nearly anything
+        pass
+    pairs = duplicate_pairs(pixels, usable)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
+    with temporary.open("wb") as file:
+        np.save(file, pairs)
     temporary.replace(path)
     return pairs

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paw_stack.data.cells import as_known
 from paw_stack.errors import DataError, offenders
 
 # Fold means farther from the mean of all targets than this many standard errors are remarked on.
@@ -75,6 +76,7 @@ def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
             or leave one empty, a group in two folds. All of them at once.
     """
     table = _fold_table(path)
+    table["Id"] = as_known(table["Id"], ids)
     problems = _id_problems(table["Id"], ids)
     number = pd.to_numeric(table["fold"], errors="coerce")
     used = set(number.dropna())

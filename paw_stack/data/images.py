@@ -13,7 +13,6 @@ such runs build side by side without harm: equal keys have equal bytes.
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from paw_stack.errors import DataError, offenders
+from paw_stack.errors import DataError, is_full_disk, offenders
 from paw_stack.progress import track
 
 if TYPE_CHECKING:  # decode imports torch, which takes a second
@@ -42,7 +41,6 @@ MEGABYTE = 1_000_000
 DIGITS = 32  # of a hash: 128 bits
 GROUP = 8  # photos that a thread does before it reports: a report wakes another thread
 DISK_RESERVE = 100 * MEGABYTE  # left free for the tables and logs of the run
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 TEXTS = ["format", "mode", "reason", "digest"]
 # The digest comes last: a table that is cut short misses one.
 STORED = ["bytes", "format", "mode", "width", "height", "animated", "reason", "digest"]
@@ -203,7 +201,7 @@ def _build(
         for name in ("pixels.npy", "photos.csv"):
             (staging / name).replace(folder / name)
     except OSError as error:
-        if error.errno in FULL_DISK:  # others filled it since the estimate
+        if is_full_disk(error):  # others filled it since the estimate
             _require_room(folder.parent, len(files), size, free=0)
         if not _sound(folder, files, size):  # else another run was faster: its cache is as good
             raise

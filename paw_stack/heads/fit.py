@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from paw_stack.config import (
     GbmSection,
     HeadSection,
@@ -13,6 +15,7 @@ from paw_stack.config import (
     SvrSection,
 )
 from paw_stack.data.nouns import StoredHead
+from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
 
 
@@ -42,6 +45,7 @@ def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted
 
 
 def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
+    _require_errors(section, problem)
     if engine == "gram" or (engine == "cuml" and problem.shared):
         from paw_stack.heads.gram_heads import svr_on_gram
 
@@ -61,6 +65,18 @@ def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
         f"onedal left {sum(slow)} of {len(slow)} folds to scikit-learn: slower, the same result"
     )
     return replace(fitted, facts={"engine": "sklearn, asked for onedal"}, remarks=[remark])
+
+
+def _require_errors(section: SvrSection, problem: Problem) -> None:
+    """Where a constant is within epsilon of all targets, no row supports anything."""
+    for fold in problem.only:
+        target = problem.target[problem.folds.fit_rows(fold)]
+        learned = np.clip(target, *section.clip) if section.clip else target
+        if np.ptp(learned) <= 2 * section.epsilon:
+            raise ConfigError(
+                f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
+                f" {section.epsilon:g} from their middle, so nothing can be learned; lower it"
+            )
 
 
 def _gbm(section: GbmSection, problem: Problem) -> CrossFitted:

@@ -61,7 +61,7 @@ def finetune_fold(
         after_epoch: gets the state after every epoch.
 
     Raises:
-        DataError: the loss is not finite.
+        DataError: the loss or a weight is not finite.
         ConfigError: the device's memory is too small for the batch.
     """
     training = Training(recipe, rows, pixels, start)
@@ -71,6 +71,10 @@ def finetune_fold(
     if recipe.finetune.keep != "last":
         training.predictor.load_state_dict(training.state.part("best"))
     weights = {name: tensor.cpu() for name, tensor in training.predictor.state_dict().items()}
+    if bad := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+        raise DataError(
+            f"{what}: weights are not finite: {offenders(bad)}; lower finetune.learning_rate"
+        )
     held_out, test = (training.predict(part, tta=True) for part in (rows.held_out, rows.test))
     return FinetunedFold(weights, held_out, test, training.state.history)
 

@@ -10,7 +10,7 @@ import torch
 
 from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
 from paw_stack.data.nouns import State
-from paw_stack.errors import ConfigError
+from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.batches import FoldRows, batches_per_epoch
 from paw_stack.network.device import Device, make_fabric
@@ -87,6 +87,20 @@ class Training:
         return getattr(self.fabric.strategy.precision, "scaler", None)
 
     def resume(self, state: State) -> None:
+        """Go on from a state.
+
+        Raises:
+            ArtifactError: it is of another network or optimizer.
+        """
+        try:
+            self._load(state)
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ArtifactError(
+                f"the state of an interrupted fold does not fit ({reason}); use --force finetune"
+            ) from None
+
+    def _load(self, state: State) -> None:
         self.model.load_state_dict(state.part("model"))
         load_optimizer(self.optimizer, state.part("optimizer"))
         load_scaler(self.scaler, state.part("scaler"))

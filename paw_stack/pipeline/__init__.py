@@ -22,46 +22,71 @@ from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import finetune_all, network_predictions
 from paw_stack.pipeline.report import write_report
+from paw_stack.pipeline.room import require_room
+from paw_stack.pipeline.status import show_status
+from paw_stack.pipeline.units import forget
 from paw_stack.ranks import rank
 
 if TYPE_CHECKING:
     from paw_stack.data.sample import SampleFacts
 
+__all__ = [
+    "blend",
+    "check",
+    "demo",
+    "embed",
+    "finetune",
+    "fit_heads",
+    "run",
+    "sample",
+    "show_augment",
+    "show_status",
+]
 DEMO_LABELLED, DEMO_TEST, DEMO_SEED = 2000, 200, 0
 
 
-def finetune(config: Config, folds: Sequence[int] | None = None) -> None:
+def finetune(config: Config, folds: Sequence[int] | None = None, force: str | None = None) -> None:
     """Train every backbone that is not frozen, once a fold, and show the network's own scores.
 
     Under torchrun all processes train; the first alone writes.
     """
     job = open_job(config)
+    chosen = _chosen(job, folds)
     if rank():
-        return finetune_all(job, _chosen(job, folds))
+        return finetune_all(job, chosen)
     with job.run.writer():
-        _begin(job)
+        _begin(job, chosen, force)
+        require_room(job, chosen, ["finetune"])
         if all(backbone.frozen for backbone in config.backbones):
             say("nothing to fine-tune: every backbone is frozen")
             return
-        finetune_all(job, _chosen(job, folds))
-        _show(job, network_predictions(job, _chosen(job, folds)))
+        finetune_all(job, chosen)
+        _show(job, network_predictions(job, chosen))
 
 
-def embed(config: Config, folds: Sequence[int] | None = None) -> None:
+def embed(config: Config, folds: Sequence[int] | None = None, force: str | None = None) -> None:
     """Write the embeddings of all rows for every backbone (and fold, where it was fine-tuned)."""
     job = open_job(config)
+    chosen = _chosen(job, folds)
     with job.run.writer():
-        _begin(job)
-        embed_all(job, _chosen(job, folds))
+        _begin(job, chosen, force)
+        require_room(job, chosen, ["embed"])
+        embed_all(job, chosen)
 
 
-def fit_heads(config: Config, heads: Sequence[str], folds: Sequence[int] | None = None) -> None:
+def fit_heads(
+    config: Config,
+    heads: Sequence[str],
+    folds: Sequence[int] | None = None,
+    force: str | None = None,
+) -> None:
     """Fit heads on every embedding, cross-fitted, and show their scores."""
     job = open_job(config)
-    names = _chosen_heads(config, heads)
+    names, chosen = _chosen_heads(config, heads), _chosen(job, folds)
     with job.run.writer():
-        _begin(job)
-        _show(job, fit_all(job, names, _chosen(job, folds)))
+        _begin(job, chosen, force, names)
+        require_room(job, chosen, ["fit-heads"])
+        _show(job, fit_all(job, names, chosen))
 
 
 def blend(config: Config) -> Blend:
@@ -72,7 +97,9 @@ def blend(config: Config) -> Blend:
         return _finished(job)
 
 
-def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
+def run(
+    config: Config, folds: Sequence[int] | None = None, force: str | None = None
+) -> Blend | None:
     """All stages in order. With only some folds it stops before the blend, which needs all.
 
     Under torchrun all processes fine-tune; the first alone does the rest.
@@ -84,7 +111,8 @@ def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
         return None
     summarise(job)
     with job.run.writer():
-        _begin(job)
+        _begin(job, chosen, force)
+        require_room(job, chosen)
         finetune_all(job, chosen)
         if config.heads.named():
             embed_all(job, chosen)
@@ -125,7 +153,14 @@ def _show(job: Job, candidates: Sequence[Predictions]) -> None:
     show_scores(candidates, job.competition.target, job.findings.noise)
 
 
-def _begin(job: Job) -> None:
+def _begin(
+    job: Job,
+    folds: Sequence[int] = (),
+    force: str | None = None,
+    heads: Sequence[str] | None = None,
+) -> None:
+    if force:
+        forget(job, folds, force, heads)
     job.run.save_config(job.config)
     job.run.save_folds(job.competition, job.folds)
     job.run.save_findings(job.findings)

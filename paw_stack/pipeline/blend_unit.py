@@ -90,7 +90,9 @@ def _adversarial(job: Job) -> dict[str, Any] | None:
         if not unit.record():
             continue
         n = len(job.competition.target)
-        found = job.run.load_embeddings(unit, backbone.name, backbone.layers[0], fold, n)
+        found = job.run.load_embeddings(
+            unit, backbone.name, backbone.layers[0], fold, n, len(job.ids)
+        )
         rows = np.arange(n) if fold is None else job.folds.held_out_rows(0)
         auc = adversarial_auc(found.labelled[rows], found.test)
         return {"backbone": backbone.name, **auc} if auc else None

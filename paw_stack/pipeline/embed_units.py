@@ -51,6 +51,7 @@ def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
         {
             "data.resize": config.data.resize,
             "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone),
             "embed": config.embed,
             "compute": config.compute,
             "photos": job.photos_digest,
@@ -161,7 +162,9 @@ def _closeness(job: Job, item: _Loaded, device: "Device", pixels: Path) -> dict[
     photos = np.array(np.load(pixels, mmap_mode="r")[rows])
     exact = extract([network], [photos], section, exactly)
     return {
-        block.layer: closeness(job.run.load_rows(item.unit, block.layer)[rows], block.rows)
+        block.layer: closeness(
+            job.run.load_rows(item.unit, block.layer, len(job.ids))[rows], block.rows
+        )
         for block in exact
     }
 

@@ -37,6 +37,7 @@ def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
             "run.seed": config.run.seed,
             "data.resize": config.data.resize,
             "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone),
             "regressor": config.regressor,
             "loss": config.loss,
             "finetune": config.finetune,
@@ -73,7 +74,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
     unit.finish(device=str(recipe.device), processes=n_processes(), metadata=rows.scale())
-    _state_file(unit).unlink(missing_ok=True)
+    unit.state.unlink(missing_ok=True)
     say(_sentence(what, result.history, str(recipe.device)))
 
 
@@ -83,18 +84,14 @@ def _beginning(
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
         return None, None
-    resumed = read_state(_state_file(unit), unit.fingerprint)
+    resumed = read_state(unit.state, unit.fingerprint)
     warm = None if resumed else _warm_file(job, backbone, fold)
     return resumed, read_weights(warm) if warm else None
 
 
 def _keep(unit: Unit, state: State) -> None:
-    write_state(_state_file(unit), state, unit.fingerprint)
+    write_state(unit.state, state, unit.fingerprint)
     _write_history(unit, state.history)
-
-
-def _state_file(unit: Unit) -> Path:
-    return unit.folder / "state.safetensors"
 
 
 def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:
@@ -203,7 +200,7 @@ def _write_history(unit: Unit, history: list[dict[str, float]]) -> None:
     from paw_stack.report.history import write_events
 
     write_csv(unit.folder / "history.csv", pd.DataFrame(history))
-    write_events(history, unit.folder)
+    write_file(unit.folder / "events.out.tfevents.history", partial(write_events, history))
 
 
 def _seed(*parts: Any) -> int:

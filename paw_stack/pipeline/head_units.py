@@ -40,7 +40,7 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     everything = list(range(job.folds.n))
     found = []
     for source, head in candidates(job.config):
-        unit = _fit_unit(job, source, head, everything)
+        unit = fit_unit(job, source, head, everything)
         if unit.done.exists():
             found.append(_load(job, unit, source, head))
         else:
@@ -48,7 +48,7 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     return found
 
 
-def _fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
+def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     section = head_section(job.config, source, head)
     metadata = _metadata(job, section)
     return job.run.candidate_unit(
@@ -91,7 +91,7 @@ def _metadata(job: Job, section: HeadSection) -> tuple[np.ndarray, np.ndarray] |
 def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     from paw_stack.heads.stored import predict_heads
 
-    unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
+    unit, name = fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
         say(f"fit {name}: done before, skipped")
         return _load(job, unit, source, head)

@@ -1,5 +1,6 @@
 """What every command starts from: a config with its data, checked before a run is touched."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -26,6 +27,7 @@ class Job:
     folds: Folds
     run: RunFolder
     _pixels: dict[int, Path] = field(default_factory=dict)
+    _weights: dict[Path, str] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -52,6 +54,15 @@ class Job:
     @cached_property
     def target_digest(self) -> str:
         return digest(self.competition.target.tolist(), self.competition.bounds)
+
+    def weights_digest(self, backbone: BackboneSection) -> str | None:
+        """Of the content of the backbone's local weights, where it has some."""
+        if backbone.weights is None:
+            return None
+        if backbone.weights not in self._weights:
+            with backbone.weights.open("rb") as file:
+                self._weights[backbone.weights] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._weights[backbone.weights][:32]
 
     def pixels(self, backbone: BackboneSection) -> Path:
         """`.npy` of all photos at the backbone's input size, decoded once."""

@@ -42,9 +42,11 @@ def _gather(job: Job, backbone: BackboneSection, folds: list[int]) -> Prediction
     for fold in folds:
         unit = finetune_unit(job, backbone, fold)
         seconds += job.run.require(unit)["seconds"]
-        held_out = read_csv(unit.folder / "held_out.csv").set_index("Id")
-        oof[held_out.index] = held_out["prediction"]
-        test = read_csv(unit.folder / "test.csv").set_index("Id")
+        held_out = read_csv(unit.folder / "held_out.csv", needs=("Id", "prediction")).set_index(
+            "Id"
+        )
+        oof.update(held_out["prediction"])
+        test = read_csv(unit.folder / "test.csv", needs=("Id", "prediction")).set_index("Id")
         tests.append(test["prediction"].reindex(job.competition.test.ids).to_numpy(dtype=float))
     name = f"{backbone.name}.nn"
     mean = np.mean(tests, axis=0)

@@ -97,7 +97,7 @@ def fold_rows(
     def rows(fold: int) -> tuple[SideBySide, SideBySide]:
         blocks = [
             job.run.load_embeddings(
-                embed_unit(job, backbone, place), backbone.name, layer, place, n
+                embed_unit(job, backbone, place), backbone.name, layer, place, n, len(job.ids)
             )
             for backbone, layer, place in places(source, fold)
         ]

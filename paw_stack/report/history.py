@@ -28,14 +28,20 @@ def draw_history(history: Sequence[dict[str, float]], path: Path) -> None:
     figure.savefig(path, format="png", dpi=120)
 
 
-def write_events(history: Sequence[dict[str, float]], folder: Path) -> None:
-    """TensorBoard's events of all epochs, in place of what an earlier call wrote there."""
-    from torch.utils.tensorboard import SummaryWriter
+def write_events(history: Sequence[dict[str, float]], path: Path) -> None:
+    """TensorBoard's events of all epochs.
 
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    with SummaryWriter(str(folder)) as writer:
-        for line in history:
-            for name, value in line.items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, int(line["epoch"]))
+    Written record by record: its own writer has a thread, whose errors nobody can catch.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    events = [Event(file_version="brain.Event:2")]
+    for line in history:
+        values = [Summary.Value(tag=k, simple_value=v) for k, v in line.items() if k != "epoch"]
+        events.append(Event(step=int(line["epoch"]), summary=Summary(value=values)))
+    with path.open("wb") as file:
+        records = RecordWriter(file)
+        for event in events:
+            records.write(event.SerializeToString())

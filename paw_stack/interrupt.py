@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: the command ends within two seconds and says how to go on.
+
+A signal raises `Interrupted` in the main thread, which removes the lock and temporary files on its
+way out. Python runs no handler while compiled code is at work, such as the fit of an SVR; a thread
+hears of the signal all the same and ends the process after a second. That is safe anywhere: what a
+killed process leaves is never taken for finished.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from paw_stack.ranks import rank
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_S = 1.0  # for the way out
+
+_ending = threading.Lock()  # taken once and kept: one farewell
+
+
+class Interrupted(BaseException):
+    """Not an Exception, so that nothing on the way takes it for an error and goes on."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def ending_soon() -> Iterator[None]:
+    """Inside, a signal ends the process with 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
+    before = {number: signal.signal(number, _raise) for number in SIGNALS}
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    earlier = signal.set_wakeup_fd(told.fileno())
+    threading.Thread(target=_watch, args=(heard,), daemon=True).start()
+    try:
+        yield
+    except Interrupted as stop:
+        _end(stop.number)
+    finally:
+        signal.set_wakeup_fd(earlier)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        told.close()
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _watch(heard: socket.socket) -> None:
+    with heard:
+        while number := heard.recv(1):
+            if number[0] in SIGNALS:
+                time.sleep(GRACE_S)
+                _end(number[0])
+
+
+def _end(number: int) -> None:
+    """Say what is kept and leave at once: threads that still decode photos are not waited for."""
+    with _ending:
+        if rank() == 0:
+            again = shlex.join(["paw-stack", *sys.argv[1:]])
+            print(
+                f"paw-stack: stopped by {signal.Signals(number).name}. Finished units of work, and"
+                f" finished epochs of a fold in training, are kept; go on with: {again}",
+                file=sys.stderr,
+            )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(128 + number)
