@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,15 @@ Overrides = Annotated[
 ]
 FoldNumbers = Annotated[
     list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
+]
+
+On = Annotated[
+    Literal["here", "ray"],
+    typer.Option("--on", help="here: one unit after the other; ray: on a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="A running Ray cluster; else one is started here."),
 ]
 
 
@@ -100,12 +109,21 @@ def blend(config: ConfigFile, set_: Overrides = None) -> None:
 
 
 @app.command()
-def run(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """All stages in order: finetune, embed, fit-heads, blend."""
+def run(
+    config: ConfigFile,
+    set_: Overrides = None,
+    fold: FoldNumbers = None,
+    on: On = "here",
+    address: Address = None,
+) -> None:
+    """All stages in order: finetune, embed, fit-heads, blend.
+
+    On a cluster: paw-stack run CONFIG --on ray --address head:6379
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.run(load_config(config, set_), fold)
+    pipeline.run(load_config(config, set_), fold, on, address)
 
 
 @app.command()

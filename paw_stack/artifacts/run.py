@@ -19,6 +19,7 @@ from paw_stack.artifacts.files import (
     write_json,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.unit import Unit
 from paw_stack.config import Config, digest
 from paw_stack.data.competition import Competition
@@ -35,15 +36,19 @@ class RunFolder:
         self.root = config.run.root / config.run.name
         self.predictions = self.root / "predictions"
         self.cache = config.run.root / "cache"
+        self.store = Store(config.run.store, self.root) if config.run.store else None
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
     def unit(self, place: str, *depends_on: Any) -> Unit:
         """The unit at `place` (`a/b`), done if it was made from exactly `depends_on`."""
-        return Unit(self.root / place / "done.json", digest(place, *depends_on))
+        fingerprint = digest(place, *depends_on)
+        return Unit(self.root, f"{place}/done.json", (f"{place}/*",), fingerprint, self.store)
 
     def candidate_unit(self, name: str, *depends_on: Any) -> Unit:
         """The unit of one candidate's predictions."""
-        return Unit(self.predictions / f"{name}.done.json", digest(name, *depends_on))
+        outputs = (f"predictions/{name}.csv", f"predictions/{name}.test.csv", f"heads/{name}/*")
+        done, fingerprint = f"predictions/{name}.done.json", digest(name, *depends_on)
+        return Unit(self.root, done, outputs, fingerprint, self.store)
 
     @contextmanager
     def writer(self) -> Iterator[None]:
@@ -187,10 +192,19 @@ class RunFolder:
         write_csv(self.root / "submission.csv", table)
         return self.root / "submission.csv"
 
+    def publish(self) -> None:
+        """Copy what belongs to no unit to the store: config, folds, check, blend, submission."""
+        if self.store is None:
+            return
+        for pattern in ("*.yaml", "*.csv", "check/*", "blend/*"):
+            for path in sorted(self.root.glob(pattern)):
+                self.store.push(path)
+
     def require(self, unit: Unit) -> dict[str, Any]:
-        """The unit's record; ArtifactError where it is not done."""
+        """The unit's record, its files fetched; ArtifactError where it is not done."""
         record = unit.record()
         if record is None:
-            state = "made from other inputs" if unit.done.exists() else "not there"
+            state = "made from other inputs" if unit.exists() else "not there"
             raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
+        unit.fetch()
         return record

@@ -1,5 +1,6 @@
 """The typed config of a run: sections, and how a YAML file becomes one."""
 
+from paw_stack.config.cluster import ClusterSection, ResourcesSection
 from paw_stack.config.heads import (
     GbmSection,
     GridSection,
@@ -35,6 +36,7 @@ __all__ = [
     "AuxiliarySection",
     "BackboneSection",
     "BlendSection",
+    "ClusterSection",
     "ComputeSection",
     "Config",
     "DataSection",
@@ -49,6 +51,7 @@ __all__ = [
     "KnnSection",
     "LossSection",
     "RegressorSection",
+    "ResourcesSection",
     "RidgeSection",
     "RunSection",
     "ScheduleSection",

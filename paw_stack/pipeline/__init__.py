@@ -17,7 +17,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.pipeline.blend_unit import make_blend
 from paw_stack.pipeline.check import report, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
-from paw_stack.pipeline.head_units import fit_all
+from paw_stack.pipeline.head_units import fit_all, head_predictions
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
 from paw_stack.ranks import rank
@@ -70,10 +70,16 @@ def blend(config: Config) -> Blend:
         return make_blend(job)
 
 
-def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
+def run(
+    config: Config,
+    folds: Sequence[int] | None = None,
+    on: str = "here",
+    address: str | None = None,
+) -> Blend | None:
     """All stages in order. With only some folds it stops before the blend, which needs all.
 
-    Under torchrun all processes fine-tune; the first alone does the rest.
+    Under torchrun all processes fine-tune; the first alone does the rest. On ray the units of all
+    stages but the blend run on the cluster at `address`, or on one that is started here.
     """
     job = open_job(config)
     chosen = _chosen(job, folds)
@@ -83,15 +89,24 @@ def run(config: Config, folds: Sequence[int] | None = None) -> Blend | None:
     summarise(job)
     with job.run.writer():
         _begin(job)
-        finetune_all(job, chosen)
-        if config.heads.named():
-            embed_all(job, chosen)
-        fitted = fit_all(job, list(config.heads.named()), chosen)
+        _do_units(job, chosen, on, address)
         if len(chosen) < job.folds.n:
+            fitted = head_predictions(job, list(config.heads.named()), chosen)
             _show(job, [*network_predictions(job, chosen), *fitted])
             say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
             return None
         return make_blend(job)
+
+
+def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> None:
+    if on == "ray":
+        from paw_stack.cluster import run_units
+
+        return run_units(job, folds, address)
+    finetune_all(job, folds)
+    if job.config.heads.named():
+        embed_all(job, folds)
+    fit_all(job, list(job.config.heads.named()), folds)
 
 
 def check(config: Config) -> None:

@@ -32,6 +32,7 @@ def make_blend(job: Job) -> Blend:
     job.run.save_blend(result, competition, _scores(job, candidates, result))
     if len(competition.submission_ids):
         say(f"wrote {job.run.save_submission(_submission(job, result))}")
+    job.run.publish()
     return result
 
 

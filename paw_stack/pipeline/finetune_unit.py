@@ -71,7 +71,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
     unit.finish(device=str(recipe.device), processes=n_processes())
-    _state_file(unit).unlink(missing_ok=True)
+    unit.state_file.unlink(missing_ok=True)
     say(_sentence(what, result.history, str(recipe.device)))
 
 
@@ -81,18 +81,16 @@ def _beginning(
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
         return None, None
-    resumed = read_state(_state_file(unit), unit.fingerprint)
+    unit.fetch_state()
+    resumed = read_state(unit.state_file, unit.fingerprint)
     warm = None if resumed else _warm_file(job, backbone, fold)
     return resumed, read_weights(warm) if warm else None
 
 
 def _keep(unit: Unit, state: State) -> None:
-    write_state(_state_file(unit), state, unit.fingerprint)
+    write_state(unit.state_file, state, unit.fingerprint)
+    unit.keep_state()
     _write_history(unit, state.history)
-
-
-def _state_file(unit: Unit) -> Path:
-    return unit.folder / "state.safetensors"
 
 
 def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:

@@ -18,7 +18,16 @@ from paw_stack.pipeline.sources import (
 
 def fit_all(job: Job, heads: list[str], folds: list[int]) -> list[Predictions]:
     """Fit what is not done yet; candidates in the order of the config."""
-    return [_fit(job, source, head, folds) for source in sources(job.config) for head in heads]
+    return [fit_one(job, source, head, folds) for source in sources(job.config) for head in heads]
+
+
+def head_predictions(job: Job, heads: list[str], folds: list[int]) -> list[Predictions]:
+    """Candidates that were fitted before, as `fit_all` returns them."""
+    return [
+        _load(job, fit_unit(job, source, head, folds), source, head)
+        for source in sources(job.config)
+        for head in heads
+    ]
 
 
 def fitted_predictions(job: Job) -> list[Predictions]:
@@ -27,15 +36,15 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     found = []
     for source in sources(job.config):
         for head in job.config.heads.named():
-            unit = _fit_unit(job, source, head, everything)
-            if unit.done.exists():
+            unit = fit_unit(job, source, head, everything)
+            if unit.exists():
                 found.append(_load(job, unit, source, head))
             else:
                 say(f"{source.name}.{head}: not fitted, left out of the blend")
     return found
 
 
-def _fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
+def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     metadata = _metadata(job, head)
     return job.run.candidate_unit(
         f"{source.name}.{head}",
@@ -64,10 +73,11 @@ def _metadata(job: Job, head: str) -> tuple[np.ndarray, np.ndarray] | None:
     return (labelled, test) if wanted else None
 
 
-def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+def fit_one(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+    """Fit a head on a source, or load what an earlier call made."""
     from paw_stack.heads.fit import fit_head
 
-    unit, name = _fit_unit(job, source, head, folds), f"{source.name}.{head}"
+    unit, name = fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
         say(f"fit {name}: done before, skipped")
         return _load(job, unit, source, head)

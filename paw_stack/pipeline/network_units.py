@@ -80,10 +80,10 @@ def embed_all(job: Job, folds: list[int]) -> None:
             if unit.record():
                 say(f"embed {_place(backbone, fold)}: done before, skipped")
             else:
-                _embed_one(job, backbone, fold, unit)
+                embed_one(job, backbone, fold, unit)
 
 
-def _embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit) -> None:
+def embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit) -> None:
     from paw_stack.embed import embed as embed_photos
     from paw_stack.embed import load_backbone
     from paw_stack.network.device import resolve_device
