@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from test_end_to_end import call, failure, write_config
 
+from paw_stack.artifacts.store import Store
 from paw_stack.cluster.units import do_unit, plan
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError
@@ -58,11 +60,15 @@ def two_machines(monkeypatch) -> Iterator[tuple]:
     from ray.cluster_utils import Cluster
 
     machine = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
-    try:
-        yield cluster, cluster.add_node(**machine)
-    finally:
-        cluster.shutdown()
+    # Not below tmp_path: the paths of Ray's sockets would be too long.
+    with tempfile.TemporaryDirectory(prefix="ray") as scratch:
+        monkeypatch.setenv("TMPDIR", scratch)
+        head = {**machine, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            yield cluster, cluster.add_node(**machine)
+        finally:
+            cluster.shutdown()
 
 
 def test_every_unit_comes_after_those_that_it_needs(sample_folder, tmp_path):
@@ -148,3 +154,44 @@ def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, cap
     assert there.splitlines()[0].startswith("paw-stack: finetune swin fold")
     assert "lower finetune.learning_rate" in there
     assert leftovers(tmp_path) == []
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[str]:
+    """The URL of an empty bucket of an S3 server on this machine."""
+    boto3 = pytest.importorskip("boto3", reason="needs moto[server]")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="shelter")
+    yield "s3://shelter/runs"
+    server.stop()
+
+
+@pytest.mark.slow
+def test_machines_that_share_no_disk_work_through_s3(
+    sample_folder,
+    tmp_path,
+    bucket,
+    local,
+    two_machines,
+):
+    config = write_config(tmp_path, sample_folder, finetune=LONG)
+    words = ("run", config, "--set", f"run.store={bucket}", "--on", "ray")
+    call(*words, "--address", two_machines[0].address)
+    assert submission(tmp_path) == submission(local)
+    twin = Store(bucket, tmp_path / "runs" / "tiny")
+    assert twin.read(tmp_path / "runs" / "tiny" / "submission.csv") == submission(local)
+    assert twin.find("finetune/swin/*/state.safetensors") == []
+    embeddings = [path.name for path in twin.find("embeddings/swin/fold0/*")]
+    assert embeddings == ["done.json", "embedding.npy", "ids.csv"]
+    assert not (tmp_path / "runs" / "tiny" / "embeddings").exists()
