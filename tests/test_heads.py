@@ -1,107 +1,175 @@
-"""Heads and cross-fitting: against a naive loop, and what must not leak."""
+"""Heads and cross-fitting: against naive loops, what must not leak, and what is kept of a fit."""
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
 
-from paw_stack.config import GbmSection, RidgeSection, SvrSection
-from paw_stack.data.folds import make_folds
+from paw_stack.config import (
+    GbmSection,
+    GridSection,
+    KernelRidgeSection,
+    KnnSection,
+    RidgeSection,
+    SvrSection,
+)
+from paw_stack.data.folds import Folds, make_folds
 from paw_stack.errors import ConfigError
-from paw_stack.heads.cross_fit import cross_fit, with_metadata
-from paw_stack.heads.gbm import make_gbm
-from paw_stack.heads.ridge import make_ridge
-from paw_stack.heads.svr import make_svr, resolve_engine
+from paw_stack.heads.cross_fit import CrossFitted, cross_fit
+from paw_stack.heads.fit import fit_head
+from paw_stack.heads.knn import make_knn, stored_knn
+from paw_stack.heads.ridge import make_ridge, stored_ridge
+from paw_stack.heads.stored import predict_stored
+from paw_stack.heads.svr import fell_back, make_svr, resolve_engine, stored_svr
 
+N, N_TEST = 200, 60
+GRID = GridSection(C=[1, 10], gamma=["scale", 0.01], clip=[None, (30, 60)])
+SMALL = {"trees": 6, "feature_fraction": 0.5}
+# Name -> section, engine.
 HEADS = {
-    "onedal": lambda: make_svr(SvrSection(C=5), resolve_engine("onedal")),
-    "sklearn": lambda: make_svr(SvrSection(C=5), "sklearn"),
-    "gbm": lambda: make_gbm(GbmSection(trees=20, feature_fraction=0.5), seed=0),
-    "ridge": lambda: make_ridge(RidgeSection()),
+    "onedal": (SvrSection(C=5), "onedal"),
+    "sklearn": (SvrSection(C=5, clip=(30, 60)), "sklearn"),
+    "gram": (SvrSection(C=5), "gram"),
+    "grid": (SvrSection(grid=GRID), "gram"),
+    "gbm": (GbmSection(**SMALL), "gbm"),
+    "gbm, stopped": (GbmSection(**SMALL, early_stopping=3), "gbm"),
+    "gbm, pca": (GbmSection(**SMALL, pca=4), "gbm"),
+    "ridge": (RidgeSection(), "ridge"),
+    "kernel_ridge": (KernelRidgeSection(), "kernel_ridge"),
+    "knn": (KnnSection(k=5), "knn"),
+}
+NAIVE = {
+    "onedal": (lambda: make_svr(HEADS["onedal"][0], "onedal"), stored_svr),
+    "sklearn": (lambda: make_svr(SvrSection(C=5), "sklearn"), stored_svr),
+    "ridge": (lambda: make_ridge(RidgeSection()), stored_ridge),
+    "knn": (lambda: make_knn(KnnSection(k=5)), stored_knn),
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case():
     """Each fold has an embedding space of its own, as fine-tuned backbones have."""
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(3, 260, 12)).astype(np.float32)
-    target = 50 + 10 * vectors[:, :200, 0].mean(0) + rng.normal(0, 3, 200)
-    folds = make_folds(target, np.arange(200), 3, None, 0)
-    return lambda k: (vectors[k, :200], vectors[k, 200:]), target, folds
+    vectors = rng.normal(size=(3, N + N_TEST, 12)).astype(np.float32)
+    target = 50 + 10 * vectors[:, :N, 0].mean(0) + rng.normal(0, 3, N)
+    folds = make_folds(target, np.arange(N), 3, None, 0)
+    return lambda k: (vectors[k, :N], vectors[k, N:]), target, folds
 
 
-@pytest.mark.parametrize("head", HEADS)
+def fit(head: str, features, target, folds, shared=False, only=range(3)) -> CrossFitted:
+    section, engine = HEADS[head]
+    return fit_head(section, engine, features, shared, target, folds, only, 0, "fit")
+
+
+def of_fold_0(features):
+    """The same vectors for all folds, as a frozen backbone has them."""
+    return lambda k: features(0)
+
+
+@pytest.mark.parametrize("head", NAIVE)
 def test_cross_fit_equals_a_naive_loop(case, head):
     features, target, folds = case
-    oof, test = cross_fit(HEADS[head], features, target, folds, range(3))
+    make, store = NAIVE[head]
+    fitted = cross_fit(make, store, features, target, folds, range(3))
     tests = []
     for k in range(3):
         labelled, new = features(k)
-        fitted = HEADS[head]().fit(labelled[folds.fold_of != k], target[folds.fold_of != k])
+        naive = make().fit(labelled[folds.fold_of != k], target[folds.fold_of != k])
         for row in np.flatnonzero(folds.fold_of == k):
-            assert oof[row] == pytest.approx(fitted.predict(labelled[row : row + 1])[0], abs=1e-3)
-        tests.append(fitted.predict(new))
-    np.testing.assert_allclose(test, np.mean(tests, axis=0), atol=1e-3)
-    assert np.isfinite(oof).all()
-    assert oof.dtype == test.dtype == np.float64
+            alone = naive.predict(labelled[row : row + 1])[0]
+            assert fitted.oof[row] == pytest.approx(alone, abs=1e-3)
+        tests.append(naive.predict(new))
+    np.testing.assert_allclose(fitted.test, np.mean(tests, axis=0), atol=1e-3)
+    assert fitted.oof.dtype == fitted.test.dtype == np.float64
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("head", HEADS)
-def test_a_held_out_target_never_touches_its_fold(case, head):
+def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(case, head, shared):
     features, target, folds = case
+    features = of_fold_0(features) if shared else features
+    fitted = fit(head, features, target, folds, shared)
+    assert np.isfinite(fitted.oof).all()
+    assert fitted.oof.dtype == fitted.test.dtype == np.float64
+    per_fold = [
+        np.mean(
+            [
+                predict_stored(stored, features(k)[1])
+                for part, stored in fitted.heads.items()
+                if part.split("-")[0] in (f"fold{k}", "all")
+            ],
+            axis=0,
+        )
+        for k in range(3)
+    ]
+    np.testing.assert_allclose(np.mean(per_fold, axis=0), fitted.test, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_held_out_target_never_touches_its_fold(case, head, shared):
+    features, target, folds = case
+    features = of_fold_0(features) if shared else features
     held_out = folds.held_out_rows(1)
     changed = target.copy()
     changed[held_out] = changed[held_out][::-1] + 30
-    before = cross_fit(HEADS[head], features, target, folds, range(3))[0]
-    after = cross_fit(HEADS[head], features, changed, folds, range(3))[0]
+    before = fit(head, features, target, folds, shared).oof
+    after = fit(head, features, changed, folds, shared).oof
     assert (before[held_out] == after[held_out]).all()
     assert (before != after).any()
 
 
-@pytest.mark.parametrize("head", ["sklearn", "ridge"])
+@pytest.mark.parametrize("head", ["sklearn", "gram", "ridge", "kernel_ridge", "knn"])
 def test_permuting_rows_permutes_predictions(case, head):
     features, target, folds = case
-    order = np.random.default_rng(1).permutation(200)
-    moved = type(folds)(folds.fold_of[order], folds.group_of[order])
-    before = cross_fit(HEADS[head], features, target, folds, range(3))[0]
-    permuted = cross_fit(
-        HEADS[head],
-        lambda k: (features(k)[0][order], features(k)[1]),
-        target[order],
-        moved,
-        range(3),
-    )[0]
-    np.testing.assert_allclose(permuted, before[order], atol=0.02)
+    order = np.random.default_rng(1).permutation(N)
+    moved = Folds(folds.fold_of[order], folds.group_of[order])
+    before = fit(head, features, target, folds).oof
+    after = fit(head, lambda k: (features(k)[0][order], features(k)[1]), target[order], moved).oof
+    np.testing.assert_allclose(after, before[order], atol=0.02)
 
 
-def test_only_the_chosen_folds_are_run(case):
+@pytest.mark.parametrize("head", ["gram", "grid", "ridge", "kernel_ridge", "gbm"])
+def test_only_the_chosen_folds_are_run(case, head):
     features, target, folds = case
-    oof, _ = cross_fit(HEADS["ridge"], features, target, folds, [1])
-    assert (np.isfinite(oof) == (folds.fold_of == 1)).all()
+    for shared in (False, True):
+        alone = fit(head, of_fold_0(features), target, folds, shared, only=[1])
+        whole = fit(head, of_fold_0(features), target, folds, shared)
+        assert (np.isfinite(alone.oof) == (folds.fold_of == 1)).all()
+        held_out = folds.held_out_rows(1)
+        np.testing.assert_allclose(alone.oof[held_out], whole.oof[held_out], rtol=1e-6)
 
 
-def test_no_test_rows_are_no_problem(case):
+@pytest.mark.parametrize("head", HEADS)
+def test_no_test_rows_are_no_problem(case, head):
     features, target, folds = case
     empty = np.empty((0, 12), dtype=np.float32)
-    _, test = cross_fit(HEADS["ridge"], lambda k: (features(k)[0], empty), target, folds, range(3))
-    assert test.shape == (0,)
+    fitted = fit(head, lambda k: (features(k)[0], empty), target, folds)
+    assert fitted.test.shape == (0,)
 
 
 def test_svr_engines_agree(case):
+    """All solve the same problem; what they stop at differs by less than a hundredth point."""
     features, target, folds = case
-    onedal, sklearn = (
-        cross_fit(HEADS[engine], features, target, folds, range(3))[0]
-        for engine in ("onedal", "sklearn")
-    )
-    # Both stop at the same tolerance of the dual, not at the same point.
-    np.testing.assert_allclose(onedal, sklearn, atol=0.1)
+    exact = make_pipeline(StandardScaler(), SVR(C=5, tol=1e-6))
+    fitted = cross_fit(lambda: exact, stored_svr, features, target, folds, range(3))
+    for engine in ("onedal", "sklearn"):
+        other = fit_head(
+            SvrSection(C=5), engine, features, False, target, folds, range(3), 0, "fit"
+        )
+        np.testing.assert_allclose(other.oof, fitted.oof, atol=0.01)
+        np.testing.assert_allclose(other.test, fitted.test, atol=0.01)
 
 
-def test_metadata_columns_are_appended():
-    vectors, columns = np.ones((3, 2), dtype=np.float16), np.arange(3.0)[:, None]
-    full = with_metadata(vectors, columns)
-    assert full.dtype == np.float32
-    assert full[:, 2].tolist() == [0, 1, 2]
-    assert with_metadata(vectors, None).shape == (3, 2)
+def test_onedals_silent_fallback_is_detected():
+    from sklearnex.svm import SVR as OnedalSVR
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=40)
+    assert not fell_back(make_svr(SvrSection(), "onedal").fit(X, y))
+    head = make_pipeline(StandardScaler(), OnedalSVR(kernel=lambda a, b: a @ b.T))
+    assert fell_back(head.fit(X, y))
 
 
 def test_a_missing_engine_is_an_error_and_auto_is_not():
@@ -110,5 +178,6 @@ def test_a_missing_engine_is_an_error_and_auto_is_not():
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is present, so cuml may be, too")
     with pytest.raises(ConfigError, match=r"heads\.svr\.engine: cuml needs"):
-        resolve_engine("cuml")
-    assert resolve_engine("auto") in ("onedal", "sklearn")
+        resolve_engine(SvrSection(engine="cuml"))
+    assert resolve_engine(SvrSection()) in ("onedal", "sklearn")
+    assert resolve_engine(SvrSection(grid=GRID)) == "gram"

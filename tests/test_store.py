@@ -8,6 +8,7 @@ import pytest
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit
 
 NAMES = ("weights.bin", "held_out.csv")
@@ -20,10 +21,10 @@ def url(request, tmp_path) -> str:
     return f"memory://{uuid.uuid4().hex}"
 
 
-def unit_of(folder: Path, url: str, fingerprint: str = "f") -> Unit:
-    root = folder / "run"
-    store = Store(url, root)
-    return Unit(root, "finetune/a/fold0/done.json", ("finetune/a/fold0/*",), fingerprint, store)
+def unit_of(folder: Path, url: str, seed: int = 0) -> Unit:
+    done = folder / "run" / "finetune" / "a" / "fold0" / "done.json"
+    twin = Twin(Store(url, folder / "run"), done, ("finetune/a/fold0/*",))
+    return Unit(done, {"seed": seed}, twin)
 
 
 def submission_of(folder: Path) -> bytes:
@@ -33,7 +34,7 @@ def submission_of(folder: Path) -> bytes:
 def make(unit: Unit, names=NAMES) -> None:
     unit.begin()
     for name in names:
-        (unit.folder / name).write_text(f"{name} of {unit.fingerprint}")
+        (unit.folder / name).write_text(f"{name} of {unit.inputs}")
     unit.finish(device="cpu")
 
 
@@ -54,14 +55,14 @@ def test_a_unit_of_another_machine_is_done_and_fetched_whole(tmp_path, url):
 
 def test_other_inputs_are_not_done_and_take_the_place(tmp_path, url):
     make(unit_of(tmp_path / "here", url))
-    other = unit_of(tmp_path / "there", url, "g")
+    other = unit_of(tmp_path / "there", url, 1)
     assert other.record() is None
     assert other.exists()
     make(other, NAMES[:1])
-    fetched = unit_of(tmp_path / "third", url, "g")
+    fetched = unit_of(tmp_path / "third", url, 1)
     fetched.fetch()
     assert sorted(contents(fetched)) == ["done.json", NAMES[0]]
-    assert unit_of(tmp_path / "fourth", url, "f").record() is None
+    assert unit_of(tmp_path / "fourth", url, 0).record() is None
 
 
 def test_a_unit_that_began_anew_is_not_done_anywhere(tmp_path, url):
@@ -73,7 +74,7 @@ def test_a_unit_that_began_anew_is_not_done_anywhere(tmp_path, url):
 
 def test_a_unit_made_before_there_was_a_store_is_copied_there(tmp_path, url):
     unit = unit_of(tmp_path / "here", url)
-    alone = Unit(unit.root, "finetune/a/fold0/done.json", unit.outputs, "f", None)
+    alone = Unit(unit.done, {"seed": 0})
     make(alone)
     assert unit.record() == alone.record()
     there = unit_of(tmp_path / "there", url)
@@ -85,13 +86,13 @@ def test_a_state_moves_with_its_unit_and_is_no_output(tmp_path, url):
     here, there = unit_of(tmp_path / "here", url), unit_of(tmp_path / "there", url)
     here.begin()
     here.state_file.write_text("epoch 2")
-    here.keep_state()
-    there.fetch_state()
+    here.twin.push_state()
+    there.twin.fetch_state()
     assert there.state_file.read_text() == "epoch 2"
     make(there)
     late = unit_of(tmp_path / "late", url)
     late.fetch()
-    late.fetch_state()
+    late.twin.fetch_state()
     assert not late.state_file.exists()
 
 

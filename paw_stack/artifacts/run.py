@@ -20,8 +20,9 @@ from paw_stack.artifacts.files import (
 )
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit
-from paw_stack.config import Config, digest
+from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
@@ -39,16 +40,19 @@ class RunFolder:
         self.store = Store(config.run.store, self.root) if config.run.store else None
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
-    def unit(self, place: str, *depends_on: Any) -> Unit:
-        """The unit at `place` (`a/b`), done if it was made from exactly `depends_on`."""
-        fingerprint = digest(place, *depends_on)
-        return Unit(self.root, f"{place}/done.json", (f"{place}/*",), fingerprint, self.store)
+    def unit(self, place: str, inputs: dict[str, Any]) -> Unit:
+        """The unit at `place` (`a/b`), done if it was made from exactly these inputs."""
+        done = self.root / place / "done.json"
+        return Unit(done, {"unit": place, **inputs}, self._twin(done, f"{place}/*"))
 
-    def candidate_unit(self, name: str, *depends_on: Any) -> Unit:
+    def candidate_unit(self, name: str, inputs: dict[str, Any]) -> Unit:
         """The unit of one candidate's predictions."""
-        outputs = (f"predictions/{name}.csv", f"predictions/{name}.test.csv", f"heads/{name}/*")
-        done, fingerprint = f"predictions/{name}.done.json", digest(name, *depends_on)
-        return Unit(self.root, done, outputs, fingerprint, self.store)
+        done = self.predictions / f"{name}.done.json"
+        tables = (f"predictions/{name}.csv", f"predictions/{name}.test.csv")
+        return Unit(done, {"unit": name, **inputs}, self._twin(done, *tables, f"heads/{name}/*"))
+
+    def _twin(self, done: Path, *outputs: str) -> Twin | None:
+        return Twin(self.store, done, outputs) if self.store else None
 
     @contextmanager
     def writer(self) -> Iterator[None]:

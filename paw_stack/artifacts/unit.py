@@ -1,7 +1,10 @@
 """A unit of work, done once its `done.json` is there and fits.
 
-With a store the unit is done once it is done there: what is missing here is fetched when it is
-needed, and what was made here is copied there, `done.json` last.
+A unit is made from named inputs: sections of the config, numbers, digests of photos and targets,
+fingerprints of other units. `done.json` holds them all, so that it can be told which one changed.
+
+Where the run has a store, a unit is done once it is done there: what is missing here is fetched
+when it is needed, and what was made here is copied there.
 """
 
 import json
@@ -12,114 +15,54 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.files import write_json
-from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.twin import STATE, Twin
+from paw_stack.config import Section, digest
 
-STATE = "state.safetensors"  # of an interrupted unit; no output
 PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex", "lightgbm")
 
 
 class Unit:
     """A folder or file stem whose outputs count only once its `done.json` is there and fits."""
 
-    def __init__(
-        self, root: Path, done: str, outputs: tuple[str, ...], fingerprint: str, store: Store | None
-    ):
-        """
-        Args:
-            done: the unit's `done.json`, from the run folder `root`.
-            outputs: patterns of its other files, from there.
-        """
-        self.root, self.done, self.outputs = root, root / done, outputs
-        self.fingerprint, self.store = fingerprint, store
+    def __init__(self, done: Path, inputs: dict[str, Any], twin: Twin | None = None):
+        self.done, self.twin = done, twin
+        self.inputs = {name: _stored(value) for name, value in inputs.items()}
+        self.fingerprint = digest(self.inputs)
         self.start = time.perf_counter()
 
     @property
     def folder(self) -> Path:
         return self.done.parent
 
-    def exists(self) -> bool:
-        """Whether the unit was done, from these inputs or others."""
-        return self.done.exists() or bool(self.store and self.store.read(self.done))
-
-    def record(self) -> dict[str, Any] | None:
-        """What `done.json` says, or None where the unit is missing, unfinished or stale."""
-        record = self._local_record()
-        if self.store is None:
-            return record
-        stored = self._stored_record()
-        if record and not stored:  # made before the run had a store, or by a call that died here
-            self._publish(self.store)
-        return record or stored
-
-    def fetch(self) -> None:
-        """Bring the files of a unit that was done elsewhere, `done.json` last."""
-        if self.store is None or self._local_record() or not self._stored_record():
-            return
-        for path in self._outputs_there(self.store):
-            self.store.pull(path)
-        self.store.pull(self.done)
-
-    def begin(self) -> None:
-        """From here to `finish` the unit counts as not done."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.done.unlink(missing_ok=True)
-        if self.store:
-            self.store.remove(self.done)
-        self.start = time.perf_counter()
-
-    def finish(self, **facts: Any) -> None:
-        """Write `done.json`: fingerprint, seconds, versions, and facts such as the engine."""
-        seconds = round(time.perf_counter() - self.start, 2)
-        record = {
-            "fingerprint": self.fingerprint,
-            "seconds": seconds,
-            **facts,
-            "versions": _versions(),
-        }
-        write_json(self.done, record)
-        if self.store:
-            self._publish(self.store)
-
     @property
     def state_file(self) -> Path:
         """What an interrupted call leaves, for the next to go on from."""
         return self.folder / STATE
 
-    def fetch_state(self) -> None:
-        """The store's state is as new as any: each is copied there once it is written."""
-        if self.store:
-            self.store.pull(self.state_file)
+    def exists(self) -> bool:
+        """Whether the unit was done, from these inputs or others."""
+        return self.done.exists() or bool(self.twin and self.twin.done_json())
 
-    def keep_state(self) -> None:
-        """Copy the state to the store, so that another machine can go on from it."""
-        if self.store:
-            self.store.push(self.state_file)
+    def record(self) -> dict[str, Any] | None:
+        """What `done.json` says, or None where the unit is missing, unfinished or stale."""
+        here = self._local_record()
+        if self.twin is None:
+            return here
+        there = self._fitting(self.twin.done_json())
+        if here and not there:  # made before the run had a store, or by a call that died since
+            self.twin.push()
+        return here or there
 
-    def _publish(self, store: Store) -> None:
-        """Copy all outputs, `done.json` last, and remove what the store has beside them."""
-        made = [path for pattern in self.outputs for path in sorted(self.root.glob(pattern))]
-        kept = [path for path in made if self._is_output(path)]
-        for old in set(self._outputs_there(store)) - set(kept):
-            store.remove(old)
-        for path in [*kept, self.done]:
-            store.push(path)
-        store.remove(self.state_file)
-
-    def _outputs_there(self, store: Store) -> list[Path]:
-        found = [path for pattern in self.outputs for path in store.find(pattern)]
-        return [path for path in found if self._is_output(path)]
-
-    def _is_output(self, path: Path) -> bool:
-        return path.name != STATE and path != self.done and not path.name.startswith(".")
+    def fetch(self) -> None:
+        """Bring the files of a unit that was done elsewhere."""
+        if self.twin and not self._local_record() and self._fitting(self.twin.done_json()):
+            self.twin.fetch()
 
     def _local_record(self) -> dict[str, Any] | None:
         try:
             return self._fitting(self.done.read_bytes())
         except OSError:
             return None
-
-    def _stored_record(self) -> dict[str, Any] | None:
-        return self._fitting(self.store.read(self.done)) if self.store else None
 
     def _fitting(self, text: bytes | None) -> dict[str, Any] | None:
         try:
@@ -128,6 +71,60 @@ class Unit:
             return None
         fits = isinstance(record, dict) and record.get("fingerprint") == self.fingerprint
         return record if fits else None
+
+    def changes(self) -> list[str] | None:
+        """Inputs that differ from those in `done.json`, such as `finetune.epochs: 4 -> 6`.
+
+        None where there is no record of them.
+        """
+        try:
+            before = json.loads(self.done.read_text(encoding="utf-8"))["inputs"]
+            return _differences(before, self.inputs)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def begin(self) -> None:
+        """From here to `finish` the unit counts as not done."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.done.unlink(missing_ok=True)
+        if self.twin:
+            self.twin.begin()
+        self.start = time.perf_counter()
+
+    def finish(self, **facts: Any) -> None:
+        """Write `done.json`: fingerprint, seconds, versions, and facts such as the engine."""
+        seconds = round(time.perf_counter() - self.start, 2)
+        write_json(
+            self.done,
+            {
+                "fingerprint": self.fingerprint,
+                "inputs": self.inputs,
+                "seconds": seconds,
+                **facts,
+                "versions": _versions(),
+            },
+        )
+        if self.twin:
+            self.twin.push()
+
+
+def _stored(value: Any) -> Any:
+    """Sections key by key, long things by their digest, the rest as it is."""
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
+    return digest(value) if isinstance(value, list) else value
+
+
+def _differences(before: Any, now: Any) -> list[str]:
+    """Keys that differ, with their values where they are settings."""
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{key}.{inner}" for inner in _differences(old, new)]
+        elif old != new:
+            found.append(f"{key}: {old} -> {new}")
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -44,23 +44,29 @@ class _Inverse:
         self.row = G.sum(1) / G.sum()
         # (G + G')/2 is exact here and keeps blocks symmetric.
         self.P = (G + G.T) / 2 - np.outer(self.row, self.row) * G.sum()
-        self.y, self.a, self.b = y, self.P @ y, float(self.row @ y)
+        self.y = y
 
     def without(self, left_out: np.ndarray) -> _Fit:
-        """The exact fit on all rows but `left_out` (k,) int, which may be empty."""
+        """The exact fit on all rows but `left_out` (k,) int, which may be empty.
+
+        Their targets would cancel up to rounding; they are set to 0, so that none is ever read.
+        """
+        y = self.y.copy()
+        y[left_out] = 0
+        a = self.P @ y
         kept = np.setdiff1d(np.arange(len(self.y)), left_out)
         block = self.P[np.ix_(left_out, left_out)]
         across = self.P[np.ix_(left_out, kept)]
-        solved = np.linalg.solve(block, np.column_stack([self.a[left_out], across]))
+        solved = np.linalg.solve(block, np.column_stack([a[left_out], across]))
         residual, transfer = solved[:, 0], solved[:, 1:]
         coefficients = np.zeros(len(self.y))
-        coefficients[kept] = self.a[kept] - across.T @ residual
+        coefficients[kept] = a[kept] - across.T @ residual
         diagonal = np.diag(self.P)[kept] - np.einsum("ij,ij->j", across, transfer)
         loo = coefficients[kept] / diagonal
         return _Fit(
             coefficients,
-            self.b - float(self.row[left_out] @ residual),
-            self.y[left_out] - residual,
+            float(self.row @ y - self.row[left_out] @ residual),
+            -residual,
             float(np.mean(loo**2)),
         )
 

@@ -33,20 +33,22 @@ def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
     classes = job.competition.classes
     return job.run.unit(
         f"finetune/{backbone.name}/fold{fold}",
-        config.run.seed,
-        config.data.resize,
-        backbone,
-        config.regressor,
-        config.loss,
-        config.finetune,
-        config.compute,
-        job.photos_digest,
-        job.target_digest,
-        job.folds.held_out_rows(fold).tolist(),
-        job.folds.group_of.tolist() if config.finetune.keep == "best_inner" else None,
-        job.metadata.tolist() if uses_metadata else None,
-        None if classes is None else classes.tolist(),
-        _warm_digest(job, backbone, fold),
+        {
+            "run.seed": config.run.seed,
+            "data.resize": config.data.resize,
+            "backbone": backbone,
+            "regressor": config.regressor,
+            "loss": config.loss,
+            "finetune": config.finetune,
+            "compute": config.compute,
+            "photos": job.photos_digest,
+            "target": job.target_digest,
+            "held-out rows": job.folds.held_out_rows(fold).tolist(),
+            "groups": job.folds.group_of.tolist() if config.finetune.keep == "best_inner" else None,
+            "metadata": job.metadata.tolist() if uses_metadata else None,
+            "auxiliary classes": None if classes is None else classes.tolist(),
+            "warm start": _warm_digest(job, backbone, fold),
+        },
     )
 
 
@@ -81,7 +83,8 @@ def _beginning(
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
         return None, None
-    unit.fetch_state()
+    if unit.twin:
+        unit.twin.fetch_state()
     resumed = read_state(unit.state_file, unit.fingerprint)
     warm = None if resumed else _warm_file(job, backbone, fold)
     return resumed, read_weights(warm) if warm else None
@@ -89,7 +92,8 @@ def _beginning(
 
 def _keep(unit: Unit, state: State) -> None:
     write_state(unit.state_file, state, unit.fingerprint)
-    unit.keep_state()
+    if unit.twin:
+        unit.twin.push_state()
     _write_history(unit, state.history)
 
 
@@ -176,7 +180,9 @@ def _warm_file(job: Job, backbone: BackboneSection, fold: int) -> Path | None:
 def _warm_digest(job: Job, backbone: BackboneSection, fold: int) -> str | None:
     """Of the record that the other run's unit ended with."""
     weights = _warm_file(job, backbone, fold)
-    return (weights.parent / "done.json").read_text(encoding="utf-8") if weights else None
+    if weights is None:
+        return None
+    return digest((weights.parent / "done.json").read_text(encoding="utf-8"))
 
 
 def _write(unit: Unit, rows: Any, result: Any) -> None:

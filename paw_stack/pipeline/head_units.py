@@ -48,15 +48,17 @@ def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     metadata = _metadata(job, head)
     return job.run.candidate_unit(
         f"{source.name}.{head}",
-        job.config.heads.named()[head],
-        _engine(job, head),
-        job.config.run.seed if head == "gbm" else None,
-        job.folds.group_of.tolist() if head == "gbm" else None,
-        fingerprints(job, source, folds),
-        None if metadata is None else [part.tolist() for part in metadata],
-        job.target_digest,
-        job.folds.fold_of.tolist(),
-        folds,
+        {
+            f"heads.{head}": job.config.heads.named()[head],
+            "engine": _engine(job, head),
+            "run.seed": job.config.run.seed if head == "gbm" else None,
+            "groups": job.folds.group_of.tolist() if head == "gbm" else None,
+            "embeddings": fingerprints(job, source, folds),
+            "metadata": None if metadata is None else [part.tolist() for part in metadata],
+            "target": job.target_digest,
+            "folds": job.folds.fold_of.tolist(),
+            "chosen folds": str(folds),
+        },
     )
 
 

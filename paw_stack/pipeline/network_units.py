@@ -64,12 +64,14 @@ def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
     source = "" if fold is None else finetune_unit(job, backbone, fold).fingerprint
     return job.run.unit(
         f"embeddings/{backbone.name}/{'all' if fold is None else f'fold{fold}'}",
-        config.data.resize,
-        backbone,
-        config.embed,
-        config.compute,
-        job.photos_digest,
-        source,
+        {
+            "data.resize": config.data.resize,
+            "backbone": backbone,
+            "embed": config.embed,
+            "compute": config.compute,
+            "photos": job.photos_digest,
+            "weights": source,
+        },
     )
 
 
