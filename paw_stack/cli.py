@@ -75,12 +75,33 @@ def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = Non
 
 
 @app.command()
-def embed(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """Write the embeddings of all photos to disk."""
+def embed(
+    config: ConfigFile,
+    set_: Overrides = None,
+    fold: FoldNumbers = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Another collection: a folder of photos, .tar or .parquet files."),
+    ] = None,
+    to: Annotated[Path, typer.Option(help="Folder for that collection's vectors.")] = Path(
+        "embeddings"
+    ),
+    shard: Annotated[int, typer.Option(min=1, help="Photos a shard, of a folder.")] = 10_000,
+    on: On = "here",
+    address: Address = None,
+) -> None:
+    """Write the embeddings of all photos to disk.
+
+    Of millions of others: paw-stack embed CONFIG --source tars/ --to vectors/ --on ray
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.embed(load_config(config, set_), fold)
+    if source is None:
+        return pipeline.embed(load_config(config, set_), fold)
+    from paw_stack.pipeline.embed_source import embed_source
+
+    embed_source(load_config(config, set_), source, to, shard, on, address)
 
 
 @app.command("fit-heads")

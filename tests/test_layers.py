@@ -25,6 +25,8 @@ HEAVY = {
     "simplejpeg",
     "safetensors",
     "ray",
+    "openvino",
+    "pyarrow",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
 GROUND = {"errors", "config", "metrics", "progress", "ranks"}

@@ -12,13 +12,13 @@ import yaml
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
-    write_array,
     write_csv,
     write_file,
     write_head,
     write_json,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit
@@ -119,18 +119,43 @@ class RunFolder:
             )
         return weights
 
-    def save_embeddings(self, unit: Unit, ids: np.ndarray, vectors: dict[str, np.ndarray]) -> None:
-        """Layer -> (n + m, d), labelled rows first; ids (n + m,) in the same order."""
-        for layer, rows in vectors.items():
-            write_array(unit.folder / f"{layer}.npy", rows)
-        write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+    @contextmanager
+    def embedding_writer(self, unit: Unit, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
+        """Take blocks of rows; the files are there when every row was filled.
+
+        Yields:
+            (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
+
+        Raises:
+            ArtifactError: rows that no block filled.
+        """
+        files: dict[str, RowsFile] = {}
+
+        def put(layer: str, start: int, rows: np.ndarray) -> None:
+            if layer not in files:
+                path = unit.folder / f"{layer}.npy"
+                files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
+            files[layer].put(start, rows)
+
+        try:
+            yield put
+            for file in files.values():
+                file.finish()
+            write_csv(unit.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+        finally:
+            for file in files.values():
+                file.discard()
 
     def load_embeddings(
         self, unit: Unit, backbone: str, layer: str, fold: int | None, n_labelled: int
     ) -> Embeddings:
         self.require(unit)
-        rows = np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        rows = self.load_rows(unit, layer)
         return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+    def load_rows(self, unit: Unit, layer: str) -> np.ndarray:
+        """(n + m, d) of a layer, memory-mapped; of a unit that need not be done yet."""
+        return np.load(unit.folder / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
 
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition

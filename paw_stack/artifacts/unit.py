@@ -18,7 +18,15 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.twin import STATE, Twin
 from paw_stack.config import Section, digest
 
-PACKAGES = ("paw-stack", "torch", "timm", "scikit-learn", "scikit-learn-intelex", "lightgbm")
+PACKAGES = (
+    "paw-stack",
+    "torch",
+    "timm",
+    "openvino",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "lightgbm",
+)
 
 
 class Unit:

@@ -11,10 +11,10 @@ from paw_stack.cluster.tasks import Stage, Task, import_ray, run_tasks
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError
+from paw_stack.pipeline.embed_units import embed_places, embed_unit
 from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit
 from paw_stack.pipeline.head_units import fit_one, fit_unit
 from paw_stack.pipeline.job import Job, open_job
-from paw_stack.pipeline.network_units import embed_one, embed_unit
 from paw_stack.pipeline.sources import places, sources
 
 
@@ -65,7 +65,7 @@ def plan(job: Job, folds: list[int]) -> dict[str, Work]:
                 works[needs[0]] = Work("finetune", tuned, (), do)
             if job.config.heads.named():
                 unit = embed_unit(job, backbone, fold)
-                do_embed = partial(embed_one, job, backbone, fold, unit)
+                do_embed = partial(embed_places, job, [(backbone, fold)])
                 works[_embed_name(backbone.name, fold)] = Work("embed", unit, needs, do_embed)
     return works | _fits(job, folds)
 

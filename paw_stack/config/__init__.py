@@ -20,6 +20,7 @@ from paw_stack.config.sections import (
     DataSection,
     EmbedSection,
     FoldsSection,
+    Layer,
     RunSection,
     Section,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "HeadsSection",
     "KernelRidgeSection",
     "KnnSection",
+    "Layer",
     "LossSection",
     "RegressorSection",
     "ResourcesSection",

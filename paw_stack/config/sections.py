@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
+Layer = Literal["embedding", "features", "logits"]
+
+
 class Section(BaseModel):
     """A group of keys; unknown ones are refused, values do not change after loading."""
 
@@ -93,10 +96,11 @@ class BackboneSection(Section):
         False, description="less memory, a third more time: activations are computed twice"
     )
     frozen: bool = Field(False, description="no fine-tuning: one embedding serves all folds")
-    layers: list[Literal["embedding", "logits"]] = Field(
+    layers: list[Layer] = Field(
         ["embedding"],
         min_length=1,
-        description="what the heads see: the pre-logits vector, the pretrained classifier's logits",
+        description="what the heads see. embedding: the pre-logits vector; features: pooled, before"
+        " the hidden layer that some models have there; logits: the pretrained classifier's",
     )
 
     @model_validator(mode="after")
@@ -117,7 +121,18 @@ class BackboneSection(Section):
 
 class EmbedSection(Section):
     batch_size: int = Field(64, ge=1, description="photos a forward pass")
+    engine: Literal["auto", "torch", "compile", "openvino"] = Field(
+        "auto",
+        description="auto: openvino on a CPU where it is installed, compile on a GPU, each where"
+        " there are enough photos to repay its start; else torch",
+    )
     flip: bool = Field(False, description="average the vectors of a photo and its mirror image")
+    crops: int = Field(
+        1, ge=1, le=5, description="average the photo's vectors with those of 1 to 4 corners"
+    )
+    crop_share: float = Field(
+        0.9, gt=0.5, le=1, description="side of a corner, share of the photo's"
+    )
     dtype: Literal["float16", "float32"] = Field("float32", description="storage on disk")
 
 

@@ -1,14 +1,15 @@
-"""timm models as backbones: uint8 photos in, pre-logits embeddings (or classifier logits) out.
+"""timm models as backbones: uint8 photos in, pre-logits embeddings (or other layers) out.
 
 Normalisation happens here, on the device, so that photos travel as uint8.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from paw_stack.config import BackboneSection
+from paw_stack.config import BackboneSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.fusion import widen_input
 from paw_stack.network.names import closest_names, current_name, known_model
@@ -19,7 +20,7 @@ class Backbone(nn.Module):
 
     `forward` takes uint8 photos (b, size, size, 3), and with early fusion the metadata `planes`
     (b, n_planes) float32, and gives the embedding (b, width) that the model's classifier sees;
-    `logits` gives what that classifier makes of it (b, n_classes).
+    `layers` gives that and what lies before and behind it.
     """
 
     scale: torch.Tensor
@@ -39,17 +40,40 @@ class Backbone(nn.Module):
         self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, photos: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
+        return self._embedding(self._maps(photos, planes))
+
+    def layers(
+        self, photos: torch.Tensor, names: Sequence[Layer], planes: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """The named layers, (b, width of each), of one pass.
+
+        `features` are the last maps' means (b, num_features), `embedding` is what `forward` gives,
+        `logits` what the pretrained classifier makes of it (b, n_classes).
+        """
+        maps = self._maps(photos, planes)
+        embedding = self._embedding(maps)
+        made = {"embedding": embedding}
+        if "features" in names:
+            made["features"] = maps.mean(self._places())
+        if "logits" in names:
+            made["logits"] = self.model.get_classifier()(embedding)
+        return tuple(made[name] for name in names)
+
+    def _maps(self, photos: torch.Tensor, planes: torch.Tensor | None) -> torch.Tensor:
         x = photos.permute(0, 3, 1, 2).float()  # (b, 3, size, size)
         x = torch.addcmul(self.shift, x, self.scale)  # one pass, where (x - mean) / std takes two
         if planes is not None:
             # Standardised already, so they join after the normalisation of colours.
             constant = planes.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, constant], dim=1)
-        return self.model.forward_head(self.model.forward_features(x), pre_logits=True)
+        return self.model.forward_features(x)
 
-    def logits(self, embedding: torch.Tensor) -> torch.Tensor:
-        """(b, width) -> (b, n_classes)."""
-        return self.model.get_classifier()(embedding)
+    def _embedding(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.model.forward_head(maps, pre_logits=True)
+
+    def _places(self) -> tuple[int, int]:
+        """Height and width among the axes of the last maps."""
+        return (1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
 
 
 def input_size(section: BackboneSection) -> int:
@@ -67,7 +91,7 @@ def build_backbone(section: BackboneSection, seed: int, n_planes: int = 0) -> Ba
 
     Raises:
         ConfigError: an unknown model, arguments it does not take, weights that do not fit, or a
-            model that can neither trade time for memory nor take planes where that is asked.
+            model that has no checkpointing, no place for planes or no such layer where it is asked.
     """
     import timm
 
@@ -83,6 +107,11 @@ def build_backbone(section: BackboneSection, seed: int, n_planes: int = 0) -> Ba
         raise ConfigError(
             f"backbone {section.name}: {section.model} cannot be built: {reason}{_hint(section)}"
         ) from error
+    if "features" in section.layers and model.head_hidden_size in (None, model.num_features):
+        raise ConfigError(
+            f"backbone {section.name}: {section.model} has no hidden layer before its classifier,"
+            " so its features are its embedding; take layers: [embedding]"
+        )
     if section.grad_checkpointing:
         _checkpoint(model, section)
     if n_planes:

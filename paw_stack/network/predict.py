@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from paw_stack.config import TtaSection
+from paw_stack.config import EmbedSection, TtaSection
 from paw_stack.network.device import Device
 from paw_stack.network.regressor import Regressor
 
@@ -41,7 +41,7 @@ def predict(
     return np.concatenate(parts)
 
 
-def views(photos: torch.Tensor, tta: TtaSection | None) -> list[torch.Tensor]:
+def views(photos: torch.Tensor, tta: TtaSection | EmbedSection | None) -> list[torch.Tensor]:
     """The photos (b, size, size, 3) uint8 and, as asked, corner crops at full size and mirrors."""
     if tta is None:
         return [photos]
@@ -49,7 +49,7 @@ def views(photos: torch.Tensor, tta: TtaSection | None) -> list[torch.Tensor]:
     return [*found, *(view.flip(2) for view in found)] if tta.flip else found
 
 
-def _corners(photos: torch.Tensor, tta: TtaSection) -> list[torch.Tensor]:
+def _corners(photos: torch.Tensor, tta: TtaSection | EmbedSection) -> list[torch.Tensor]:
     size = photos.shape[1]
     side = round(size * tta.crop_share)
     low, high = slice(0, side), slice(size - side, size)

@@ -17,9 +17,10 @@ from paw_stack.errors import ConfigError
 from paw_stack.pipeline.blend_unit import make_blend
 from paw_stack.pipeline.check import report, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
+from paw_stack.pipeline.embed_units import embed_all
 from paw_stack.pipeline.head_units import fit_all, head_predictions
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
-from paw_stack.pipeline.network_units import embed_all, finetune_all, network_predictions
+from paw_stack.pipeline.network_units import finetune_all, network_predictions
 from paw_stack.ranks import rank
 
 if TYPE_CHECKING:

@@ -108,6 +108,7 @@ def _setting_problems(config: Config) -> list[str]:
     from paw_stack.network.device import resolve_device
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
+    checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
@@ -122,6 +123,13 @@ def _setting_problems(config: Config) -> list[str]:
         except ConfigError as error:
             problems += error.problems
     return problems
+
+
+def _require_engine(config: Config) -> None:
+    from paw_stack.embed import resolve_engine
+    from paw_stack.network.device import resolve_device
+
+    resolve_engine(config.embed, resolve_device(config.compute), n_photos=0)
 
 
 def _require_metadata(config: Config) -> None:

@@ -1,13 +1,13 @@
-"""Units (finetune, backbone, fold) and (embed, backbone, fold)."""
+"""Units (finetune, backbone, fold), one after another, and the predictions that they wrote."""
 
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Unit, read_csv, read_weights
+from paw_stack.artifacts import read_csv
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
-from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit, fold_metadata
+from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit
 from paw_stack.pipeline.job import Job
 
 
@@ -57,59 +57,3 @@ def _gather(job: Job, backbone: BackboneSection, folds: list[int]) -> Prediction
         seconds,
         is_optimistic(job, backbone),
     )
-
-
-def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
-    config = job.config
-    source = "" if fold is None else finetune_unit(job, backbone, fold).fingerprint
-    return job.run.unit(
-        f"embeddings/{backbone.name}/{'all' if fold is None else f'fold{fold}'}",
-        {
-            "data.resize": config.data.resize,
-            "backbone": backbone,
-            "embed": config.embed,
-            "compute": config.compute,
-            "photos": job.photos_digest,
-            "weights": source,
-        },
-    )
-
-
-def embed_all(job: Job, folds: list[int]) -> None:
-    for backbone in job.config.backbones:
-        for fold in [None] if backbone.frozen else folds:
-            unit = embed_unit(job, backbone, fold)
-            if unit.record():
-                say(f"embed {_place(backbone, fold)}: done before, skipped")
-            else:
-                embed_one(job, backbone, fold, unit)
-
-
-def embed_one(job: Job, backbone: BackboneSection, fold: int | None, unit: Unit) -> None:
-    from paw_stack.embed import embed as embed_photos
-    from paw_stack.embed import load_backbone
-    from paw_stack.network.device import resolve_device
-
-    weights = None
-    if fold is not None:
-        source = finetune_unit(job, backbone, fold)
-        job.run.require(source)
-        weights = read_weights(source.folder / "weights.safetensors")
-    device = resolve_device(job.config.compute)
-    pixels = job.pixels(backbone)
-    unit.begin()
-    what = f"embed {_place(backbone, fold)}"
-    planes = None
-    if fold is not None and job.config.regressor.metadata == "early":
-        planes = fold_metadata(job, fold)
-    network = load_backbone(backbone, weights, 0 if planes is None else planes.shape[1])
-    vectors = embed_photos(network, pixels, backbone.layers, job.config.embed, device, what, planes)
-    stored = {layer: rows.astype(job.config.embed.dtype) for layer, rows in vectors.items()}
-    job.run.save_embeddings(unit, job.ids, stored)
-    unit.finish(device=str(device))
-    widths = ", ".join(f"{layer} {rows.shape[1]}" for layer, rows in stored.items())
-    say(f"{what}: {len(job.ids)} rows, {widths} wide -> {unit.folder}")
-
-
-def _place(backbone: BackboneSection, fold: int | None) -> str:
-    return backbone.name if fold is None else f"{backbone.name} fold {fold}"

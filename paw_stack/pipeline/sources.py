@@ -8,8 +8,9 @@ import numpy as np
 
 from paw_stack.config import BackboneSection, Config
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.network_units import embed_unit, is_optimistic
+from paw_stack.pipeline.network_units import is_optimistic
 
 
 @dataclass(frozen=True)

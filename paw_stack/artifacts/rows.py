@@ -1,0 +1,61 @@
+"""One `.npy` that is filled block by block, so that memory does not grow with its rows.
+
+Blocks are written to the file, not to a memory map of it: a map on a full disk kills the process.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from paw_stack.errors import ArtifactError, offenders
+
+PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
+
+
+class RowsFile:
+    """(n, d) of `dtype`; under a temporary name until every row was put once."""
+
+    def __init__(self, path: Path, shape: tuple[int, int], dtype: str):
+        self.path, self.dtype = path, np.dtype(dtype)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.filled = np.zeros(shape[0], dtype=bool)
+        self.row_bytes = shape[1] * self.dtype.itemsize
+        header = _header(shape, self.dtype)
+        self.start = len(header)
+        self.file = self.temporary.open("wb")
+        self.file.write(header)
+        self.file.truncate(self.start + shape[0] * self.row_bytes)
+
+    def put(self, start: int, rows: np.ndarray) -> None:
+        """Rows (b, d), cast to the file's dtype, from row `start` on."""
+        self.file.seek(self.start + start * self.row_bytes)
+        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+        self.filled[start : start + len(rows)] = True
+
+    def finish(self) -> None:
+        """Give the file its name.
+
+        Raises:
+            ArtifactError: rows that were not put.
+        """
+        missing = np.flatnonzero(~self.filled)
+        if len(missing):
+            raise ArtifactError(f"{self.path}: no values for rows {offenders(missing)}")
+        self.file.close()
+        self.temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Leave nothing unfinished behind."""
+        self.file.close()
+        self.temporary.unlink(missing_ok=True)
+
+
+def _header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+    out = io.BytesIO()
+    about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, about)
+    return out.getvalue()

@@ -1,0 +1,135 @@
+"""One forward pass of a backbone, by three engines that compute the same layers.
+
+    torch      eager, in the device's precision by autocast
+    compile    torch.compile; needs a C++ compiler and 20 to 70 s at the start
+    openvino   OpenVINO on a CPU, in bfloat16 or float32; converts the model at the start
+
+Compiled programs are made for one shape: a smaller batch is filled up and what was added dropped.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from paw_stack.config import EmbedSection, Layer
+from paw_stack.errors import ConfigError
+from paw_stack.network.backbone import Backbone
+from paw_stack.network.device import Device
+
+Engine = Literal["torch", "compile", "openvino"]
+Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
+
+# Passes of a Swin-T at 224 that repay the start, by what was measured on two cores: 28.2 photos/s
+# by autocast in bfloat16, 33.9 by OpenVINO, whose conversion takes 6 to 12 s.
+OPENVINO_REPAYS = 2_000
+# torch.compile gained nothing there (27.6 photos/s). On a GPU nothing was measured: 70 s are a
+# quarter of the time of so many passes at 2,000 photos/s.
+COMPILE_REPAYS = 500_000
+
+
+class Layers(nn.Module):
+    """Photos (b, size, size, 3) -> the named layers, (b, width) float32 each."""
+
+    def __init__(self, backbone: Backbone, names: Sequence[Layer]):
+        super().__init__()
+        self.backbone, self.names = backbone, tuple(names)
+
+    def forward(self, photos: Tensor, planes: Tensor | None = None) -> tuple[Tensor, ...]:
+        return tuple(part.float() for part in self.backbone.layers(photos, self.names, planes))
+
+
+def resolve_engine(section: EmbedSection, device: Device, n_photos: int) -> Engine:
+    """Turn `auto` into what pays here for so many photos.
+
+    Raises:
+        ConfigError: the engine that was asked for is missing or cannot run on the device.
+    """
+    if section.engine == "auto":
+        n_passes = n_photos * section.crops * (2 if section.flip else 1)
+        if device.name == "cpu":
+            pays = n_passes >= OPENVINO_REPAYS and find_spec("openvino") is not None
+            return "openvino" if pays else "torch"
+        return "compile" if n_passes >= COMPILE_REPAYS and _compiler() else "torch"
+    if section.engine == "openvino" and device.name != "cpu":
+        raise ConfigError(f"embed.engine: openvino runs on a CPU, not on {device.name}; set auto")
+    if section.engine == "openvino" and find_spec("openvino") is None:
+        raise ConfigError(
+            "embed.engine: openvino is not installed; pip install 'paw-stack[openvino]' or set auto"
+        )
+    if section.engine == "compile" and not _compiler():
+        raise ConfigError("embed.engine: compile needs a C++ compiler, such as g++; set torch")
+    return section.engine
+
+
+def make_forward(
+    backbone: Backbone, names: Sequence[Layer], engine: Engine, device: Device, example: Tensor
+) -> Forward:
+    """The pass of an engine; `example` has the shape and type of a whole batch of photos."""
+    layers = Layers(backbone, names).eval().to(device.name)
+    layers.to(memory_format=torch.channels_last)
+    if engine == "torch":
+        return _eager(layers, device)
+    n = len(example)
+    if engine == "compile":
+        return _filled_up(_eager(torch.compile(layers, dynamic=False), device), n)
+    return _filled_up(_openvino(layers, device, example), n)
+
+
+def _eager(layers: Callable[..., Any], device: Device) -> Forward:
+    def forward(photos: Tensor, planes: Tensor | None) -> tuple[Tensor, ...]:
+        with torch.inference_mode(), device.autocast():
+            return layers(photos, planes)
+
+    return forward
+
+
+def _filled_up(forward: Forward, size: int) -> Forward:
+    def whole(photos: Tensor, planes: Tensor | None) -> tuple[Tensor, ...]:
+        n = len(photos)
+        photos, planes = _fill(photos, size), None if planes is None else _fill(planes, size)
+        return tuple(part[:n] for part in forward(photos, planes))
+
+    return whole
+
+
+def _fill(rows: Tensor, size: int) -> Tensor:
+    """To `size` rows, by the last one again."""
+    return torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])])
+
+
+def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:
+    openvino = _import_openvino()
+    n_planes = layers.backbone.n_planes
+    planes = (torch.zeros(len(example), n_planes),) if n_planes else ()
+    with torch.no_grad():
+        program = torch.export.export(layers, (example, *planes))
+    model = openvino.convert_model(program)
+    model.reshape([list(rows.shape) for rows in (example, *planes)])
+    hint = {"bf16": "bf16", "fp32": "f32"}[device.precision]
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+
+    def forward(photos: Tensor, planes: Tensor | None) -> tuple[Tensor, ...]:
+        given = [rows.contiguous().numpy() for rows in (photos, planes) if rows is not None]
+        found = compiled(given)
+        return tuple(torch.from_numpy(found[place]) for place in range(len(layers.names)))
+
+    return forward
+
+
+def _import_openvino() -> Any:
+    # Its telemetry would report to its makers at every import; without the package it has none.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _compiler() -> bool:
+    names = (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")
+    return any(shutil.which(name) for name in names)

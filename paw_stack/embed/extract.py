@@ -1,0 +1,143 @@
+"""Batches of photos through several networks in one pass, block by block.
+
+Enter batches (b, size, size, 3) uint8, as they come; leave blocks of vectors in the same order. No
+more than three batches are held at once, whatever the number of rows: one in use, one on its way to
+the device, one that a thread reads (or decodes) meanwhile.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from paw_stack.config import EmbedSection, Layer
+from paw_stack.embed.network import Network, make_network
+from paw_stack.errors import DataError, offenders
+from paw_stack.network.backbone import Backbone
+from paw_stack.network.device import Device
+from paw_stack.network.predict import views
+from paw_stack.progress import track
+
+Item = TypeVar("Item")
+
+
+class Block(NamedTuple):
+    """Vectors of consecutive rows."""
+
+    network: int  # place in the list of networks
+    layer: Layer
+    start: int  # number of the first row
+    rows: np.ndarray  # (b, width) float32
+
+
+def embed(
+    backbone: Backbone,
+    pixels: Path,
+    layers: Sequence[Layer],
+    section: EmbedSection,
+    device: Device,
+    what: str,
+    planes: np.ndarray | None = None,
+) -> dict[Layer, np.ndarray]:
+    """Layer -> vectors (n_rows, width) float32 of all photos of the cache, in memory, eagerly.
+
+    Raises:
+        DataError: a vector is not finite.
+    """
+    network = make_network(what, backbone, layers, section, "torch", device, planes)
+    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in layers}
+    for block in extract(
+        [network], read_batches(pixels, section.batch_size, what), section, device
+    ):
+        blocks[block.layer].append(block.rows)
+    return {layer: np.concatenate(rows) for layer, rows in blocks.items()}
+
+
+def read_batches(pixels: Path, size: int, what: str) -> Iterator[np.ndarray]:
+    """Batches of a `.npy` of photos, copied; the progress bar counts them as they are read."""
+    n = len(np.load(pixels, mmap_mode="r"))
+    for start in track(range(0, n, size), what, total=n, size=size):
+        # Mapped anew each time: pages of a map that stays count as this process's memory.
+        yield np.array(np.load(pixels, mmap_mode="r")[start : start + size])
+
+
+def extract(
+    networks: Sequence[Network],
+    batches: Iterable[np.ndarray],
+    section: EmbedSection,
+    device: Device,
+) -> Iterator[Block]:
+    """The blocks of every network and layer, batch by batch; views are averaged.
+
+    Raises:
+        DataError: vectors are not finite; said after the last block, with the rows.
+    """
+    start = 0
+    bad: dict[str, list[int]] = {}
+    for photos in _on_device(prefetched(batches), device):
+        for number, network in enumerate(networks):
+            for layer, part in zip(
+                network.layers, _mean(network, photos, start, section), strict=True
+            ):
+                rows = part.cpu().numpy()
+                wrong = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
+                bad.setdefault(f"{network.name}: {layer}", []).extend(wrong.tolist())
+                yield Block(number, layer, start, rows)
+        start += len(photos)
+    problems = [
+        f"{place} is not finite for cache rows {offenders(rows)}; compute.precision: fp32 may help"
+        for place, rows in bad.items()
+        if rows
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _mean(network: Network, photos: Tensor, start: int, section: EmbedSection) -> list[Tensor]:
+    """Layers (b, width) float32, the mean over the views of test-time augmentation."""
+    planes = None
+    if network.planes is not None:
+        planes = torch.from_numpy(network.planes[start : start + len(photos)]).to(photos.device)
+    if section.crops > 1:
+        photos = photos.float()  # one type for all views
+    seen = [network.forward(view, planes) for view in views(photos, section)]
+    return [torch.stack(parts).mean(0) for parts in zip(*seen, strict=True)]
+
+
+def prefetched(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items; a thread makes the next one while the current one is used."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, iterator, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, iterator, None)
+            yield item
+
+
+def _on_device(batches: Iterable[np.ndarray], device: Device) -> Iterator[Tensor]:
+    """Batches as tensors there; a GPU copies the next one while it computes on the current one."""
+    if device.name == "cpu":
+        yield from map(torch.from_numpy, batches)
+        return
+    copies, ahead = torch.cuda.Stream(), None
+    for batch in batches:
+        with torch.cuda.stream(copies):
+            copied = torch.from_numpy(batch).pin_memory().to(device.name, non_blocking=True)
+        coming = copied, copies.record_event()
+        if ahead:
+            yield _arrived(*ahead)
+        ahead = coming
+    if ahead:
+        yield _arrived(*ahead)
+
+
+def _arrived(photos: Tensor, copied: torch.cuda.Event) -> Tensor:
+    """`photos`, which the computing stream waits for, and whose memory it holds until then."""
+    stream = torch.cuda.current_stream()
+    stream.wait_event(copied)
+    photos.record_stream(stream)
+    return photos

@@ -1,0 +1,79 @@
+"""A backbone with its weights and one layer or more, ready to run on batches of photos."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from paw_stack.config import BackboneSection, EmbedSection, Layer
+from paw_stack.embed.engines import Engine, Forward, make_forward
+from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.network.backbone import Backbone, build_backbone
+from paw_stack.network.device import Device
+
+
+@dataclass(frozen=True)
+class Network:
+    """One forward pass and what it is given beside the photos."""
+
+    name: str  # for messages
+    layers: tuple[Layer, ...]
+    forward: Forward = field(repr=False)
+    planes: np.ndarray | None = None  # (n_rows, n_planes) float32, standardised
+
+
+def load_backbone(
+    section: BackboneSection, weights: dict[str, torch.Tensor] | None, n_planes: int = 0
+) -> Backbone:
+    """The pretrained backbone, or the one that `weights` of a fine-tuned regressor hold.
+
+    Args:
+        n_planes: metadata columns that it takes as image planes (regressor.metadata: early).
+
+    Raises:
+        ArtifactError: the weights are another model's.
+    """
+    if weights is None:
+        return build_backbone(section, seed=0)
+    # What pretraining gave is about to be overwritten, so it is not loaded (or downloaded).
+    backbone = build_backbone(section.model_copy(update={"pretrained": False}), 0, n_planes)
+    prefix = "backbone."
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    try:
+        backbone.load_state_dict(own, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"backbone {section.name}: weights do not fit: {reason}") from error
+    return backbone
+
+
+def make_network(
+    name: str,
+    backbone: Backbone,
+    layers: Sequence[Layer],
+    section: EmbedSection,
+    engine: Engine,
+    device: Device,
+    planes: np.ndarray | None = None,
+    n_rows: int | None = None,
+) -> Network:
+    """`backbone` behind an engine, for batches of `section`, or of `n_rows` where that is less.
+
+    Raises:
+        ConfigError: the engine cannot take this model.
+    """
+    # Corner crops are resized, to levels between the whole ones.
+    dtype = torch.float32 if section.crops > 1 else torch.uint8
+    n = min(section.batch_size, n_rows or section.batch_size)
+    example = torch.zeros(n, backbone.size, backbone.size, 3, dtype=dtype, device=device.name)
+    try:
+        forward = make_forward(backbone, layers, engine, device, example)
+    except Exception as error:  # exporters and converters raise nearly anything
+        if engine == "torch":
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"{name}: {engine} cannot take this model ({reason}); set embed.engine: torch"
+        ) from error
+    return Network(name, tuple(layers), forward, planes)
