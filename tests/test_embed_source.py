@@ -219,17 +219,23 @@ def test_memory_stays_flat_and_a_kill_costs_no_row(tmp_path, config):
     write_tars(source, n, 500)
     words = ("embed", config, "--source", source, "--to", to)
     killed_after(10, *words)
-    process = subprocess.Popen(
-        [Path(sys.executable).parent / "paw-stack", *map(str, words)], stdout=subprocess.PIPE
-    )
-    megabytes = [resident_megabytes(process.pid) for line in process.stdout if b"shard " in line]
-    assert process.wait() == 0
+    megabytes = watched(*words)
     ids, rows = collected(to)
     assert ids == [f"{number:06d}" for number in range(n)]
     assert np.isfinite(rows).all()
     assert len(megabytes) == 30
     # 15,000 photos: pixels alone would be 46 MB, and the vectors 2 MB.
     assert max(megabytes[10:]) - min(megabytes[10:]) < 20
+
+
+def watched(*words: object) -> list[float]:
+    """Run a command in a process of its own; its memory, megabytes, after every shard."""
+    command = [Path(sys.executable).parent / "paw-stack", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        said = process.stdout
+        found = [resident_megabytes(process.pid) for line in said if b"embed shard" in line]
+    assert process.returncode == 0
+    return found
 
 
 def resident_megabytes(pid: int) -> float:

@@ -65,6 +65,12 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     resumed, start = from_first(_beginning(job, backbone, fold, unit), recipe.device)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
+    if n_processes() > 1:
+        section = job.config.finetune
+        say(
+            f"{what}: {n_processes()} processes share batches of {section.batch_size} photos,"
+            f" learning rate {section.learning_rate:g}"
+        )
     pixels = job.pixels(backbone)
     if rank():
         finetune_fold(pixels, rows, recipe, what, start, resumed)
