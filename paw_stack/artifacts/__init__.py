@@ -27,7 +27,6 @@ from paw_stack.artifacts.files import (
     write_weights,
 )
 from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.shards import require_no_more, save_shard, shard_unit
 from paw_stack.artifacts.unit import Unit
 
 __all__ = [
@@ -36,9 +35,6 @@ __all__ = [
     "read_csv",
     "read_state",
     "read_weights",
-    "require_no_more",
-    "save_shard",
-    "shard_unit",
     "write_csv",
     "write_file",
     "write_state",
