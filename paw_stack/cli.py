@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from paw_stack.errors import PawStackError
+from paw_stack.errors import ConfigError, PawStackError
 
 app = typer.Typer(
     help="Photos with a score in, a calibrated score for new photos out.",
@@ -81,27 +81,27 @@ def embed(
     fold: FoldNumbers = None,
     source: Annotated[
         Path | None,
-        typer.Option(help="Another collection: a folder of photos, .tar or .parquet files."),
+        typer.Option(help="A collection without scores: a folder, tar shards or Parquet files."),
     ] = None,
-    to: Annotated[Path, typer.Option(help="Folder for that collection's vectors.")] = Path(
-        "embeddings"
-    ),
-    shard: Annotated[int, typer.Option(min=1, help="Photos a shard, of a folder.")] = 10_000,
     on: On = "here",
     address: Address = None,
 ) -> None:
     """Write the embeddings of all photos to disk.
 
-    Of millions of others: paw-stack embed CONFIG --source tars/ --to vectors/ --on ray
+    With a collection, such as `embed mine.yaml --source photos/`, by frozen backbones and shard by
+    shard into artifacts/RUN/collection; unreadable photos are listed and left out. --on ray embeds
+    as many shards at once as the cluster has room for.
     """
     from paw_stack import pipeline
     from paw_stack.config import load_config
-
-    if source is None:
-        return pipeline.embed(load_config(config, set_), fold)
     from paw_stack.pipeline.embed_source import embed_source
 
-    embed_source(load_config(config, set_), source, to, shard, on, address)
+    if source:
+        embed_source(load_config(config, set_), source, on, address)
+    elif on == "here":
+        pipeline.embed(load_config(config, set_), fold)
+    else:
+        raise ConfigError("embed --on ray: takes --source; run --on ray embeds a run's own photos")
 
 
 @app.command("fit-heads")
@@ -121,12 +121,45 @@ def fit_heads(
 
 
 @app.command()
-def blend(config: ConfigFile, set_: Overrides = None) -> None:
-    """Blend all candidates, score the blend honestly, write submission.csv."""
-    from paw_stack import pipeline
-    from paw_stack.config import load_config
+def blend(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="YAML file of the run; or --labelled.")
+    ] = None,
+    set_: Overrides = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="CSV of Id, the target and, on request, fold.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="The target's column, with --labelled.")] = "",
+    candidates: Annotated[
+        list[str] | None,
+        typer.Option(help="Quoted pattern of CSVs (Id, fold, prediction), or a run's folder."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write, with --labelled.")] = None,
+    bounds: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Lowest and highest score; else the target's."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="As blend.method of a config.")] = "auto",
+    calibration: Annotated[str, typer.Option(help="As blend.calibration of a config.")] = "auto",
+) -> None:
+    """Blend all candidates, score the blend honestly, write submission.csv.
 
-    pipeline.blend(load_config(config, set_))
+    Without a config, from files alone:
+
+    paw-stack blend --labelled labelled.csv --target Pawpularity --candidates 'v*.csv' --out DIR
+    """
+    if config and not labelled:
+        from paw_stack import pipeline
+        from paw_stack.config import load_config
+
+        pipeline.blend(load_config(config, set_))
+    elif not config and labelled and target and candidates and out:
+        from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
+
+        files = FilesToBlend(labelled, target, candidates, out, bounds)
+        blend_files(files, method, calibration)
+    else:
+        raise ConfigError("blend: give a CONFIG, or --labelled, --target, --candidates and --out")
 
 
 @app.command()

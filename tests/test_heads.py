@@ -6,19 +6,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from paw_stack.artifacts import RunFolder
 from paw_stack.config import (
+    Config,
     GbmSection,
     GridSection,
+    HeadsSection,
     KernelRidgeSection,
     KnnSection,
+    NystroemSection,
     RidgeSection,
+    RunSection,
+    SelectionSection,
     SvrSection,
 )
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.errors import ConfigError
-from paw_stack.heads.cross_fit import CrossFitted, cross_fit
+from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
 from paw_stack.heads.fit import fit_head
 from paw_stack.heads.knn import make_knn, stored_knn
+from paw_stack.heads.memory import require_memory
 from paw_stack.heads.ridge import make_ridge, stored_ridge
 from paw_stack.heads.stored import predict_stored
 from paw_stack.heads.svr import fell_back, make_svr, resolve_engine, stored_svr
@@ -37,6 +44,7 @@ HEADS = {
     "gbm, pca": (GbmSection(**SMALL, pca=4), "gbm"),
     "ridge": (RidgeSection(), "ridge"),
     "kernel_ridge": (KernelRidgeSection(), "kernel_ridge"),
+    "nystroem": (NystroemSection(landmarks=50), "nystroem"),
     "knn": (KnnSection(k=5), "knn"),
 }
 NAIVE = {
@@ -59,7 +67,7 @@ def case():
 
 def fit(head: str, features, target, folds, shared=False, only=range(3)) -> CrossFitted:
     section, engine = HEADS[head]
-    return fit_head(section, engine, features, shared, target, folds, only, 0, "fit")
+    return fit_head(section, engine, Problem(features, target, folds, only, shared))
 
 
 def of_fold_0(features):
@@ -71,7 +79,7 @@ def of_fold_0(features):
 def test_cross_fit_equals_a_naive_loop(case, head):
     features, target, folds = case
     make, store = NAIVE[head]
-    fitted = cross_fit(make, store, features, target, folds, range(3))
+    fitted = cross_fit(make, store, Problem(features, target, folds, range(3)))
     tests = []
     for k in range(3):
         labelled, new = features(k)
@@ -86,17 +94,24 @@ def test_cross_fit_equals_a_naive_loop(case, head):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("head", HEADS)
-def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(case, head, shared):
+def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(
+    case, head, shared, tmp_path, tiny_swin, pictures
+):
     features, target, folds = case
     features = of_fold_0(features) if shared else features
     fitted = fit(head, features, target, folds, shared)
     assert np.isfinite(fitted.oof).all()
     assert fitted.oof.dtype == fitted.test.dtype == np.float64
+    section = RunSection(name="r", root=tmp_path)
+    run = RunFolder(Config(run=section, data=pictures, backbones=[tiny_swin]))
+    run.save_heads("swin.head", fitted.heads, fitted.search)
+    kept = run.load_heads("swin.head")
+    assert set(kept) == set(fitted.heads)
     per_fold = [
         np.mean(
             [
                 predict_stored(stored, features(k)[1])
-                for part, stored in fitted.heads.items()
+                for part, stored in kept.items()
                 if part.split("-")[0] in (f"fold{k}", "all")
             ],
             axis=0,
@@ -153,11 +168,10 @@ def test_svr_engines_agree(case):
     """All solve the same problem; what they stop at differs by less than a hundredth point."""
     features, target, folds = case
     exact = make_pipeline(StandardScaler(), SVR(C=5, tol=1e-6))
-    fitted = cross_fit(lambda: exact, stored_svr, features, target, folds, range(3))
+    problem = Problem(features, target, folds, range(3))
+    fitted = cross_fit(lambda: exact, stored_svr, problem)
     for engine in ("onedal", "sklearn"):
-        other = fit_head(
-            SvrSection(C=5), engine, features, False, target, folds, range(3), 0, "fit"
-        )
+        other = fit_head(SvrSection(C=5), engine, problem)
         np.testing.assert_allclose(other.oof, fitted.oof, atol=0.01)
         np.testing.assert_allclose(other.test, fitted.test, atol=0.01)
 
@@ -181,3 +195,42 @@ def test_a_missing_engine_is_an_error_and_auto_is_not():
         resolve_engine(SvrSection(engine="cuml"))
     assert resolve_engine(SvrSection()) in ("onedal", "sklearn")
     assert resolve_engine(SvrSection(grid=GRID)) == "gram"
+
+
+def test_trees_binned_once_for_all_folds_are_those_of_bins_a_fold(case):
+    """Bins come from all labelled rows either way, so that sharing them changes nothing."""
+    features, target, folds = case
+    for head in ("gbm", "gbm, stopped"):
+        once = fit(head, of_fold_0(features), target, folds, shared=True)
+        each = fit(head, of_fold_0(features), target, folds, shared=False)
+        assert (once.oof == each.oof).all()
+        assert (once.test == each.test).all()
+
+
+def test_neighbours_are_scikit_learns_own_copies_included(case):
+    """A row that repeats a fit row takes its target, as a weight of one over nothing means."""
+    features, target, folds = case
+    labelled, _ = features(0)
+    copies = labelled[folds.fit_rows(0)[:5]]
+    fitted = fit("knn", lambda k: (labelled, copies), target, folds, only=[0])
+    np.testing.assert_allclose(fitted.test, target[folds.fit_rows(0)[:5]], rtol=1e-9)
+
+
+def test_heads_whose_matrices_do_not_fit_are_refused_together():
+    heads = HeadsSection(
+        svr=SvrSection(engine="gram"),
+        kernel_ridge=KernelRidgeSection(),
+        selection=SelectionSection(),
+        nystroem=NystroemSection(),
+        ridge=RidgeSection(),
+    )
+    require_memory(heads, 10_000, 1_000)
+    with pytest.raises(ConfigError) as caught:
+        require_memory(heads, 100_000, 10_000)
+    assert len(caught.value.problems) == 3
+    assert "engine gram): matrices of 100,000 labelled and 10,000 test rows take 88.0 GB" in str(
+        caught.value
+    )
+    assert "use heads.nystroem" in str(caught.value)
+    linear = HeadsSection(nystroem=NystroemSection(), ridge=RidgeSection())
+    require_memory(linear, 1_000_000, 1_000_000)

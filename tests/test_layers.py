@@ -54,6 +54,8 @@ LAZY = {
     "network": {"torch", "timm"},
     "embed": {"torch"},
     "data.decode": {"torch", "cv2", "simplejpeg"},
+    "heads.gram_svr": {"sklearn"},
+    "heads.kernel_ridge": {"sklearn"},
     "data.portrait": {"cv2"},
     "data.scene": {"cv2"},
 }

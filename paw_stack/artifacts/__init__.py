@@ -9,7 +9,9 @@
                                              trains, state.safetensors
     embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
-    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM
+    heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM;
+                                             search.csv of a grid or a selection of layers
+    scratch/                                 while a selection of layers runs
     blend/                                   blend.json, blend.csv, blend.test.csv
     submission.csv
 
@@ -17,6 +19,13 @@ Every file is written under a temporary name and renamed. A unit's `done.json` c
 the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
 """
 
+from paw_stack.artifacts.blend import write_blend, write_submission
+from paw_stack.artifacts.candidates import (
+    CandidateFile,
+    candidate_files,
+    read_candidates,
+    read_table,
+)
 from paw_stack.artifacts.files import (
     read_csv,
     read_state,
@@ -30,13 +39,19 @@ from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import Unit
 
 __all__ = [
+    "CandidateFile",
     "RunFolder",
     "Unit",
+    "candidate_files",
+    "read_candidates",
     "read_csv",
     "read_state",
+    "read_table",
     "read_weights",
+    "write_blend",
     "write_csv",
     "write_file",
     "write_state",
+    "write_submission",
     "write_weights",
 ]

@@ -1,5 +1,6 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
     write_csv,
     write_file,
     write_head,
-    write_json,
 )
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.rows import PutRows, RowsFile
@@ -160,25 +161,32 @@ class RunFolder:
     def save_predictions(
         self, folder: Path, predictions: Predictions, competition: Competition
     ) -> None:
-        table = pd.DataFrame(
-            {
-                "Id": competition.labelled.ids,
-                "fold": predictions.fold_of,
-                "prediction": predictions.oof,
-            }
-        )
-        write_csv(folder / f"{predictions.name}.csv", table.dropna())
-        test = pd.DataFrame({"Id": competition.test.ids, "prediction": predictions.test})
-        write_csv(folder / f"{predictions.name}.test.csv", test)
+        write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
 
-    def save_heads(self, name: str, heads: dict[str, StoredHead]) -> None:
-        """Fitted heads of a candidate; those of an earlier fit go first."""
+    def save_heads(
+        self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
+    ) -> None:
+        """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
         folder = self.root / "heads" / name
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (*folder.glob("*.safetensors"), *folder.glob("*.txt")):
-            old.unlink()
+        for pattern in ("*.safetensors", "*.txt", "search.csv"):
+            for old in folder.glob(pattern):
+                old.unlink()
         for part, head in heads.items():
             write_head(folder, part, head)
+        if search is not None:
+            write_csv(folder / "search.csv", search)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for what does not fit into memory; what a killed run left there goes."""
+        folder = self.root / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def load_heads(self, name: str) -> dict[str, StoredHead]:
         """The heads whose mean predicts as the candidate does.
@@ -210,15 +218,11 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition, scores: dict[str, Any]) -> None:
-        folder = self.root / "blend"
-        folder.mkdir(exist_ok=True)
-        self.save_predictions(folder, blend.predictions, competition)
-        facts = {"weights": blend.weights, "intercept": blend.intercept, **scores}
-        write_json(folder / "blend.json", facts)
+    def save_blend(self, blend: Blend, competition: Competition) -> None:
+        write_blend(self.root / "blend", blend, competition.labelled.ids, competition.test.ids)
 
-    def save_submission(self, table: pd.DataFrame) -> Path:
-        write_csv(self.root / "submission.csv", table)
+    def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
+        write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
     def publish(self) -> None:

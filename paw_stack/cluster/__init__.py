@@ -5,7 +5,7 @@ worker opens the config itself, once a process, and reads and writes files as a 
 a disk that all machines share or through `run.store`.
 """
 
-from paw_stack.cluster.tasks import Task, run_tasks
+from paw_stack.cluster.shards import run_shards
 from paw_stack.cluster.units import run_units
 
-__all__ = ["Task", "run_tasks", "run_units"]
+__all__ = ["run_shards", "run_units"]

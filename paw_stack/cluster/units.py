@@ -10,12 +10,13 @@ from paw_stack.artifacts import Unit
 from paw_stack.cluster.tasks import Stage, Task, import_ray, run_tasks
 from paw_stack.config import Config
 from paw_stack.console import say
+from paw_stack.data.nouns import Predictions
 from paw_stack.errors import ArtifactError
 from paw_stack.pipeline.embed_units import embed_places, embed_unit
 from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit
-from paw_stack.pipeline.head_units import fit_one, fit_unit
+from paw_stack.pipeline.head_units import fit_one, fit_unit, load_fitted, possible
 from paw_stack.pipeline.job import Job, open_job
-from paw_stack.pipeline.sources import places, sources
+from paw_stack.pipeline.sources import places
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Work:
     do: Callable[[], object]
 
 
-def run_units(job: Job, folds: list[int], address: str | None) -> None:
-    """Do on a cluster what is not done yet; afterwards every unit of the run is done.
+def run_units(job: Job, folds: list[int], address: str | None) -> list[Predictions]:
+    """Do on a cluster what is not done yet; returns the heads' predictions.
 
     Raises:
         ArtifactError: a machine sees other photos, tables or engines than this one.
@@ -50,6 +51,8 @@ def run_units(job: Job, folds: list[int], address: str | None) -> None:
         for name, work in todo.items()
     ]
     run_tasks(tasks, job.config.cluster, address)
+    heads = list(job.config.heads.named())
+    return [load_fitted(job, source, head, folds) for source, head in possible(job, heads, folds)]
 
 
 def plan(job: Job, folds: list[int]) -> dict[str, Work]:
@@ -72,13 +75,12 @@ def plan(job: Job, folds: list[int]) -> dict[str, Work]:
 
 def _fits(job: Job, folds: list[int]) -> dict[str, Work]:
     works = {}
-    for source in sources(job.config):
+    for source, head in possible(job, list(job.config.heads.named()), folds):
         read = [place for fold in folds for place in places(source, fold)]
         needs = tuple(dict.fromkeys(_embed_name(b.name, place) for b, _, place in read))
-        for head in job.config.heads.named():
-            unit = fit_unit(job, source, head, folds)
-            do = partial(fit_one, job, source, head, folds)
-            works[f"fit {source.name}.{head}"] = Work("fit", unit, needs, do)
+        unit = fit_unit(job, source, head, folds)
+        do = partial(fit_one, job, source, head, folds)
+        works[f"fit {source.name}.{head}"] = Work("fit", unit, needs, do)
     return works
 
 

@@ -79,14 +79,34 @@ class KnnSection(Section):
     metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
+class NystroemSection(Section):
+    """Kernel ridge on landmarks: time and memory grow with the rows, not with their square."""
+
+    landmarks: int = Field(
+        1000, ge=2, description="labelled rows, drawn by run.seed, that stand for all others"
+    )
+    alphas: list[float] = Field(
+        [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
+        min_length=1,
+        description="penalties; the best by generalised cross-validation on the fit rows is taken",
+    )
+    gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
 class SelectionSection(Section):
-    """Forward selection over the layers of frozen backbones, with the SVR's settings."""
+    """Forward selection over the layers of frozen backbones, with the SVR's own settings.
+
+    Its candidate is `selection.svr`. The SVR's grid and metadata take no part.
+    """
 
     starts: int = Field(3, ge=1, description="layers to start from, the best alone first")
     most: int = Field(6, ge=1, description="most layers together")
 
 
-HeadSection = SvrSection | GbmSection | RidgeSection | KernelRidgeSection | KnnSection
+HeadSection = (
+    SvrSection | GbmSection | RidgeSection | KernelRidgeSection | NystroemSection | KnnSection
+)
 
 
 class HeadsSection(Section):
@@ -96,7 +116,11 @@ class HeadsSection(Section):
     gbm: GbmSection | None = None
     ridge: RidgeSection | None = None
     kernel_ridge: KernelRidgeSection | None = None
+    nystroem: NystroemSection | None = None
     knn: KnnSection | None = None
+    memory_gb: float = Field(
+        8, gt=0, description="GB that the matrices of a head may take; a selection's go to disk"
+    )
     together: list[list[str]] = Field(
         [],
         description="layers whose vectors are put side by side for every head, each as <backbone>"
@@ -119,6 +143,7 @@ class HeadsSection(Section):
             "gbm": self.gbm,
             "ridge": self.ridge,
             "kernel_ridge": self.kernel_ridge,
+            "nystroem": self.nystroem,
             "knn": self.knn,
         }
         return {name: section for name, section in sections.items() if section is not None}

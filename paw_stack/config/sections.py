@@ -146,5 +146,18 @@ class ComputeSection(Section):
 
 class BlendSection(Section):
     candidates: list[str] | None = Field(
-        None, min_length=1, description="names such as swin.nn or swin.svr; null: all of the run"
+        None, min_length=1, description="names such as swin.nn or swin.svr; null: all there are"
+    )
+    extra: list[Path] = Field(
+        [],
+        description="candidates from elsewhere: folders of runs, or CSVs of Id, fold, prediction"
+        " with NAME.test.csv (Id, prediction) beside NAME.csv",
+    )
+    method: Literal[
+        "auto", "mean", "median", "ridge", "greedy", "simplex", "nnls", "nelder_mead"
+    ] = Field("auto", description="auto: by nested score, the simplest within a standard error")
+    calibration: Literal["auto", "none", "affine", "candidates", "spline", "isotonic"] = Field(
+        "auto",
+        description="map from the blend to points; candidates: a line for each of them and one for"
+        " the blend; auto: by nested score, none on a tie",
     )

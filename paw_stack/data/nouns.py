@@ -1,7 +1,7 @@
 """What passes from stage to stage: a training state, embeddings, heads, predictions, a blend."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,19 @@ class Embeddings:
     fold: int | None  # None: a frozen backbone, the same for all folds
     labelled: np.ndarray  # (n, d) float32 or float16
     test: np.ndarray  # (m, d), same dtype
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Columns of several arrays as one matrix (n, d), read where it is sliced, float32."""
+
+    parts: list[np.ndarray]  # (n, d_i), memory maps as a rule
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        return np.hstack([part[rows] for part in self.parts], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,4 @@ class Blend:
     intercept: float  # points
     predictions: Predictions  # oof cross-fitted, clipped to the bounds; test clipped likewise
     in_sample_rmse: float  # points; optimistic, shown only beside the nested score
+    record: dict[str, Any] = field(default_factory=dict, repr=False)  # the rest of blend.json

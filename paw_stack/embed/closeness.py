@@ -21,7 +21,7 @@ def closeness(reduced: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     a, b = reduced - centre, exact - centre
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = np.where(lengths > 0, (a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), 1.0)
-    gap = 1 - cosine
+    gap = np.clip(1 - cosine, 0, None)
     return {
         "rows": len(exact),
         "mean": float(f"{gap.mean():.2e}"),

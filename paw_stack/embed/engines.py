@@ -72,7 +72,8 @@ def make_forward(
 ) -> Forward:
     """The pass of an engine; `example` has the shape and type of a whole batch of photos."""
     layers = Layers(backbone, names).eval().to(device.name)
-    layers.to(memory_format=torch.channels_last)
+    if device.name == "cuda":
+        layers.to(memory_format=torch.channels_last)
     if engine == "torch":
         return _eager(layers, device)
     n = len(example)
@@ -110,7 +111,8 @@ def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:
     with torch.no_grad():
         program = torch.export.export(layers, (example, *planes))
     model = openvino.convert_model(program)
-    model.reshape([list(rows.shape) for rows in (example, *planes)])
+    given = enumerate((example, *planes))
+    model.reshape({place: list(rows.shape) for place, rows in given})
     hint = {"bf16": "bf16", "fp32": "f32"}[device.precision]
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 

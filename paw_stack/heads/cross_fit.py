@@ -5,13 +5,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import StoredHead
 from paw_stack.progress import track
 
-# Features of fold k's backbone: labelled (n, d) and test (m, d), float32.
-FoldFeatures = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# Features of fold k's backbone: labelled (n, d) and test (m, d), float32 arrays; for a head that
+# reads in blocks whatever has rows, such as `SideBySide`.
+FoldFeatures = Callable[[int], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a head is cross-fitted on."""
+
+    features: FoldFeatures  # other folds' vectors are other spaces, unless they are shared
+    target: np.ndarray  # (n,) float64, points
+    folds: Folds
+    only: Sequence[int]  # folds to run
+    shared: bool = False  # all folds have the same features
+    seed: int = 0
+    what: str = "fit"  # shown beside the progress bar
 
 
 @dataclass(frozen=True)
@@ -23,16 +38,13 @@ class CrossFitted:
     heads: dict[str, StoredHead]  # "fold0", ...; "all" where folds share their vectors
     facts: dict[str, Any] = field(default_factory=dict)  # such as the setting that was chosen
     remarks: list[str] = field(default_factory=list)  # what the user should read
+    search: pd.DataFrame | None = None  # points or sets that were tried, RMSE on all rows
 
 
 def cross_fit(
     make_head: Callable[[], Any],
     store: Callable[[Any], StoredHead],
-    features: FoldFeatures,
-    target: np.ndarray,
-    folds: Folds,
-    only: Sequence[int],
-    what: str = "fit",
+    problem: Problem,
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
     """Fold k's head learns from fold k's fit rows alone, scaler included.
@@ -40,17 +52,14 @@ def cross_fit(
     Args:
         make_head: gives a fresh scikit-learn regressor.
         store: what is kept of a fitted one.
-        features: fold -> its backbone's vectors; other folds' vectors are other spaces.
-        target: (n,) float64, points.
-        only: folds to run.
-        what: shown beside the progress bar.
         clip: bounds for the target of fit rows, points.
     """
+    target, folds = problem.target, problem.folds
     learned = target if clip is None else np.clip(target, *clip)
     oof = np.full(len(target), np.nan)
     tests, heads = [], {}
-    for fold in track(only, what, total=len(only), unit="folds"):
-        labelled, test = features(fold)
+    for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
+        labelled, test = problem.features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
         head = make_head().fit(labelled[fit], learned[fit])
         oof[held_out] = head.predict(labelled[held_out])

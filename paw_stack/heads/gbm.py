@@ -5,45 +5,29 @@ the time and gain nothing; where folds share an embedding its columns are binned
 Bins come from the features of all labelled rows and look at no target.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from paw_stack.config import GbmSection
-from paw_stack.data.folds import Folds, make_folds
+from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import StoredHead
-from paw_stack.heads.cross_fit import CrossFitted, FoldFeatures
+from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.progress import track
 
 INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
 
 
-def cross_fit_gbm(
-    section: GbmSection,
-    features: FoldFeatures,
-    target: np.ndarray,
-    folds: Folds,
-    only: Sequence[int],
-    seed: int,
-    shared: bool,
-    what: str = "fit",
-) -> CrossFitted:
-    """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows.
-
-    Args:
-        features: fold -> labelled (n, d) and test (m, d).
-        target: (n,) float64, points.
-        shared: all folds have the same features.
-    """
-    oof, tests, heads, trees = np.full(len(target), np.nan), [], {}, []
-    make_bins = _shared_bins if shared and not section.pca else _own_bins
-    bins = make_bins(section, features, target, seed)
-    for fold in track(only, what, total=len(only), unit="folds"):
-        labelled, test = features(fold)
-        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
-        reduce, arrays = _reduction(section, labelled[fit], seed)
-        booster = _train(section, bins(fold, reduce), fit, target, folds, seed)
+def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
+    """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows."""
+    oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
+    bins = (_shared_bins if problem.shared and not section.pca else _own_bins)(section, problem)
+    for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
+        labelled, test = problem.features(fold)
+        fit, held_out = problem.folds.fit_rows(fold), problem.folds.held_out_rows(fold)
+        reduce, arrays = _reduction(section, labelled[fit], problem.seed)
+        booster = _train(section, bins(fold, reduce), fit, problem)
         oof[held_out] = booster.predict(reduce(labelled[held_out]))
         tests.append(booster.predict(reduce(test)) if len(test) else np.empty(0))
         trees.append(booster.current_iteration())
@@ -51,35 +35,30 @@ def cross_fit_gbm(
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees})
 
 
-def _shared_bins(
-    section: GbmSection, features: FoldFeatures, target: np.ndarray, seed: int
-) -> Callable[[int, Callable], Any]:
-    data = _dataset(section, features(0)[0], target, seed)
+def _shared_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
+    data = _dataset(section, problem.features(0)[0], problem)
     return lambda fold, reduce: data
 
 
-def _own_bins(
-    section: GbmSection, features: FoldFeatures, target: np.ndarray, seed: int
-) -> Callable[[int, Callable], Any]:
-    return lambda fold, reduce: _dataset(section, reduce(features(fold)[0]), target, seed)
+def _own_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
+    return lambda fold, reduce: _dataset(section, reduce(problem.features(fold)[0]), problem)
 
 
-def _dataset(section: GbmSection, vectors: np.ndarray, target: np.ndarray, seed: int) -> Any:
+def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
     from lightgbm import Dataset
 
-    parameters = _parameters(section, seed)
-    return Dataset(vectors, target, params=parameters, free_raw_data=False).construct()
+    parameters = _parameters(section, problem.seed)
+    return Dataset(vectors, problem.target, params=parameters, free_raw_data=False).construct()
 
 
-def _train(
-    section: GbmSection, data: Any, fit: np.ndarray, target: np.ndarray, folds: Folds, seed: int
-) -> Any:
+def _train(section: GbmSection, data: Any, fit: np.ndarray, problem: Problem) -> Any:
     import lightgbm
 
-    parameters = _parameters(section, seed)
+    parameters = _parameters(section, problem.seed)
     if section.early_stopping is None:
         return lightgbm.train(parameters, data.subset(fit), section.trees)
-    inner = make_folds(target[fit], folds.group_of[fit], INNER_PARTS, None, seed)
+    groups = problem.folds.group_of[fit]
+    inner = make_folds(problem.target[fit], groups, INNER_PARTS, None, problem.seed)
     grown = lightgbm.train(
         parameters,
         data.subset(fit[inner.fit_rows(0)]),

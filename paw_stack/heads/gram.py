@@ -140,6 +140,7 @@ def cross_fit_gram(
     only: Iterable[int] | None = None,
     tol: float = 1e-3,
     threads: int | None = None,
+    solver: str = "smo",
 ) -> CrossFit:
     """Fold k's SVR learns from the rows outside fold k; all folds on one kernel matrix.
 
@@ -155,6 +156,7 @@ def cross_fit_gram(
         only: folds to run; default all.
         tol: points, largest violation of the optimality conditions.
         threads: folds solved at the same time; default the cores at hand.
+        solver: "smo" is ours; "cuml" solves on a GPU, one fold after the other.
 
     Warns:
         ConvergenceWarning: a fold's solver gave up; its fold and gap are named.
@@ -163,9 +165,11 @@ def cross_fit_gram(
     cost = np.full(len(y), float(C)) if sample_weight is None else C * np.asarray(sample_weight)
     target = y if clip is None else np.clip(y, *clip)
     folds = tuple(np.unique(fold_of[fold_of >= 0]).tolist() if only is None else only)
-    solved = solve_all(
-        [(K, target, np.where(fold_of == k, 0.0, cost), epsilon, tol) for k in folds], threads
-    )
+    problems = [(K, target, np.where(fold_of == k, 0.0, cost), epsilon, tol) for k in folds]
+    if solver == "cuml":
+        solved = [cuml_solution(*problem) for problem in problems]
+    else:
+        solved = solve_all(problems, threads)
     return _cross_fit(solved, folds, fold_of, K_test)
 
 
@@ -202,11 +206,8 @@ def predict_rows(K_new: np.ndarray, beta: np.ndarray, bias: np.ndarray) -> np.nd
 
 def cuml_solution(
     K: np.ndarray, y: np.ndarray, C: np.ndarray, epsilon: float, tol: float
-) -> tuple[np.ndarray, float]:
-    """The same dual by RAPIDS on a GPU: beta (n,) float64 and bias, points.
-
-    cuML wants the kernel of the fit rows alone, so that this copies it; K may be a CuPy array.
-    """
+) -> Solution:
+    """The same dual by RAPIDS on a GPU, which wants the kernel of the fit rows alone: a copy."""
     from cuml.svm import SVR
 
     fit = np.flatnonzero(C)
@@ -214,7 +215,8 @@ def cuml_solution(
     model.fit(K[np.ix_(fit, fit)], y[fit], sample_weight=C[fit])
     beta = np.zeros(len(y))
     beta[fit[model.support_]] = np.ravel(model.dual_coef_)
-    return beta, float(np.ravel(model.intercept_)[0])
+    f = predict_rows(K, beta[None], np.zeros(1))[:, 0]
+    return Solution(beta, f, float(np.ravel(model.intercept_)[0]), 0, tol, True)
 
 
 def default_threads() -> int:

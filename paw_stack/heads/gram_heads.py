@@ -4,15 +4,15 @@ Where folds share their vectors there is one matrix for all of them; else one a 
 other folds' rows stand as its backbone sees them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from paw_stack.config import KernelRidgeSection, SvrSection
-from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import StoredHead
-from paw_stack.heads.cross_fit import CrossFitted, FoldFeatures
+from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.heads.gram import (
     Scaling,
     cross_fit_gram,
@@ -48,117 +48,109 @@ class Fits(NamedTuple):
     beta: np.ndarray  # (folds, n) float64
     bias: np.ndarray  # (folds,) float64, points
     facts: dict[str, Any]
+    search: pd.DataFrame | None = None
 
 
-def svr_on_gram(
-    section: SvrSection,
-    features: FoldFeatures,
-    shared: bool,
-    target: np.ndarray,
-    folds: Folds,
-    only: Sequence[int],
-    what: str,
-) -> CrossFitted:
-    """The SVR of engine gram, with a grid where the section has one."""
+def svr_on_gram(section: SvrSection, problem: Problem, solver: str = "smo") -> CrossFitted:
+    """The SVR of engine gram, with a grid where the section has one; `solver` as cross_fit_gram."""
 
     def fit(matrix: Matrix) -> Fits:
         if section.grid:
-            return _grid(section, matrix, target, folds.fold_of)
-        return _plain(section, matrix, target, folds.fold_of)
+            return _grid(section, matrix, problem)
+        return _plain(section, matrix, problem, solver)
 
-    fitted = _each_matrix(fit, features, shared, target, only, what)
-    if section.grid is None or len(only) < folds.n:
+    fitted = _each_matrix(fit, problem, "cuda" if solver == "cuml" else "cpu")
+    if section.grid is None or len(problem.only) < problem.folds.n:
         return fitted
-    nested, plain = rmse(target, fitted.oof), fitted.facts["best_plain_rmse"]
+    nested, plain = rmse(problem.target, fitted.oof), fitted.facts["best_plain_rmse"]
     remark = f"grid chosen inside the fit rows: nested RMSE {nested:.3f}"
-    if shared:
+    if problem.shared:
         remark += f"; chosen and scored on the same rows {plain:.3f}, optimistic"
     fitted.remarks.append(remark)
     return fitted
 
 
-def kernel_ridge_on_gram(
-    section: KernelRidgeSection,
-    features: FoldFeatures,
-    shared: bool,
-    target: np.ndarray,
-    folds: Folds,
-    only: Sequence[int],
-    what: str,
-) -> CrossFitted:
+def kernel_ridge_on_gram(section: KernelRidgeSection, problem: Problem) -> CrossFitted:
     """Kernel ridge; the penalty of a fold is chosen by its fit rows."""
 
     def fit(matrix: Matrix) -> Fits:
         gamma = _gamma(section.gamma, matrix.vectors)
+        K = rbf(matrix.labelled, gamma, out=matrix.labelled)
         oof, beta, bias, alphas = cross_fit_kernel_ridge(
-            rbf(matrix.labelled, gamma), target, folds.fold_of, section.alphas, matrix.folds
+            K, problem.target, problem.folds.fold_of, section.alphas, matrix.folds
         )
         test = predict_rows(rbf(matrix.test, gamma), beta, bias).mean(1)
         return Fits(oof, test, [gamma] * len(bias), beta, bias, {"alphas": alphas})
 
-    return _each_matrix(fit, features, shared, target, only, what)
+    return _each_matrix(fit, problem)
 
 
 def _each_matrix(
-    fit: Callable[[Matrix], Fits],
-    features: FoldFeatures,
-    shared: bool,
-    target: np.ndarray,
-    only: Sequence[int],
-    what: str,
+    fit: Callable[[Matrix], Fits], problem: Problem, device: str = "cpu"
 ) -> CrossFitted:
     """Fit the folds matrix by matrix; one is in memory at a time."""
-    groups = [list(only)] if shared else [[fold] for fold in only]
-    oof, tests = np.full(len(target), np.nan), []
+    only = list(problem.only)
+    groups = [only] if problem.shared else [[fold] for fold in only]
+    oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     facts: dict[str, list[Any]] = {}
-    for group in track(groups, what, len(only), "folds", size=len(groups[0])):
-        matrix = _matrix(features, group)
+    for group in track(groups, problem.what, len(only), "folds", size=len(groups[0])):
+        matrix = _matrix(problem, group, device)
         fits = fit(matrix)
         done = np.isfinite(fits.oof)
         oof[done] = fits.oof[done]
         tests.append(fits.test)
-        heads |= dict(_stored(matrix, fits, "all" if shared else f"fold{group[0]}"))
-        for name, values in fits.facts.items():
-            facts.setdefault(name, []).extend(values if isinstance(values, list) else [values])
-    return CrossFitted(oof, np.mean(tests, axis=0), heads, _flat(facts))
+        name = "all" if problem.shared else f"fold{group[0]}"
+        heads |= dict(_stored(matrix, fits, name))
+        for key, values in fits.facts.items():
+            facts.setdefault(key, []).extend(values if isinstance(values, list) else [values])
+    search = fits.search if problem.shared else None
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, _flat(facts), search=search)
 
 
 def _flat(facts: dict[str, list[Any]]) -> dict[str, Any]:
     return {k: v[0] if len(v) == 1 and k == "best_plain_rmse" else v for k, v in facts.items()}
 
 
-def _matrix(features: FoldFeatures, group: list[int]) -> Matrix:
-    labelled, test, scaling = standardise(*features(group[0]))
-    to_test = squared_distances(test, labelled)
-    return Matrix(group, scaling, labelled, squared_distances(labelled), to_test)
+def _matrix(problem: Problem, group: list[int], device: str) -> Matrix:
+    labelled, test, scaling = standardise(*problem.features(group[0]))
+    between = squared_distances(labelled, device=device)
+    return Matrix(group, scaling, labelled, between, squared_distances(test, labelled, device))
 
 
-def _plain(section: SvrSection, matrix: Matrix, target: np.ndarray, fold_of: np.ndarray) -> Fits:
+def _plain(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -> Fits:
     gamma = _gamma(section.gamma, matrix.vectors)
     found = cross_fit_gram(
         matrix.labelled,
         matrix.test,
-        target,
-        fold_of,
+        problem.target,
+        problem.folds.fold_of,
         section.C,
         gamma,
         section.epsilon,
         section.clip,
         only=matrix.folds,
+        solver=solver,
     )
     return Fits(found.oof, found.test, [gamma] * len(found.bias), found.beta, found.bias, {})
 
 
-def _grid(section: SvrSection, matrix: Matrix, target: np.ndarray, fold_of: np.ndarray) -> Fits:
+def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
     points = _points(section, matrix.vectors)
-    found = grid_search(matrix.labelled, matrix.test, target, fold_of, points, only=matrix.folds)
+    found = grid_search(
+        matrix.labelled,
+        matrix.test,
+        problem.target,
+        problem.folds.fold_of,
+        points,
+        only=matrix.folds,
+    )
     facts = {
         "chosen": [vars(point) for point in found.chosen],
         "best_plain_rmse": found.optimistic_rmse,
     }
     gammas = [point.gamma for point in found.chosen]
-    return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts)
+    return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts, found.table)
 
 
 def _points(section: SvrSection, vectors: np.ndarray) -> list[Point]:

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from paw_stack.heads.gram import checked, predict_rows, rbf, scale_gamma, squared_distances
+from paw_stack.heads.gram import checked, rbf, scale_gamma, squared_distances
 from paw_stack.heads.smo import solve
+from paw_stack.heads.stored import distances_float64
 
 
 class GramSVR(RegressorMixin, BaseEstimator):
@@ -71,5 +72,5 @@ class GramSVR(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         centred = (X - self.center_).astype(np.float32)
-        K = rbf(squared_distances(centred, self.support_vectors_), self.gamma_)
-        return predict_rows(K, self.dual_coef_, self.intercept_)[:, 0]
+        K = np.exp(-self.gamma_ * distances_float64(centred, self.support_vectors_))
+        return np.asarray(K @ self.dual_coef_[0] + self.intercept_[0])

@@ -4,50 +4,31 @@ In: one block of squared distances per embedding, each standardised by itself. O
 the sets that were chosen without the rows that they predict, and the steps of the search.
 
 Squared distances of concatenated features add up, so that trying a further embedding costs an
-addition and the folds' solves, whatever its width. gamma is `gamma_factor` / (summed widths), which
-at 1 is scikit-learn's gamma='scale' of the concatenation.
+addition and the folds' solves, whatever its width. gamma is by default 1 / (summed widths), which
+is scikit-learn's gamma='scale' of the concatenation.
 
 For outer fold k the search looks only at errors outside fold k. These are plain out-of-fold
 predictions, so that fold k's targets were in the fits of the models that are compared, as in any
 stack; no error on fold k's rows takes part in the choice of its set. The sets of all outer folds
 and starts are solved once and shared.
 
-Memory: 4 n (n + m) bytes a block, on disk where all of them exceed the given bytes, and 4 n^2 for
-the kernel.
+Memory: the blocks (heads/blocks.py), which may lie on disk, and 4 n^2 bytes for the kernel.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from paw_stack.errors import DataError
-from paw_stack.heads.gram import (
-    ROWS,
-    default_threads,
-    predict_rows,
-    solve_all,
-    squared_distances,
-    standardise,
-)
+from paw_stack.heads.blocks import Block, summed_rbf
+from paw_stack.heads.gram import predict_rows, solve_all
 from paw_stack.metrics import rmse
 from paw_stack.progress import track
 
 Members = tuple[int, ...]  # ascending numbers of blocks
-
-
-@dataclass(frozen=True)
-class Block:
-    """Squared distances of one embedding."""
-
-    name: str
-    width: int  # columns of the embedding
-    labelled: np.ndarray  # (n, n) float32, between labelled rows
-    test: np.ndarray  # (m, n) float32, from test rows to labelled rows
 
 
 @dataclass(frozen=True)
@@ -63,12 +44,23 @@ class Step:
 
 
 @dataclass(frozen=True)
+class SetFits:
+    """The fits of the folds that chose one set."""
+
+    names: tuple[str, ...]
+    gamma: float
+    beta: np.ndarray  # (folds, n) float64
+    bias: np.ndarray  # (folds,) float64, points
+
+
+@dataclass(frozen=True)
 class SelectionResult:
     """What the nested search predicts, and what it chose."""
 
     oof: np.ndarray  # (n,) float64, points, each fold by the set chosen without its errors
     test: np.ndarray  # (m,) float64, points, mean over folds of the chosen sets' fits
     chosen: list[tuple[str, ...]]  # by fold
+    fits: list[SetFits]  # a set that some fold chose each
     final: tuple[str, ...]  # chosen on all rows
     steps: pd.DataFrame  # start, step, added, set, rmse, seconds of the search on all rows
     nested_rmse: float  # points
@@ -82,50 +74,14 @@ class _Fits:
     bias: np.ndarray  # (folds,)
 
 
-def distance_blocks(
-    embeddings: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    folder: Path | None = None,
-    memory_bytes: float = 8e9,
-    device: str = "cpu",
-) -> list[Block]:
-    """One block per embedding, standardised over its labelled and test rows.
-
-    Args:
-        embeddings: name -> labelled (n, d) and test (m, d) vectors; read one at a time.
-        folder: where matrices go when they do not fit; it must exist. The caller removes them.
-        memory_bytes: what all blocks and the kernel may take before the folder is used.
-        device: as `squared_distances` takes it.
-
-    Raises:
-        DataError: numbers of rows that differ, or matrices that do not fit and no folder.
-    """
-    shapes = {(len(labelled), len(test)) for labelled, test in embeddings.values()}
-    if len(shapes) != 1:
-        raise DataError(f"embeddings of (labelled, test) rows {sorted(shapes)}; expected one size")
-    n, m = next(iter(shapes))
-    needed = 4 * n * (len(embeddings) * (n + m) + n)
-    if needed > memory_bytes and folder is None:
-        raise DataError(
-            f"{len(embeddings)} distance matrices need {needed / 1e9:.1f} GB, allowed are"
-            f" {memory_bytes / 1e9:.1f}; give a folder or fewer embeddings"
-        )
-    kept = folder if needed > memory_bytes else None
-    blocks = []
-    for number, (name, (labelled, test)) in enumerate(embeddings.items()):
-        X, X_test, _ = standardise(labelled, test)
-        D = _stored(squared_distances(X, device=device), kept, f"{number}_labelled.npy")
-        D_test = _stored(squared_distances(X_test, X, device), kept, f"{number}_test.npy")
-        blocks.append(Block(name, X.shape[1], D, D_test))
-    return blocks
-
-
 def forward_selection(
     blocks: Sequence[Block],
     y: np.ndarray,
     fold_of: np.ndarray,
     C: float,
     epsilon: float,
-    gamma_factor: float = 1.0,
+    gamma: float | None = None,
+    clip: tuple[float, float] | None = None,
     starts: int = 3,
     most: int | None = None,
     tol: float = 1e-3,
@@ -138,6 +94,8 @@ def forward_selection(
         y: (n,) points.
         fold_of: (n,) the fold that holds a row out; below 0 a row that is never held out.
         C, epsilon: points, of every set.
+        gamma: of every set; None is 1 / (its columns).
+        clip: bounds for the target of fit rows, points.
         starts: how many single blocks, best first, a path is grown from.
         most: blocks in a set at most; default all.
         tol: points, largest violation of the optimality conditions.
@@ -149,8 +107,9 @@ def forward_selection(
         raise DataError("forward selection needs at least one embedding")
     if fold_of.max() < 1:
         raise DataError("forward selection needs at least two folds")
-    n = len(y)
-    sets = _Sets(blocks, y, fold_of, C, epsilon, gamma_factor, tol, threads, np.empty((n, n), "f4"))
+    learned = y if clip is None else np.clip(y, *clip)
+    K = np.empty((len(y), len(y)), dtype=np.float32)
+    sets = _Sets(blocks, y, learned, fold_of, C, epsilon, gamma, tol, threads, K)
     most = min(most or len(blocks), len(blocks))
     scored = fold_of >= 0
     seen_by = [scored] + [scored & (fold_of != k) for k in range(sets.n_folds)]
@@ -193,11 +152,12 @@ class _Sets:
     """
 
     blocks: Sequence[Block]
-    y: np.ndarray
+    y: np.ndarray  # (n,) points, what errors are measured against
+    learned: np.ndarray  # (n,) points, what is fitted
     fold_of: np.ndarray
     C: float
     epsilon: float
-    gamma_factor: float
+    fixed_gamma: float | None
     tol: float
     threads: int | None
     K: np.ndarray  # (n, n) float32, overwritten by each set
@@ -208,7 +168,7 @@ class _Sets:
         return int(self.fold_of.max()) + 1
 
     def gamma(self, members: Members) -> float:
-        return self.gamma_factor / sum(self.blocks[b].width for b in members)
+        return self.fixed_gamma or 1 / sum(self.blocks[b].width for b in members)
 
     def fit(self, members: Members) -> _Fits:
         if members not in self.fits:
@@ -216,7 +176,7 @@ class _Sets:
             K = summed_rbf(parts, self.gamma(members), self.K)
             costs = [np.where(self.fold_of == k, 0.0, self.C) for k in range(self.n_folds)]
             solved = solve_all(
-                [(K, self.y, c, self.epsilon, self.tol) for c in costs], self.threads
+                [(K, self.learned, c, self.epsilon, self.tol) for c in costs], self.threads
             )
             oof = np.full(len(self.y), np.nan)
             for k, solution in enumerate(solved):
@@ -231,22 +191,6 @@ class _Sets:
         K_test = summed_rbf(parts, self.gamma(members), np.empty(parts[0].shape, dtype=np.float32))
         fits = self.fit(members)
         return predict_rows(K_test, fits.beta[folds], fits.bias[folds])
-
-
-def summed_rbf(parts: Sequence[np.ndarray], gamma: float, out: np.ndarray) -> np.ndarray:
-    """exp(-gamma * sum of the parts) in `out`, each part read once, block by block of rows."""
-
-    def block(begin: int) -> None:
-        rows = slice(begin, begin + ROWS // 8)
-        np.copyto(out[rows], parts[0][rows])
-        for part in parts[1:]:
-            out[rows] += part[rows]
-        out[rows] *= np.float32(-gamma)
-        np.exp(out[rows], out=out[rows])
-
-    with ThreadPoolExecutor(default_threads()) as pool:
-        list(pool.map(block, range(0, len(out), ROWS // 8)))
-    return out
 
 
 def _searches(
@@ -281,16 +225,20 @@ def _result(sets: _Sets, best: Sequence[Members], path: Sequence[Step]) -> Selec
     final, chosen = best[0], best[1:]
     scored = sets.fold_of >= 0
     oof = np.full(len(sets.y), np.nan)
-    test = np.zeros(len(sets.blocks[0].test))
+    test, fits = np.zeros(len(sets.blocks[0].test)), []
     for members in dict.fromkeys(chosen):
         folds = [k for k, own in enumerate(chosen) if own == members]
         rows = np.isin(sets.fold_of, folds)
-        oof[rows] = sets.fit(members).oof[rows]
+        found = sets.fit(members)
+        oof[rows] = found.oof[rows]
+        gamma, names = sets.gamma(members), _names(sets, members)
+        fits.append(SetFits(names, gamma, found.beta[folds], found.bias[folds]))
         test += sets.predict_test(members, folds).sum(1) / len(chosen)
     return SelectionResult(
         oof=oof,
         test=test,
         chosen=[_names(sets, members) for members in chosen],
+        fits=fits,
         final=_names(sets, final),
         steps=_table(sets, path),
         nested_rmse=rmse(sets.y[scored], oof[scored]),
@@ -313,11 +261,3 @@ def _table(sets: _Sets, path: Sequence[Step]) -> pd.DataFrame:
             "seconds": [step.seconds for step in path],
         }
     )
-
-
-def _stored(D: np.ndarray, folder: Path | None, name: str) -> np.ndarray:
-    """The matrix itself, or a read-only memory map of it in the folder."""
-    if folder is None:
-        return D
-    np.save(folder / name, D)
-    return np.load(folder / name, mmap_mode="r")

@@ -7,6 +7,8 @@ estimators. Out: a `StoredHead`, whose arrays are the standardisation and those 
     linear      ridge
     neighbours  k nearest neighbours
     trees       LightGBM's own text
+
+A head that looks at some columns only names them in `columns`.
 """
 
 from typing import Any
@@ -28,6 +30,8 @@ NEEDED = {
 def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
     """Predictions (n,) float64, points, for features (n, d) as they came to the fit.
 
+    X may be a memory map: a block of rows is read at a time.
+
     Raises:
         ArtifactError: an unknown kind, or arrays that are missing.
     """
@@ -35,19 +39,28 @@ def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
         raise ArtifactError(f"a head of kind {head.kind!r}; expected one of {list(NEEDED)}")
     if lacking := [name for name in NEEDED[head.kind] if name not in head.arrays]:
         raise ArtifactError(f"a {head.kind} head without {', '.join(lacking)}; run fit-heads again")
-    X = np.asarray(X, dtype=np.float32)
-    blocks = [X[i : i + ROWS] for i in range(0, len(X), ROWS)]
-    return np.concatenate([np.empty(0), *(PREDICT[head.kind](head, block) for block in blocks)])
+    out = np.empty(len(X))
+    for begin in range(0, len(X), ROWS):
+        rows = np.asarray(X[begin : begin + ROWS], dtype=np.float32)
+        picked = rows[:, head.arrays["columns"]] if "columns" in head.arrays else rows
+        out[begin : begin + ROWS] = PREDICT[head.kind](head, picked)
+    return out
 
 
 def kernel_head(
-    scaler: Any, vectors: np.ndarray, coefficients: np.ndarray, intercept: float, gamma: float
+    scaler: Any,
+    vectors: np.ndarray,
+    coefficients: np.ndarray,
+    intercept: float,
+    gamma: float,
+    columns: np.ndarray | None = None,
 ) -> StoredHead:
     """f(x) = sum of coefficients * exp(-gamma |x - vector|^2) + intercept, x standardised.
 
     Args:
         vectors: (s, d) standardised.
         coefficients: (s,), points.
+        columns: (d,) int, those of the features that it looks at; None is all.
     """
     arrays = {
         **scaling(scaler),
@@ -56,6 +69,8 @@ def kernel_head(
         "intercept": np.atleast_1d(np.asarray(intercept, dtype=np.float64)),
         "gamma": np.atleast_1d(np.asarray(gamma, dtype=np.float64)),
     }
+    if columns is not None:
+        arrays["columns"] = np.asarray(columns, dtype=np.int64)
     return StoredHead("kernel", arrays)
 
 
@@ -91,7 +106,7 @@ def _standardised(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 
 def _kernel(head: StoredHead, X: np.ndarray) -> np.ndarray:
-    distances = _distances(_standardised(head, X), head.arrays["vectors"])
+    distances = distances_float64(_standardised(head, X), head.arrays["vectors"])
     K = np.exp(-head.arrays["gamma"][0] * distances)
     return K @ head.arrays["coefficients"] + head.arrays["intercept"][0]
 
@@ -103,7 +118,7 @@ def _linear(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
     """Weighted by the inverse distance; a row at distance 0 decides alone, as scikit-learn's."""
-    distances = np.sqrt(_distances(_standardised(head, X), head.arrays["vectors"]))
+    distances = np.sqrt(distances_float64(_standardised(head, X), head.arrays["vectors"]))
     nearest = np.argpartition(distances, int(head.arrays["k"][0]) - 1)[:, : head.arrays["k"][0]]
     near = np.take_along_axis(distances, nearest, 1)
     same = near <= 1e-6 * np.sqrt(X.shape[1])
@@ -119,7 +134,7 @@ def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
     return np.asarray(lightgbm.Booster(model_str=head.text).predict(X), dtype=np.float64)
 
 
-def _distances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+def distances_float64(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Squared distances (n, m) float64."""
     A, B = A.astype(np.float64), B.astype(np.float64)
     products = A @ B.T

@@ -18,7 +18,7 @@ from paw_stack.pipeline.blend_unit import make_blend
 from paw_stack.pipeline.check import report, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.embed_units import embed_all
-from paw_stack.pipeline.head_units import fit_all, head_predictions
+from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import finetune_all, network_predictions
 from paw_stack.ranks import rank
@@ -90,16 +90,16 @@ def run(
     summarise(job)
     with job.run.writer():
         _begin(job)
-        _do_units(job, chosen, on, address)
+        fitted = _do_units(job, chosen, on, address)
         if len(chosen) < job.folds.n:
-            fitted = head_predictions(job, list(config.heads.named()), chosen)
             _show(job, [*network_predictions(job, chosen), *fitted])
             say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
             return None
         return make_blend(job)
 
 
-def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> None:
+def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[Predictions]:
+    """All units but the blend; returns the heads' predictions."""
     if on == "ray":
         from paw_stack.cluster import run_units
 
@@ -107,7 +107,7 @@ def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> None:
     finetune_all(job, folds)
     if job.config.heads.named():
         embed_all(job, folds)
-    fit_all(job, list(job.config.heads.named()), folds)
+    return fit_all(job, list(job.config.heads.named()), folds)
 
 
 def check(config: Config) -> None:

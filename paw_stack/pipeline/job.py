@@ -91,7 +91,10 @@ def survey(config: Config) -> tuple[Competition, Findings]:
 
 def admitted(config: Config, competition: Competition, findings: Findings) -> Job:
     """The rows that the policies let take part, in folds."""
+    from paw_stack.heads.memory import require_memory
+
     competition, group_of = admit(competition, findings, config.data)
+    require_memory(config.heads, len(competition.target), len(competition.test.ids))
     section = config.folds
     if section.file:
         folds = read_folds(section.file, competition.labelled.ids, group_of)
@@ -106,8 +109,10 @@ def _setting_problems(config: Config) -> list[str]:
     from paw_stack.heads.svr import resolve_engine
     from paw_stack.network.backbone import check_backbone
     from paw_stack.network.device import resolve_device
+    from paw_stack.pipeline.sources import candidates
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
+    checks.append(partial(candidates, config))
     checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from paw_stack.config import BackboneSection, Config
+from paw_stack.data.nouns import SideBySide
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.job import Job
@@ -19,6 +20,7 @@ class Source:
 
     name: str
     layers: tuple[tuple[BackboneSection, str], ...]
+    chosen_from: bool = False  # a head chooses among the layers
 
     @property
     def shared(self) -> bool:
@@ -47,6 +49,29 @@ def sources(config: Config) -> list[Source]:
     ]
 
 
+def candidates(config: Config) -> list[tuple[Source, str]]:
+    """Source and head of every candidate `<source>.<head>` of a run, in their order.
+
+    Raises:
+        ConfigError: layers that no backbone has, or a selection among none.
+    """
+    found = [(source, head) for source in sources(config) for head in config.heads.named()]
+    if config.heads.selection is None:
+        return found
+    frozen = [
+        (backbone, layer)
+        for backbone in config.backbones
+        for layer in backbone.layers
+        if backbone.frozen
+    ]
+    if len(frozen) < 2:
+        raise ConfigError(
+            f"heads.selection: chooses among layers of frozen backbones, found {len(frozen)}; add"
+            " backbones with frozen: true or layers: [embedding, logits], or remove it"
+        )
+    return [*found, (Source("selection", tuple(frozen), chosen_from=True), "svr")]
+
+
 def places(source: Source, fold: int) -> list[tuple[BackboneSection, str, int | None]]:
     """Backbone, layer and embedding's fold, None for a frozen one, for heads of a fold."""
     return [(b, layer, None if b.frozen else fold) for b, layer in source.layers]
@@ -63,26 +88,43 @@ def source_is_optimistic(job: Job, source: Source) -> bool:
     return any(is_optimistic(job, backbone) for backbone, _ in source.layers)
 
 
-def fold_vectors(
+def fold_rows(
     job: Job, source: Source, metadata: tuple[np.ndarray, np.ndarray] | None
-) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
-    """Fold -> labelled (n, d) and test (m, d) float32, with metadata columns where given."""
+) -> Callable[[int], tuple[SideBySide, SideBySide]]:
+    """Fold -> labelled (n, d) and test (m, d), on disk, with metadata columns where given."""
     n = len(job.competition.target)
 
-    def vectors(fold: int) -> tuple[np.ndarray, np.ndarray]:
+    def rows(fold: int) -> tuple[SideBySide, SideBySide]:
         blocks = [
             job.run.load_embeddings(
                 embed_unit(job, backbone, place), backbone.name, layer, place, n
             )
             for backbone, layer, place in places(source, fold)
         ]
+        labelled, test = [block.labelled for block in blocks], [block.test for block in blocks]
         columns = metadata or (np.empty((n, 0)), np.empty((len(job.ids) - n, 0)))
-        return (
-            np.hstack([*(block.labelled for block in blocks), columns[0]], dtype=np.float32),
-            np.hstack([*(block.test for block in blocks), columns[1]], dtype=np.float32),
-        )
+        return SideBySide([*labelled, columns[0]]), SideBySide([*test, columns[1]])
+
+    return rows
+
+
+def fold_vectors(
+    job: Job, source: Source, metadata: tuple[np.ndarray, np.ndarray] | None
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """The same as float32 arrays in memory."""
+    rows = fold_rows(job, source, metadata)
+
+    def vectors(fold: int) -> tuple[np.ndarray, np.ndarray]:
+        labelled, test = rows(fold)
+        return labelled[:], test[:]
 
     return vectors
+
+
+def layer_vectors(job: Job, source: Source) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Name of each layer -> labelled (n, d) and test (m, d) float32; for frozen backbones."""
+    singles = [Source(_layer_name(*layer), (layer,)) for layer in source.layers]
+    return {single.name: fold_vectors(job, single, None)(0) for single in singles}
 
 
 def _layer_name(backbone: BackboneSection, layer: str) -> str:

@@ -1,0 +1,63 @@
+"""The last step of a blend: a monotone map from its predictions to points.
+
+Enters: predictions that never saw the target beside them. Leaves: a few numbers that JSON can hold.
+`candidates` also straightens each candidate by its own line before they are weighed: a head with an
+epsilon-loss has a location of its own.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from paw_stack.metrics import calibration_line
+
+# The simplest first: where scores are equal within a standard error it is taken.
+KINDS = ("none", "affine", "candidates", "spline", "isotonic")
+KNOTS = 5  # of the spline, at quantiles; with less than three of them it is a line
+TABLE_POINTS = 101  # the spline is kept as a table, straight between its points
+
+
+def fit_calibration(kind: str, predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+    """What `calibrate` needs; both (n,) in points. Never falls as the prediction rises."""
+    if kind == "none":
+        return {"kind": "none"}
+    if kind == "isotonic":
+        return {"kind": kind, **_isotonic(predicted, target)}
+    knots = np.unique(np.quantile(predicted, np.linspace(0, 1, KNOTS)))
+    if kind == "spline" and len(knots) > 2:
+        return {"kind": kind, **_spline(predicted, knots, target)}
+    intercept, slope = calibration_line(target, predicted)
+    if not slope > 0:  # falling, or NaN of predictions that are all alike
+        intercept, slope = float(np.mean(target)), 0.0
+    return {"kind": "affine", "intercept": intercept, "slope": slope}
+
+
+def calibrate(calibration: dict[str, Any], predicted: np.ndarray) -> np.ndarray:
+    """(n,) in points; beyond the predictions that it was fitted on a table stays level."""
+    if calibration["kind"] == "none":
+        return predicted
+    if calibration["kind"] == "affine":
+        straight: np.ndarray = calibration["intercept"] + calibration["slope"] * predicted
+        return straight
+    return np.interp(predicted, calibration["x"], calibration["y"])
+
+
+def _isotonic(predicted: np.ndarray, target: np.ndarray) -> dict[str, list[float]]:
+    from sklearn.isotonic import IsotonicRegression
+
+    model = IsotonicRegression().fit(predicted, target)
+    return {"x": model.X_thresholds_.tolist(), "y": model.y_thresholds_.tolist()}
+
+
+def _spline(predicted: np.ndarray, knots: np.ndarray, target: np.ndarray) -> dict[str, list[float]]:
+    """Quadratic B-splines whose coefficients rise: sums of them from the right, none negative."""
+    from sklearn.linear_model import LinearRegression
+    from sklearn.preprocessing import SplineTransformer
+
+    basis = SplineTransformer(degree=2, knots=knots[:, None]).fit(predicted[:, None])
+    x = np.linspace(knots[0], knots[-1], TABLE_POINTS)
+    rising, table = (
+        np.cumsum(basis.transform(p[:, None])[:, :0:-1], axis=1) for p in (predicted, x)
+    )
+    model = LinearRegression(positive=True).fit(rising, target)
+    return {"x": x.tolist(), "y": model.predict(table).tolist()}

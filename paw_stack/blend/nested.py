@@ -1,0 +1,174 @@
+"""A blend that is fitted on some rows, and its predictions for rows that it never saw.
+
+Enters: candidates' out-of-fold predictions (n, c), the target, folds. Leaves: a model, a plain dict
+that JSON can hold, and nested predictions: those for fold k come from a model whose weights,
+calibration, method and penalty were found on the other folds' rows alone.
+
+Inside a fit the method and the calibration are chosen by predictions that are themselves
+cross-fitted over the fit rows' folds, or, where these are few, over random sub-folds, repeatedly.
+A choice must earn its keep: the simplest is taken whose squared error is within one standard error
+of the best one's (Breiman and others, 1984).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paw_stack.blend.calibration import KINDS, calibrate, fit_calibration
+from paw_stack.blend.methods import AUTO, METHODS
+from paw_stack.blend.moments import Moments, moments_of
+from paw_stack.data.folds import Folds, make_folds
+
+FEWEST_FOLDS = 5  # with fewer among the fit rows, sub-folds are drawn
+SUB_FOLDS, REPEATS = 10, 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a blend is made by; `auto` leaves it to the rows."""
+
+    method: str = "auto"
+    calibration: str = "auto"
+    bounds: tuple[float, float] = (-np.inf, np.inf)  # points
+
+
+def fit_blend(
+    columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe
+) -> dict[str, Any]:
+    """The model of these rows alone.
+
+    Args:
+        columns: (n, c) float64, points, out-of-fold.
+        target: (n,) float64, points.
+        folds: of these rows; their numbers may have gaps.
+    """
+    cells = divisions(target, folds)
+    moments = [moments_of(columns, target, cell_of) for cell_of in cells]
+    found: dict[tuple[str, bool], np.ndarray] = {}
+
+    def predictions(method: str, kind: str) -> np.ndarray:
+        key = method, kind == "candidates"
+        if key not in found:
+            found[key] = _cross_fitted(columns, cells, moments, *key)
+        return found[key]
+
+    def simplest(options: list[tuple[str, str]]) -> tuple[str, str]:
+        losses = [
+            _losses(predictions(method, kind), kind, target, cells[0], recipe.bounds)
+            for method, kind in options
+        ]
+        return options[_simplest(np.column_stack(losses))]
+
+    method, kind = recipe.method, recipe.calibration
+    if method == "auto":
+        few = ("none", "affine") if kind == "auto" else (kind,)
+        method, _ = simplest([(method, kind) for method in AUTO for kind in few])
+    if kind == "auto":
+        _, kind = simplest([(method, kind) for kind in KINDS])
+    blended = target if kind == "none" else predictions(method, kind)
+    return {
+        "method": method,
+        **_weighed(moments[0], method, kind == "candidates"),
+        "calibration": fit_calibration(kind, blended, target),
+        "chosen_calibration": kind,
+        "bounds": list(recipe.bounds),
+    }
+
+
+def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
+    """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order."""
+    return np.clip(calibrate(model["calibration"], _combined(model, columns)), *model["bounds"])
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Predictions that no row's own fold had a part in."""
+
+    predictions: np.ndarray  # (n,) float64, points, clipped to the bounds
+    models: list[dict[str, Any]]  # one a fold
+
+
+def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe) -> Nested:
+    """Fit on all folds but one and predict that one, for each; all as in `fit_blend`."""
+    predictions, models = np.full(len(target), np.nan), []
+    for fold in range(folds.n):
+        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
+        rest = Folds(folds.fold_of[fit], folds.group_of[fit])
+        models.append(fit_blend(columns[fit], target[fit], rest, recipe))
+        predictions[held_out] = predict_blend(models[-1], columns[held_out])
+    return Nested(predictions, models)
+
+
+def divisions(target: np.ndarray, folds: Folds) -> list[np.ndarray]:
+    """Cells (n,) of rows to cross-fit over: their folds; or several draws of sub-folds."""
+    if len(np.unique(folds.fold_of)) >= FEWEST_FOLDS:
+        return [folds.fold_of]
+    n_cells = min(SUB_FOLDS, len(np.unique(folds.group_of)))
+    draws = range(REPEATS)
+    return [make_folds(target, folds.group_of, n_cells, None, seed).fold_of for seed in draws]
+
+
+def _cross_fitted(
+    columns: np.ndarray,
+    cells: list[np.ndarray],
+    moments: list[Moments],
+    method: str,
+    straighten: bool,
+) -> np.ndarray:
+    """Predictions (n,) from the other cells, before calibration; the mean over the divisions."""
+    predicted = np.zeros((len(cells), len(columns)))
+    for division, (cell_of, of_cells) in enumerate(zip(cells, moments, strict=True)):
+        for number, cell in enumerate(np.unique(cell_of)):
+            rows = cell_of == cell
+            model = {"method": method, **_weighed(of_cells.without(number), method, straighten)}
+            predicted[division, rows] = _combined(model, columns[rows])
+    return predicted.mean(axis=0)
+
+
+def _weighed(moments: Moments, method: str, straighten: bool) -> dict[str, Any]:
+    """Lines of the candidates, their weights and the intercept, in plain columns."""
+    c, shift = moments.n_candidates, moments.shift
+    kept = moments.distinct()  # a copy would count twice
+    intercept, slope = moments.lines() if straighten else (np.zeros(c), np.ones(c))
+    weights = np.zeros(c)
+    straight = moments.straightened(intercept, slope).take(kept)
+    weights[kept], free = METHODS[method](straight)
+    lines = {"intercept": (intercept + shift * (1 - slope)).tolist(), "slope": slope.tolist()}
+    # Rounding of a sum of 1 is no intercept.
+    constant = free + shift * (1 - weights.sum()) if free else 0.0
+    return {"lines": lines, "weights": weights.tolist(), "intercept": float(constant)}
+
+
+def _combined(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
+    """Predictions (m,) before calibration."""
+    lines = model["lines"]
+    straight = np.asarray(lines["intercept"]) + np.asarray(lines["slope"]) * columns
+    if model["method"] == "median":
+        return np.median(straight, axis=1)
+    combined: np.ndarray = model["intercept"] + straight @ np.asarray(model["weights"])
+    return combined
+
+
+def _losses(
+    predicted: np.ndarray,
+    kind: str,
+    target: np.ndarray,
+    cell_of: np.ndarray,
+    bounds: tuple[float, float],
+) -> np.ndarray:
+    """Squared errors (n,) after a calibration that is fitted on the other cells."""
+    calibrated = np.empty(len(target))
+    for cell in np.unique(cell_of):
+        rows = cell_of == cell
+        calibration = fit_calibration(kind, predicted[~rows], target[~rows])
+        calibrated[rows] = calibrate(calibration, predicted[rows])
+    squares: np.ndarray = (np.clip(calibrated, *bounds) - target) ** 2
+    return squares
+
+
+def _simplest(losses: np.ndarray) -> int:
+    """The first of the columns (n, options) that is not worse than the best beyond chance."""
+    behind = losses - losses[:, [losses.mean(axis=0).argmin()]]
+    error = behind.std(axis=0) / np.sqrt(len(losses))
+    return int(np.flatnonzero(behind.mean(axis=0) <= error)[0])

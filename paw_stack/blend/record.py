@@ -1,0 +1,147 @@
+"""One blend with all that is known of it: the model, its nested predictions, and the record.
+
+The record becomes `blend.json`: whoever has it can predict further rows (`predict_blend` with its
+`model`) and give each an interval (`predict_interval`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from paw_stack.blend.diversity import diversity
+from paw_stack.blend.intervals import fit_interval
+from paw_stack.blend.methods import AUTO
+from paw_stack.blend.nested import (
+    Nested,
+    Recipe,
+    divisions,
+    fit_blend,
+    nested_blend,
+    predict_blend,
+)
+from paw_stack.blend.scores import compare, score
+from paw_stack.blend.shift import prediction_shift
+from paw_stack.blend.squash import blend_sentence, squash_report
+from paw_stack.data.folds import Folds
+from paw_stack.data.nouns import Blend, Predictions
+from paw_stack.errors import ArtifactError, DataError
+from paw_stack.metrics import rmse
+
+
+def blend(
+    candidates: Sequence[Predictions], target: np.ndarray, folds: Folds, recipe: Recipe
+) -> Blend:
+    """Weigh candidates that cover all folds.
+
+    Args:
+        target: (n,) float64, points.
+        recipe: with the lowest and highest score; predictions are clipped to them here and nowhere
+            else.
+
+    Raises:
+        ArtifactError: a candidate lacks folds.
+        DataError: no candidates.
+    """
+    if not candidates:
+        raise DataError("nothing to blend: no candidate has predictions; run fit-heads first")
+    _require_all_folds(candidates, folds)
+    names = [candidate.name for candidate in candidates]
+    oof = np.column_stack([c.oof for c in candidates])  # (n, n_candidates)
+    test = np.column_stack([c.test for c in candidates])  # (m, n_candidates)
+    nested = nested_blend(oof, target, folds, recipe)
+    model = {**fit_blend(oof, target, folds, recipe), "candidates": names}
+    predictions = Predictions(
+        name="blend",
+        oof=nested.predictions,
+        test=predict_blend(model, test) if len(test) else np.empty(0),
+        folds=tuple(range(folds.n)),
+        fold_of=folds.fold_of,
+        optimistic=any(c.optimistic for c in candidates),
+    )
+    peers = {name: _peer(oof, target, folds, name, recipe) for name in AUTO}
+    return Blend(
+        weights=dict(zip(names, model["weights"], strict=True)),
+        intercept=model["intercept"],
+        predictions=predictions,
+        in_sample_rmse=rmse(target, predict_blend(model, oof)),
+        record={
+            "model": model,
+            "interval": fit_interval(target, nested.predictions, folds.fold_of, recipe.bounds),
+            **_told(candidates, predictions, target, folds),
+            "nested": _nested_facts(nested, model, peers, target),
+            "comparisons": _comparisons(candidates, nested.predictions, peers, target),
+            "diversity": diversity(
+                oof, target, divisions(target, folds)[0], names, model["method"]
+            ),
+        },
+    )
+
+
+def _peer(
+    oof: np.ndarray, target: np.ndarray, folds: Folds, method: str, recipe: Recipe
+) -> np.ndarray:
+    """Nested predictions (n,) of a method alone, not calibrated."""
+    return nested_blend(oof, target, folds, Recipe(method, "none", recipe.bounds)).predictions
+
+
+def _told(
+    candidates: Sequence[Predictions], blended: Predictions, target: np.ndarray, folds: Folds
+) -> dict[str, Any]:
+    """Scores, squashing and shift of every candidate and of the blend."""
+    every = [*candidates, blended]
+    middle = np.mean([c.oof for c in candidates], axis=0)
+    return {
+        "scores": {c.name: score(target, c.oof, folds.fold_of) for c in every},
+        "squash": {
+            "sentence": blend_sentence(target, middle, blended.oof),
+            **{c.name: squash_report(target, c.oof) for c in every},
+        },
+        "shift": {
+            "adversarial": None,
+            "predictions": prediction_shift(blended.oof, blended.test),
+            "candidates": {c.name: prediction_shift(c.oof, c.test) for c in candidates},
+        },
+        "optimistic": [c.name for c in every if c.optimistic],
+        "constant_rmse": float(np.std(target)),
+        "n_labelled": len(target),
+        "n_test": len(blended.test),
+    }
+
+
+def _nested_facts(
+    nested: Nested, model: dict[str, Any], peers: dict[str, np.ndarray], target: np.ndarray
+) -> dict[str, Any]:
+    chosen = Counter(f"{m['method']}, {m['chosen_calibration']}" for m in nested.models)
+    return {
+        "rmse": rmse(target, nested.predictions),
+        "method": model["method"],
+        "calibration": model["chosen_calibration"],
+        "chosen_by_folds": dict(chosen),
+        "methods_rmse": {name: rmse(target, oof) for name, oof in peers.items()},
+    }
+
+
+def _comparisons(
+    candidates: Sequence[Predictions],
+    nested: np.ndarray,
+    peers: dict[str, np.ndarray],
+    target: np.ndarray,
+) -> dict[str, Any]:
+    """Against the best candidate, which is chosen on the same rows, and every method alone."""
+    best = min(candidates, key=lambda candidate: rmse(target, candidate.oof))
+    others = {"best candidate": best.oof, **peers}
+    found: dict[str, Any] = compare(target, nested, others)
+    found["best candidate"]["name"] = best.name
+    return found
+
+
+def _require_all_folds(candidates: Sequence[Predictions], folds: Folds) -> None:
+    partial = [c for c in candidates if len(c.folds) < folds.n]
+    if partial:
+        raise ArtifactError(
+            f"{c.name} covers folds {', '.join(map(str, c.folds))} of {folds.n}; a blend needs all:"
+            " run finetune, embed and fit-heads without --fold"
+            for c in partial
+        )

@@ -1,0 +1,164 @@
+"""Kernel ridge on landmarks (Nystroem features): a head whose cost grows with the rows alone.
+
+In: vectors that are read in blocks, so that memory maps of a million rows stay on disk. Out:
+predictions in points, and heads that are kernel expansions over the landmarks.
+
+A row's features are its kernel values to the landmarks, whitened so that their products are the
+kernel of its projection (Williams and Seeger 2001, "Using the Nystroem method to speed up kernel
+machines", NIPS). Sums of products are gathered once for every fold; a fold's ridge regression is
+solved from those of the other folds, so that held-out targets take no part, and its penalty is
+chosen by generalised cross-validation on its fit rows (Golub, Heath, Wahba 1979).
+
+Columns are standardised over labelled and test rows, as in heads/gram.py, and landmarks are drawn
+from all labelled rows: neither looks at a target.
+
+Memory: 8 (folds + 3) landmarks^2 bytes and a few blocks of rows. Time: two passes over the labelled
+rows, of which n landmarks (d + 2 landmarks) multiplications are the most.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paw_stack.config import NystroemSection
+from paw_stack.data.nouns import StoredHead
+from paw_stack.heads.cross_fit import CrossFitted, Problem
+from paw_stack.heads.gram import Scaling, rbf, squared_distances
+from paw_stack.heads.stored import kernel_head, predict_stored
+from paw_stack.progress import track
+
+BLOCK = 4096  # rows
+LEAST = 1e-6  # share of the largest eigenvalue below which float32 kernels hold noise
+
+
+class Landmarks(NamedTuple):
+    """What turns a row into features."""
+
+    scaling: Scaling
+    vectors: np.ndarray  # (s, d) float32, standardised
+    gamma: float
+    whitening: np.ndarray  # (s, r) float32
+
+    def kernel(self, rows: np.ndarray) -> np.ndarray:
+        """(b, s) float32, for raw rows (b, d)."""
+        scaled = ((rows - self.scaling.mean_) / self.scaling.scale_).astype(np.float32)
+        distances = squared_distances(scaled, self.vectors)
+        return rbf(distances, self.gamma, out=distances)
+
+
+class Line(NamedTuple):
+    """One fold's regression on the kernel values."""
+
+    coefficients: np.ndarray  # (s,) float64
+    intercept: float  # points
+    alpha: float
+
+
+def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitted:
+    """Cross-fit it; features may be anything that has rows: `len(X)`, `X[begin:end]`, `X[rows]`."""
+    groups = [list(problem.only)] if problem.shared else [[fold] for fold in problem.only]
+    oof, tests = np.full(len(problem.target), np.nan), []
+    heads: dict[str, StoredHead] = {}
+    alphas: list[float] = []
+    for group in groups:
+        labelled, test = problem.features(group[0])
+        marks = _landmarks(section, labelled, test, problem.seed)
+        moments = _moments(marks, labelled, problem)
+        lines = {fold: _line(section, marks, moments, fold) for fold in group}
+        _predict_held_out(marks, lines, labelled, problem, oof)
+        head = _head(marks, list(lines.values()))
+        heads["all" if problem.shared else f"fold{group[0]}"] = head
+        tests.append(predict_stored(head, test))
+        alphas += [line.alpha for line in lines.values()]
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"alphas": alphas})
+
+
+def _landmarks(section: NystroemSection, labelled: Any, test: Any, seed: int) -> Landmarks:
+    scaling = _scaling(labelled, test)
+    n = len(labelled)
+    drawn = np.random.default_rng(seed).choice(n, min(section.landmarks, n), replace=False)
+    rows = np.asarray(labelled[np.sort(drawn)], dtype=np.float32)
+    vectors = ((rows - scaling.mean_) / scaling.scale_).astype(np.float32)
+    width = max(1, int(np.isfinite(scaling.scale_).sum()))
+    gamma = 1 / width if section.gamma == "scale" else float(section.gamma)
+    values, axes = np.linalg.eigh(rbf(squared_distances(vectors), gamma).astype(np.float64))
+    kept = values > LEAST * values[-1]
+    whitening = (axes[:, kept] / np.sqrt(values[kept])).astype(np.float32)
+    return Landmarks(scaling, vectors, gamma, whitening)
+
+
+def _scaling(labelled: Any, test: Any) -> Scaling:
+    """As `gram.standardise` has it, from sums over blocks around the first row."""
+    first = np.asarray(labelled[:1], dtype=np.float64)[0]
+    total, square = np.zeros(len(first)), np.zeros(len(first))
+    for rows in (block for X in (labelled, test) for _, block in _blocks(X)):
+        centred = rows - first
+        total += centred.sum(0)
+        square += np.einsum("ij,ij->j", centred, centred)
+    n = len(labelled) + len(test)
+    mean = total / n
+    deviation = np.sqrt(np.maximum(square / n - mean**2, 0))
+    constant = deviation <= 1e-6 * np.abs(mean + first)
+    return Scaling(mean + first, np.where(constant, np.inf, deviation))
+
+
+def _blocks(X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    for begin in range(0, len(X), BLOCK):
+        rows = slice(begin, min(begin + BLOCK, len(X)))
+        yield rows, np.asarray(X[rows], dtype=np.float32)
+
+
+def _moments(marks: Landmarks, labelled: Any, problem: Problem) -> np.ndarray:
+    """Products (folds, r + 2, r + 2) float64 of features, ones and target, summed over folds."""
+    size, n = marks.whitening.shape[1] + 2, len(labelled)
+    moments = np.zeros((problem.folds.n, size, size))
+    blocks = track(_blocks(labelled), problem.what, n, "rows", BLOCK)
+    for rows, block in blocks:
+        features = marks.kernel(block) @ marks.whitening
+        ones, target = np.ones(len(block)), problem.target[rows]
+        full = np.column_stack([features.astype(np.float64), ones, target])
+        for fold in range(problem.folds.n):
+            own = full[problem.folds.fold_of[rows] == fold]
+            moments[fold] += own.T @ own
+    return moments
+
+
+def _line(section: NystroemSection, marks: Landmarks, moments: np.ndarray, fold: int) -> Line:
+    """Ridge regression with an intercept, from the sums of all folds but one."""
+    total = moments[np.arange(len(moments)) != fold].sum(0)
+    n = total[-2, -2]
+    mean, target_mean = total[:-2, -2] / n, total[-1, -2] / n
+    values, axes = np.linalg.eigh(total[:-2, :-2] - n * np.outer(mean, mean))
+    values = np.maximum(values, 0)
+    along = axes.T @ (total[:-2, -1] - n * mean * target_mean)
+    spread = total[-1, -1] - n * target_mean**2
+
+    def error(alpha: float) -> float:
+        shrunk = along / (values + alpha)
+        residual = spread - 2 * along @ shrunk + values @ shrunk**2
+        return float(residual / (n - 1 - (values / (values + alpha)).sum()) ** 2)
+
+    alpha = min(section.alphas, key=error)
+    weights = axes @ (along / (values + alpha))
+    coefficients = marks.whitening.astype(np.float64) @ weights
+    return Line(coefficients, float(target_mean - mean @ weights), alpha)
+
+
+def _predict_held_out(
+    marks: Landmarks, lines: dict[int, Line], labelled: Any, problem: Problem, oof: np.ndarray
+) -> None:
+    """Fill in each row's prediction by its own fold's regression."""
+    for rows, block in track(_blocks(labelled), problem.what, len(labelled), "rows", BLOCK):
+        kernel = marks.kernel(block)
+        for fold, line in lines.items():
+            own = np.flatnonzero(problem.folds.fold_of[rows] == fold)
+            predicted = kernel[own].astype(np.float64) @ line.coefficients
+            oof[rows.start + own] = predicted + line.intercept
+
+
+def _head(marks: Landmarks, lines: list[Line]) -> StoredHead:
+    """The mean over folds, which is again a kernel expansion over the landmarks."""
+    coefficients = np.mean([line.coefficients for line in lines], axis=0)
+    intercept = float(np.mean([line.intercept for line in lines]))
+    return kernel_head(marks.scaling, marks.vectors, coefficients, intercept, marks.gamma)
