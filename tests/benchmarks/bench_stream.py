@@ -17,8 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_embed_source import FROZEN, collected, killed_after, watched, write_tars
-from test_end_to_end import write_config
+from test_stream import collected, killed_after, megabytes_by_shard, stream_config, write_tars
 
 A_SHARD = 1000
 
@@ -27,26 +26,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=100_000)
     n = parser.parse_args().photos
-    with tempfile.TemporaryDirectory() as folder:
-        source, to = Path(folder) / "tars", Path(folder) / "to"
-        write_tars(source, n, A_SHARD)
-        embed = {"batch_size": 64, "engine": "torch"}
-        config = write_config(Path(folder), Path(folder), backbones=[FROZEN], embed=embed)
-        words = ("embed", config, "--source", source, "--to", to)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source, config = write_tars(folder / "tars", n, A_SHARD), stream_config(folder, folder)
+        words = ("embed", config, "--source", source)
         killed_after(n // A_SHARD // 2, *words)
         start = time.perf_counter()
-        megabytes = watched(*words)
-        report(n, megabytes, time.perf_counter() - start, collected(to))
+        megabytes = list(megabytes_by_shard(folder, *words))
+        report(n, megabytes, time.perf_counter() - start, collected(folder))
 
 
 def report(
     n: int, megabytes: list[float], seconds: float, found: tuple[list[str], np.ndarray]
 ) -> None:
     ids, rows = found
-    late = np.array(megabytes[len(megabytes) // 5 :])  # the first shards load libraries
-    photos = np.arange(len(late)) * A_SHARD
+    late = np.array(megabytes[len(megabytes) // 5 : -1])  # the first shards load libraries
+    again = n - n // A_SHARD // 2 * A_SHARD
+    photos = np.arange(len(late)) * (again / len(megabytes))
     slope = np.polyfit(photos, late, 1)[0] * 100_000
-    again = len(megabytes) * A_SHARD
     print(f"killed after {n - again:,} photos; {again:,} more: {again / seconds:,.0f} photos/s")
     print(f"memory after a shard: {late.min():.0f} to {late.max():.0f} MB")
     print(f"slope of memory: {slope:+.1f} MB per 100,000 photos")

@@ -8,11 +8,13 @@ starting Ray and the workers, which import torch and open the config once each, 
 """
 
 import argparse
+import io
 import json
 import os
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as in a worker with one core, so that units cost the same
@@ -24,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from test_embed_source import FROZEN
 from test_end_to_end import write_config
 
-from paw_stack.cluster import Task, run_tasks
+from paw_stack.cluster.tasks import Task, run_tasks
 from paw_stack.cluster.units import Work, do_unit, plan
 from paw_stack.config import Config, load_config
 from paw_stack.data.sample import write_sample
@@ -43,7 +45,8 @@ def main() -> None:
             config = load_config(config_of(folder / where, folder / "sample", chosen.units))
             works = {k: w for k, w in plan(open_job(config), [0, 1]).items() if w.stage == "embed"}
             start = time.perf_counter()
-            seconds_here(works) if where == "here" else seconds_on_ray(config, works)
+            with redirect_stdout(io.StringIO()):
+                do_here(works) if where == "here" else do_on_ray(config, works)
             report(where, works, time.perf_counter() - start)
 
 
@@ -57,12 +60,12 @@ def config_of(folder: Path, sample: Path, n: int) -> Path:
     return write_config(folder, sample, backbones=backbones, data=data, embed=embed)
 
 
-def seconds_here(works: dict[str, Work]) -> None:
+def do_here(works: dict[str, Work]) -> None:
     for work in works.values():
         work.do()
 
 
-def seconds_on_ray(config: Config, works: dict[str, Work]) -> None:
+def do_on_ray(config: Config, works: dict[str, Work]) -> None:
     settings = config.model_dump_json()
     tasks = [
         Task(name, work.stage, (), do_unit, (settings, "0,1", name, work.unit.fingerprint))
