@@ -5,6 +5,7 @@ give other last digits: the local runs that are compared with have one thread, t
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import pytest
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.artifacts.store import Store
+from paw_stack.cluster.table import TaskTable
 from paw_stack.cluster.units import do_unit, plan
 from paw_stack.config import load_config
+from paw_stack.console import say
 from paw_stack.errors import ArtifactError
 from paw_stack.pipeline.job import open_job
 
@@ -97,6 +100,20 @@ def test_a_worker_that_sees_other_photos_refuses(sample_folder, tmp_path):
     with pytest.raises(ArtifactError, match="this machine sees other inputs"):
         do_unit(other.model_dump_json(), "0", name, work.unit.fingerprint)
     assert not work.unit.done.exists()
+
+
+def test_the_table_counts_by_stage_and_leaves_what_is_said(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    table = TaskTable(["finetune", "finetune", "fit"])
+    with table.shown():
+        table.finished("finetune")
+        say("one fold is done")
+    said = capsys.readouterr().out
+    assert "one fold is done" in said
+    last = said[said.rindex("minutes") :]
+    assert re.search(r"finetune\W+1\W+2\W", last)
+    assert re.search(r"fit\W+0\W+1\W", last)
 
 
 @pytest.mark.slow
