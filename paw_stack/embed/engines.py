@@ -25,8 +25,9 @@ from paw_stack.network.device import Device
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
 
-# Passes of a Swin-T at 224 that repay the start, by what was measured on two cores: 28.2 photos/s
-# by autocast in bfloat16, 33.9 by OpenVINO, whose conversion takes 6 to 12 s.
+# Passes of a Swin-T at 224 that repay the start, by rates measured on two cores: 28.2 photos/s by
+# autocast in bfloat16, 33.9 by OpenVINO, so that these save 12 s. Converting the model took 20 s
+# while other work had most of the machine; an EfficientNet-lite0 took 6 s and gained threefold.
 OPENVINO_REPAYS = 2_000
 # torch.compile gained nothing there (27.6 photos/s). On a GPU nothing was measured: 70 s are a
 # quarter of the time of so many passes at 2,000 photos/s.
