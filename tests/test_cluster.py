@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from paw_stack.console import say
 from paw_stack.errors import ArtifactError
 from paw_stack.pipeline.job import open_job
 
-pytest.importorskip("ray", reason="needs paw-stack[cluster]")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs paw-stack[cluster]")
 PAW_STACK = Path(sys.executable).parent / "paw-stack"
 LONG = {"epochs": 60, "batch_size": 8, "learning_rate": 1e-3}  # some seconds a fold
 POLL_S = 0.02
@@ -116,6 +117,7 @@ def test_the_table_counts_by_stage_and_leaves_what_is_said(monkeypatch, capsys):
     assert re.search(r"fit\W+0\W+1\W", last)
 
 
+@needs_ray
 @pytest.mark.slow
 def test_a_run_survives_the_loss_of_a_machine(sample_folder, tmp_path, local, two_machines, capsys):
     cluster, second = two_machines
@@ -144,6 +146,7 @@ def test_a_run_survives_the_loss_of_a_machine(sample_folder, tmp_path, local, tw
     assert leftovers(tmp_path) == []
 
 
+@needs_ray
 @pytest.mark.slow
 def test_ctrl_c_stops_the_tasks_and_the_run_goes_on_here(sample_folder, tmp_path, local):
     config = write_config(tmp_path, sample_folder, finetune=LONG)
@@ -161,6 +164,7 @@ def test_ctrl_c_stops_the_tasks_and_the_run_goes_on_here(sample_folder, tmp_path
     assert submission(tmp_path) == submission(local)
 
 
+@needs_ray
 @pytest.mark.slow
 def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, capsys, monkeypatch):
     config = write_config(tmp_path, sample_folder)
@@ -194,6 +198,7 @@ def bucket(monkeypatch) -> Iterator[str]:
     server.stop()
 
 
+@needs_ray
 @pytest.mark.slow
 def test_machines_that_share_no_disk_work_through_s3(
     sample_folder,

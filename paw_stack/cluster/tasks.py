@@ -7,6 +7,7 @@ what a task printed is printed here once it is over. The first task that fails s
 
 import io
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def _work(folder: str, call: Callable[..., None], arguments: tuple[str, ...], *n
         needs: results of earlier tasks, here only to be waited for.
     """
     if not Path(folder).is_dir():
-        raise ConfigError(f"{os.uname().nodename}: no {folder}; every machine needs this folder")
+        raise ConfigError(f"{socket.gethostname()}: no {folder}; every machine needs this folder")
     os.chdir(folder)  # paths in a config are relative to it
     with redirect_stdout(io.StringIO()) as said:
         call(*arguments)

@@ -45,7 +45,8 @@ def report(
     photos = np.arange(len(late)) * (again / len(megabytes))
     slope = np.polyfit(photos, late, 1)[0] * 100_000
     print(f"killed after {n - again:,} photos; {again:,} more: {again / seconds:,.0f} photos/s")
-    print(f"memory after a shard: {late.min():.0f} to {late.max():.0f} MB")
+    tenths = [f"{part.mean():.1f}" for part in np.array_split(late, 10)]
+    print(f"memory after a shard, mean of each tenth: {' '.join(tenths)} MB")
     print(f"slope of memory: {slope:+.1f} MB per 100,000 photos")
     print(f"rows: {len(rows):,}; ids as expected: {ids == [f'{k:06d}' for k in range(n)]}")
 
