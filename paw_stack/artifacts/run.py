@@ -231,7 +231,8 @@ class RunFolder:
             return
         for pattern in ("*.yaml", "*.csv", "check/*", "blend/*"):
             for path in sorted(self.root.glob(pattern)):
-                self.store.push(path)
+                if path.is_file():
+                    self.store.push(path)
 
     def require(self, unit: Unit) -> dict[str, Any]:
         """The unit's record, its files fetched; ArtifactError where it is not done."""

@@ -2,13 +2,15 @@
 
     python tests/benchmarks/bench_units.py [--units 60] [--photos 600]
 
-Each unit embeds drawn photos with a small frozen Swin. The overhead of a unit is what a core's time
-holds beside the seconds that the units' own records name, from the first finished unit to the last;
-starting Ray and the workers, which import torch and open the config once each, is shown apart.
+Each unit embeds drawn photos with a small frozen Swin. Three times are told apart: the calls of a
+unit's function (networks built, files written and all), the gaps between two calls in one process,
+which are what Ray's scheduling costs, and the start of Ray and of its workers, which import torch
+and open the config once each.
 """
 
 import argparse
 import io
+import itertools
 import json
 import os
 import sys
@@ -46,8 +48,11 @@ def main() -> None:
             works = {k: w for k, w in plan(open_job(config), [0, 1]).items() if w.stage == "embed"}
             start = time.perf_counter()
             with redirect_stdout(io.StringIO()):
-                do_here(works) if where == "here" else do_on_ray(config, works)
-            report(where, works, time.perf_counter() - start)
+                if where == "here":
+                    calls = calls_here(works)
+                else:
+                    calls = calls_on_ray(config, works, folder / "stamps")
+            report(where, calls, time.perf_counter() - start)
 
 
 def config_of(folder: Path, sample: Path, n: int) -> Path:
@@ -60,33 +65,48 @@ def config_of(folder: Path, sample: Path, n: int) -> Path:
     return write_config(folder, sample, backbones=backbones, data=data, embed=embed)
 
 
-def do_here(works: dict[str, Work]) -> None:
+def calls_here(works: dict[str, Work]) -> list[tuple[int, float, float]]:
+    """Process, start and end (s) of every call."""
+    found = []
     for work in works.values():
+        start = time.time()
         work.do()
+        found.append((os.getpid(), start, time.time()))
+    return found
 
 
-def do_on_ray(config: Config, works: dict[str, Work]) -> None:
+def calls_on_ray(
+    config: Config, works: dict[str, Work], stamps: Path
+) -> list[tuple[int, float, float]]:
+    """The same, of calls in the workers."""
+    stamps.mkdir()
     settings = config.model_dump_json()
     tasks = [
-        Task(name, work.stage, (), do_unit, (settings, "0,1", name, work.unit.fingerprint))
+        Task(name, work.stage, (), stamped, (str(stamps), settings, name, work.unit.fingerprint))
         for name, work in works.items()
     ]
     run_tasks(tasks, config.cluster, None)
+    return [tuple(json.loads(file.read_text())) for file in stamps.iterdir()]
 
 
-def report(where: str, works: dict[str, Work], wall: float) -> None:
-    cores = 1 if where == "here" else len(os.sched_getaffinity(0))
-    done = sorted(
-        (work.unit.done.stat().st_mtime, json.loads(work.unit.done.read_text())["seconds"])
-        for work in works.values()
-    )
-    # The first unit of each core ends its start.
-    span, own = done[-1][0] - done[cores - 1][0], sum(seconds for _, seconds in done[cores:])
-    overhead = (span * cores - own) / len(done[cores:])
+def stamped(stamps: str, settings: str, name: str, fingerprint: str) -> None:
+    start = time.time()
+    do_unit(settings, "0,1", name, fingerprint)
+    about = [os.getpid(), start, time.time()]
+    (Path(stamps) / name).write_text(json.dumps(about))
+
+
+def report(where: str, calls: list[tuple[int, float, float]], wall: float) -> None:
+    own, gaps = [], []
+    for process in {process for process, _, _ in calls}:
+        spans = sorted((start, end) for p, start, end in calls if p == process)
+        own += [end - start for start, end in spans[1:]]  # the first opens the config
+        gaps += [after[0] - before[1] for before, after in itertools.pairwise(spans)]
+    whole = max(end for _, _, end in calls) - min(start for _, start, _ in calls)
     print(
-        f"{where:5} {len(done)} units, {np.mean([s for _, s in done]):.3f} s each: {wall:.1f} s,"
-        f" {wall - span:.1f} s of them until {cores} units were done;"
-        f" overhead a unit {overhead * 1000:.0f} ms"
+        f"{where:5} {len(calls)} units: {wall:.1f} s, {whole:.1f} s of them from the first call to"
+        f" the end; a call {np.median(own) * 1000:.0f} ms; between two calls"
+        f" {np.median(gaps) * 1000:.1f} ms (median), {np.mean(gaps) * 1000:.1f} ms (mean)"
     )
 
 
