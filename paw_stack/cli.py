@@ -108,12 +108,13 @@ def embed(
 def fit_heads(
     config: ConfigFile,
     head: Annotated[
-        list[str] | None, typer.Option(help="svr, gbm, ridge or all; repeat it for several.")
+        list[str] | None,
+        typer.Option(help="One of the config's heads, or all; repeat it for several."),
     ] = None,
     set_: Overrides = None,
     fold: FoldNumbers = None,
 ) -> None:
-    """Fit SVR, LightGBM and ridge heads on the embeddings, cross-fitted."""
+    """Fit the config's heads on the embeddings, cross-fitted."""
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -178,6 +179,19 @@ def run(
     from paw_stack.config import load_config
 
     pipeline.run(load_config(config, set_), fold, on, address)
+
+
+@app.command()
+def report(
+    source: Annotated[
+        Path, typer.Argument(metavar="CONFIG|RUN", help="YAML file of the run, or its folder.")
+    ],
+    set_: Overrides = None,
+) -> None:
+    """Write report.html of a finished run again: paw-stack report artifacts/demo."""
+    from paw_stack.pipeline.report import make_report
+
+    make_report(source, set_)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import numpy as np
 
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
-from paw_stack.metrics import calibration_line, fold_rmse, rmse
+from paw_stack.metrics import calibration_line, correlation, fold_rmse, rmse, std_ratio
 from paw_stack.ranks import rank
 
 
@@ -19,7 +19,7 @@ def say(text: str) -> None:
 def show_scores(
     candidates: Sequence[Predictions], target: np.ndarray, noise: LabelNoise | None
 ) -> None:
-    """Print a row a candidate: fold RMSEs, pooled RMSE, calibration slope, seconds.
+    """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
 
     `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
     Below them what frames every RMSE: a constant's, and the label noise where it is known.
@@ -28,16 +28,16 @@ def show_scores(
     from rich.table import Table
 
     table = Table("candidate", "fold RMSE", title="out-of-fold scores, points")
-    for column in ("RMSE", "slope", "seconds"):
+    for column in ("RMSE", "r", "std\nratio", "slope", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     for candidate in candidates:
         table.add_row(*_cells(candidate, target))
     covered = np.isfinite(candidates[0].oof)
     table.add_section()
-    table.add_row("a constant", "", f"{np.std(target[covered]):.3f}", "", "")
+    table.add_row("a constant", "", f"{np.std(target[covered]):.3f}")
     if noise and np.isfinite(noise.high):
         interval = f"95 %: {noise.low:.2f} to {noise.high:.2f}"
-        table.add_row("label noise", interval, f"{noise.sd:.3f}", "", "")
+        table.add_row("label noise", interval, f"{noise.sd:.3f}")
     Console().print(table)
 
 
@@ -49,4 +49,5 @@ def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
     )
     slope = calibration_line(y, p)[1]
     name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
-    return name, folds, f"{rmse(y, p):.3f}", f"{slope:.3f}", f"{candidate.seconds:.1f}"
+    spread = f"{correlation(y, p):.3f}", f"{std_ratio(y, p):.3f}"
+    return name, folds, f"{rmse(y, p):.3f}", *spread, f"{slope:.3f}", f"{candidate.seconds:.1f}"

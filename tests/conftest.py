@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from paw_stack.artifacts import read_record
 from paw_stack.config import BackboneSection, DataSection
+from paw_stack.data.record import RunRecord
 from paw_stack.data.sample import write_sample
 
 # A Swin with 19,000 parameters; 32 wide.
@@ -41,6 +43,22 @@ def pictures(tmp_path) -> DataSection:
     return DataSection(
         root=root, target="score", bounds=(1, 9), metadata=["a", "b"], extension=".png"
     )
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, sample_folder) -> Path:
+    """The folder of one whole run, for those who read it and change nothing."""
+    from test_end_to_end import call, write_config
+
+    config = write_config(tmp_path_factory.mktemp("finished"), sample_folder)
+    call("run", config)
+    return config.parent / "runs" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def record(run) -> RunRecord:
+    """The same run, read back."""
+    return read_record(run)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The blend: nested by construction, non-negative, calibrated, clipped, and told in full."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,6 +141,9 @@ def test_what_cannot_be_blended_is_named(case):
         blend(candidates(oof, folds, run=(0, 1)), target, folds, Recipe())
     with pytest.raises(DataError, match="nothing to blend"):
         blend([], target, folds, Recipe())
+    taken = replace(candidates(oof, folds)[0], name="blend")
+    with pytest.raises(DataError, match="cannot be called 'blend'"):
+        blend([taken], target, folds, Recipe())
 
 
 def test_predictions_that_are_not_finite_are_refused(case):

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from paw_stack import pipeline
 from paw_stack.config import Config, load_config
 from paw_stack.network.backbone import check_backbone
+from paw_stack.pipeline.sources import candidates
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(ROOT.rglob("*.yaml"))
@@ -32,7 +33,9 @@ def weights(tmp_path_factory) -> dict[str, tuple[str, Path]]:
 
 def tiny(config: Config, weights: dict[str, tuple[str, Path]]) -> list[str]:
     """Overrides that keep what a config says but make models, photos and work small."""
-    overrides = ["finetune.epochs=1", "finetune.batch_size=8", "folds.n=2", "run.workers=0"]
+    overrides = ["finetune.epochs=1", "finetune.batch_size=8", "run.workers=0"]
+    searches = config.heads.svr and config.heads.svr.grid
+    overrides.append(f"folds.n={3 if searches else 2}")
     if config.heads.gbm:
         overrides.append("heads.gbm={trees: 3, min_rows: 5}")
     if config.loss.auxiliary:
@@ -73,9 +76,8 @@ def test_a_shipped_config_runs(path, sample_folder, weights, tmp_path):
     assert result is not None
     written = pd.read_csv(tmp_path / config.run.name / "submission.csv")
     assert len(written) == N_TEST
-    n_layers = sum(len(b.layers) for b in config.backbones)
     n_networks = sum(not b.frozen for b in config.backbones)
-    everything = n_layers * len(config.heads.named()) + n_networks
+    everything = len(candidates(config)) + n_networks
     assert len(result.weights) == len(config.blend.candidates or range(everything))
     assert result.predictions.optimistic == (config.finetune.keep == "best_held_out")
 

@@ -2,6 +2,9 @@
 
 import json
 import resource
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,12 @@ FROZEN = {
 }
 
 
+def require(package: str) -> None:
+    """Skip where it is missing. It is not imported: the order in which the two are counts."""
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
 def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None, n_rows=None):
     """The embedding of all rows by one engine."""
     network = make_network("test", backbone, ["embedding"], section, engine, device, planes, n_rows)
@@ -53,7 +62,7 @@ def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None, 
 @pytest.mark.parametrize("engine", ["openvino", "compile"])
 def test_engines_compute_the_same(engine, section, tiny_swin, striped):
     if engine == "openvino":
-        pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+        require("openvino")
     backbone, section = build_backbone(tiny_swin, 1), EmbedSection(batch_size=16, **section)
     plain = vectors(backbone, striped[0], section)
     other = vectors(backbone, striped[0], section, engine)  # 16 + 16 + 8: the last is filled up
@@ -61,8 +70,22 @@ def test_engines_compute_the_same(engine, section, tiny_swin, striped):
 
 
 @pytest.mark.slow
+def test_onedal_can_be_loaded_after_openvino():
+    """In a process of its own, as both stay loaded."""
+    require("openvino")
+    require("sklearnex")
+    code = (
+        "from paw_stack.embed import engines\n"
+        "engines._import_openvino()\n"
+        "from sklearnex.svm import SVR\n"
+        "SVR().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
 def test_openvino_takes_planes_of_early_metadata(tiny_swin, striped):
-    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    require("openvino")
     backbone, section = build_backbone(tiny_swin, 1, 2), EmbedSection(batch_size=16)
     torch.nn.init.normal_(backbone.model.patch_embed.proj.weight)  # so that planes count
     planes = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -274,7 +297,7 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
     if not BASS.is_dir():
         pytest.skip(f"the rated pictures are not at {BASS}")
     if engine == "openvino":
-        pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+        require("openvino")
     convert(tmp_path / "lite0.safetensors")
     rmse = {}
     for precision, by in (("fp32", "torch"), ("bf16", engine)):

@@ -1,5 +1,7 @@
 """Forward selection: against features side by side, and what a choice must not know."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -53,18 +55,16 @@ def naive(layers, names, y, C=3.0, epsilon=0.5):
     return oof, tests
 
 
-def naive_greedy(layers, y, rows, starts):
+def naive_greedy(oofs, names, y, rows, starts):
     """Best set by errors on `rows`, over paths from the best single layers."""
 
-    def rate(names):
-        return rmse(y[rows], naive(layers, sorted(names, key=list(layers).index), y)[0][rows])
+    def rate(members):
+        return rmse(y[rows], oofs[frozenset(members)][rows])
 
-    singles = sorted(([name] for name in layers), key=rate)[:starts]
     best = []
-    for members in singles:
-        while True:
-            tried = [[*members, name] for name in layers if name not in members]
-            if not tried or rate(min(tried, key=rate)) >= rate(members):
+    for members in sorted(([name] for name in names), key=rate)[:starts]:
+        while tried := [[*members, name] for name in names if name not in members]:
+            if rate(min(tried, key=rate)) >= rate(members):
                 break
             members = min(tried, key=rate)
         best.append(members)
@@ -84,10 +84,12 @@ def test_blocks_add_up_to_features_side_by_side(layers):
 def test_sets_and_predictions_are_those_of_a_naive_search(layers):
     vectors, y = layers
     found = forward_selection(distance_blocks(vectors), y, FOLD_OF, 3.0, 0.5, starts=2, tol=1e-5)
-    assert set(found.final) == naive_greedy(vectors, y, np.ones(N, dtype=bool), 2)
+    sets = [names for size in range(1, 5) for names in combinations(vectors, size)]
+    oofs = {frozenset(names): naive(vectors, names, y)[0] for names in sets}
+    assert set(found.final) == naive_greedy(oofs, vectors, y, np.ones(N, dtype=bool), 2)
     for k in range(F):
-        assert set(found.chosen[k]) == naive_greedy(vectors, y, k != FOLD_OF, 2)
-        oof = naive(vectors, found.chosen[k], y)[0]
+        assert set(found.chosen[k]) == naive_greedy(oofs, vectors, y, k != FOLD_OF, 2)
+        oof = oofs[frozenset(found.chosen[k])]
         np.testing.assert_allclose(found.oof[k == FOLD_OF], oof[k == FOLD_OF], atol=0.01)
     tests = [naive(vectors, found.chosen[k], y)[1][k] for k in range(F)]
     np.testing.assert_allclose(found.test, np.mean(tests, axis=0), atol=0.01)

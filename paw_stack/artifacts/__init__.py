@@ -1,6 +1,7 @@
 """Paths and formats under `artifacts/<run>/`; the only module that knows them.
 
     config.yaml                              the config as the run was made with it
+    labelled.csv                             Id, target of the rows that take part
     folds.csv                                Id, fold, group
     check/                                   photos.csv, duplicates.csv (pairs)
     augment.png                              contact sheet of augmented photos
@@ -13,7 +14,7 @@
                                              search.csv of a grid or a selection of layers
     scratch/                                 while a selection of layers runs
     blend/                                   blend.json, blend.csv, blend.test.csv
-    submission.csv
+    submission.csv, report.html
 
 Every file is written under a temporary name and renamed. A unit's `done.json` comes last, and holds
 the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
@@ -35,6 +36,7 @@ from paw_stack.artifacts.files import (
     write_state,
     write_weights,
 )
+from paw_stack.artifacts.record import read_record, save_report
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import Unit
 
@@ -45,9 +47,11 @@ __all__ = [
     "candidate_files",
     "read_candidates",
     "read_csv",
+    "read_record",
     "read_state",
     "read_table",
     "read_weights",
+    "save_report",
     "write_blend",
     "write_csv",
     "write_file",

@@ -6,7 +6,7 @@ states safetensors; nothing is ever unpickled.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,13 +44,13 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     write_file(path, lambda p: table.to_csv(p, index=False, lineterminator="\n"))
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """A table that `write_csv` wrote: ids as text, `NA` included, every other column as numbers.
+def read_csv(path: Path, texts: Collection[str] = ("Id",)) -> pd.DataFrame:
+    """A table that `write_csv` wrote: `texts` as text, `NA` included, all other columns as numbers.
 
     Numbers are read by Python, to the last bit; the default of some pandas versions rounds.
     """
     text = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return text.astype({name: np.float64 for name in text.columns if name != "Id"})
+    return text.astype({name: np.float64 for name in text.columns if name not in texts})
 
 
 def write_array(path: Path, rows: np.ndarray) -> None:

@@ -75,6 +75,9 @@ class RunFolder:
         write_file(self.root / "config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
+        """The labelled rows that take part: their targets as they are learned, and their folds."""
+        targets = {"Id": competition.labelled.ids, "target": competition.target}
+        write_csv(self.root / "labelled.csv", pd.DataFrame(targets))
         table = pd.DataFrame(
             {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}
         )

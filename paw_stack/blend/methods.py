@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize, nnls
+from scipy.stats import norm
 
 from paw_stack.blend.moments import Moments, centred, least_squares, square_root
 
 Weights = tuple[np.ndarray, float]  # (c,), and the intercept in shifted columns
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of the candidates' mean variance
-LEAST_Z = 2.0  # a candidate's correlation in standard errors, below which ridge leaves it out
+CHANCE = 0.05  # that one of as many candidates of pure noise would be let into ridge
 BAGS, STEPS, SHARE = 20, 50, 0.5  # of greedy selection; a bag holds this share of the candidates
 MOST_TRIES = 2000  # of Nelder and Mead
 
@@ -103,9 +104,11 @@ METHODS: dict[str, Callable[[Moments], Weights]] = {
     "nnls": nnls_centred,
     "nelder_mead": nelder_mead,
 }
-# What `auto` chooses from, the simplest first. Nelder and Mead seek what simplex finds; the median
-# throws away what the mean keeps.
-AUTO = ("mean", "ridge", "greedy", "simplex", "nnls")
+# What `auto` chooses from, in the order of its preference. Ridge stands before the mean: the mean
+# is its limit, and it weighs by itself how far to leave it. With the mean first, the grace of a
+# standard error chose it on 13 of 20 halves of 16 real models' rows and lost what ridge gains.
+# Nelder and Mead seek what simplex finds; the median throws away what the mean keeps.
+AUTO = ("ridge", "mean", "greedy", "simplex", "nnls")
 
 
 def _correlating(moments: Moments) -> np.ndarray:
@@ -114,7 +117,7 @@ def _correlating(moments: Moments) -> np.ndarray:
     covariance, _ = centred(gram)
     spread = np.sqrt(np.diag(covariance).clip(1e-12))
     r = covariance[:-1, -1] / (spread[:-1] * spread[-1])
-    return np.flatnonzero(r * np.sqrt(gram[0, 0]) > LEAST_Z)
+    return np.flatnonzero(r * np.sqrt(gram[0, 0]) > norm.isf(CHANCE / len(r)))
 
 
 def _averaged_ridge(moments: Moments) -> np.ndarray:

@@ -6,8 +6,8 @@ calibration, method and penalty were found on the other folds' rows alone.
 
 Inside a fit the method and the calibration are chosen by predictions that are themselves
 cross-fitted over the fit rows' folds, or, where these are few, over random sub-folds, repeatedly.
-A choice must earn its keep: the simplest is taken whose squared error is within one standard error
-of the best one's (Breiman and others, 1984).
+A choice must earn its keep: the first is taken whose squared error is within one standard error
+of the best one's (Breiman and others, 1984); they stand in order, the simplest first.
 """
 
 from dataclasses import dataclass

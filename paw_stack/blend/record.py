@@ -6,6 +6,7 @@ The record becomes `blend.json`: whoever has it can predict further rows (`predi
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,18 @@ from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import prediction_shift
 from paw_stack.blend.squash import blend_sentence, squash_report
 from paw_stack.data.folds import Folds
+from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Blend, Predictions
-from paw_stack.errors import ArtifactError, DataError
+from paw_stack.errors import ArtifactError, DataError, offenders
 from paw_stack.metrics import rmse
 
 
 def blend(
-    candidates: Sequence[Predictions], target: np.ndarray, folds: Folds, recipe: Recipe
+    candidates: Sequence[Predictions],
+    target: np.ndarray,
+    folds: Folds,
+    recipe: Recipe,
+    noise: LabelNoise | None = None,
 ) -> Blend:
     """Weigh candidates that cover all folds.
 
@@ -39,6 +45,7 @@ def blend(
         target: (n,) float64, points.
         recipe: with the lowest and highest score; predictions are clipped to them here and nowhere
             else.
+        noise: of the labels, where duplicates tell it; the floor beside every RMSE.
 
     Raises:
         ArtifactError: a candidate lacks folds.
@@ -48,6 +55,8 @@ def blend(
         raise DataError("nothing to blend: no candidate has predictions; run fit-heads first")
     _require_all_folds(candidates, folds)
     names = [candidate.name for candidate in candidates]
+    if taken := {"blend", "sentence"} & set(names):
+        raise DataError(f"candidates cannot be called {offenders(sorted(taken))}; rename the file")
     oof = np.column_stack([c.oof for c in candidates])  # (n, n_candidates)
     test = np.column_stack([c.test for c in candidates])  # (m, n_candidates)
     nested = nested_blend(oof, target, folds, recipe)
@@ -70,6 +79,7 @@ def blend(
             "model": model,
             "interval": fit_interval(target, nested.predictions, folds.fold_of, recipe.bounds),
             **_told(candidates, predictions, target, folds),
+            "label_noise": asdict(noise) if noise else None,
             "nested": _nested_facts(nested, model, peers, target),
             "comparisons": _comparisons(candidates, nested.predictions, peers, target),
             "diversity": diversity(

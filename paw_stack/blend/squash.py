@@ -65,7 +65,8 @@ def fault(target: np.ndarray, predicted: np.ndarray) -> str:
 def blend_sentence(target: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
     """Of the candidates' plain mean and of the blend made of them, each (n,) in points."""
     was, left = fault(target, before), fault(target, after)
-    gain = f"gain {rmse(target, before) - rmse(target, after):.3f}"
+    gained = rmse(target, before) - rmse(target, after)
+    gain = f"gain {gained:.3f}" if gained >= 0 else f"at a cost of {-gained:.3f}"
     if not was and not left:
         return "calibrated"
     if not was:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -128,6 +129,9 @@ def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:
 def _import_openvino() -> Any:
     # Its telemetry would report to its makers at every import; without the package it has none.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    # Both bring a TBB of their own, and oneDAL cannot be loaded after OpenVINO's older one.
+    with suppress(ImportError):
+        import sklearnex.svm  # noqa: F401
     import openvino
 
     return openvino

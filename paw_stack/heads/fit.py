@@ -29,7 +29,9 @@ def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted
     if isinstance(section, KnnSection):
         from paw_stack.heads.knn import make_knn, stored_knn
 
-        return cross_fit(partial(make_knn, section), stored_knn, problem)
+        fewest = min(len(problem.folds.fit_rows(fold)) for fold in problem.only)
+        fitting = section.model_copy(update={"k": min(section.k, fewest)})
+        return cross_fit(partial(make_knn, fitting), stored_knn, problem)
     if isinstance(section, NystroemSection):
         from paw_stack.heads.nystroem import cross_fit_nystroem
 

@@ -15,12 +15,13 @@ from paw_stack.data.competition import load_competition
 from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.blend_unit import make_blend
-from paw_stack.pipeline.check import report, report_folds, summarise
+from paw_stack.pipeline.check import report_data, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.embed_units import embed_all
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import finetune_all, network_predictions
+from paw_stack.pipeline.report import write_report
 from paw_stack.ranks import rank
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def fit_heads(config: Config, heads: Sequence[str], folds: Sequence[int] | None 
 
 
 def blend(config: Config) -> Blend:
-    """Blend what fine-tuning and the heads predicted; write the submission."""
+    """Blend what fine-tuning and the heads predicted; write submission and report."""
     job = open_job(config)
     with job.run.writer():
         _begin(job)
-        return make_blend(job)
+        return _finished(job)
 
 
 def run(
@@ -95,7 +96,7 @@ def run(
             _show(job, [*network_predictions(job, chosen), *fitted])
             say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
             return None
-        return make_blend(job)
+        return _finished(job)
 
 
 def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[Predictions]:
@@ -113,7 +114,7 @@ def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[
 def check(config: Config) -> None:
     """Say what the tables and photos hold, before anything is trained on them."""
     competition, findings = survey(config)
-    report(config, competition, findings)
+    report_data(config, competition, findings)
     job = admitted(config, competition, findings)
     report_folds(job)
     with job.run.writer():
@@ -127,6 +128,12 @@ def show_augment(config: Config) -> None:
     with job.run.writer():
         _begin(job)
         say(f"wrote {write_contact_sheet(job)}: each line a photo, then {DRAWS} draws of it")
+
+
+def _finished(job: Job) -> Blend:
+    result = make_blend(job)
+    say(f"wrote {write_report(job.run.root)}")
+    return result
 
 
 def _show(job: Job, candidates: Sequence[Predictions]) -> None:

@@ -1,7 +1,7 @@
 """The last step: all candidates of a run -> blend, scores, submission."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,11 @@ def make_blend(job: Job) -> Blend:
     competition, section = job.competition, job.config.blend
     candidates = _chosen(job)
     recipe = Recipe(section.method, section.calibration, competition.bounds)
-    result = blend(candidates, competition.target, job.folds, recipe)
     noise = job.findings.noise
-    result.record["label_noise"] = asdict(noise) if noise else None
+    result = blend(candidates, competition.target, job.folds, recipe, noise)
     result.record["shift"]["adversarial"] = _adversarial(job)
     for candidate in candidates:
-        if candidate.name.endswith(".nn"):
+        if not job.run.candidate_unit(candidate.name, {}).done.exists():  # networks', other runs'
             job.run.save_predictions(job.run.predictions, candidate, competition)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     show_scores([*candidates, timed], competition.target, noise)

@@ -16,7 +16,7 @@ from paw_stack.pipeline.job import Job
 BINS, BAR = 10, 40
 
 
-def report(config: Config, competition: Competition, findings: Findings) -> None:
+def report_data(config: Config, competition: Competition, findings: Findings) -> None:
     """Counts, sizes, formats, unreadable photos, scores, near-duplicates, label noise."""
     table = findings.table
     labelled, test = competition.labelled.ids, competition.test.ids

@@ -75,7 +75,7 @@ def embed_all(job: Job, folds: list[int]) -> None:
 def embed_places(job: Job, places: Sequence[Place]) -> None:
     """Embed backbones of one input size in one pass over the photos."""
     from paw_stack.embed import extract, read_batches
-    from paw_stack.network.device import resolve_device
+    from paw_stack.network.device import peak_megabytes, resolve_device
 
     section, device = job.config.embed, resolve_device(job.config.compute)
     loaded = [_load(job, backbone, fold) for backbone, fold in places]
@@ -99,6 +99,7 @@ def embed_places(job: Job, places: Sequence[Place]) -> None:
             "engine": engine,
             "photos_per_second": rate,
             "together": [n.name for n in networks],
+            "peak_megabytes": peak_megabytes(device),
         }
         reduced = engine != "torch" or device.precision != "fp32"
         close = _closeness(job, item, device, pixels) if reduced else {}

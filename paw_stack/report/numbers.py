@@ -1,0 +1,137 @@
+"""The figures of a report, from a run's record: frames and arrays, nothing of how they look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
+
+TENTHS = 10
+SHOWN_PHOTOS = 12
+Z = 1.96  # a 95 % interval
+
+
+@dataclass(frozen=True)
+class PhotoSets:
+    """Rows of photos worth a look, each (k,) int64."""
+
+    highest: np.ndarray  # by prediction
+    lowest: np.ndarray
+    overrated: np.ndarray  # by error
+    underrated: np.ndarray
+
+
+def candidate_table(record: RunRecord) -> pd.DataFrame:
+    """A row a candidate, the blend last: what blend.json says of it, weight, seconds."""
+    facts = record.blend
+    scores = pd.DataFrame.from_dict(facts["scores"], orient="index").loc[list(record.oof)]
+    folds = scores.pop("fold_rmse")
+    seconds = {unit.name: unit.facts["seconds"] for unit in record.units if unit.stage == "fit"}
+    scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
+    scores["weight"] = pd.Series(facts["weights"], dtype=float)
+    scores["seconds"] = pd.Series({**_network_seconds(record), **seconds}, dtype=float)
+    scores["added"] = pd.Series(facts["diversity"]["added"], dtype=float)
+    scores["optimistic"] = scores.index.isin(facts["optimistic"])
+    return scores
+
+
+def _network_seconds(record: RunRecord) -> dict[str, float]:
+    """A network's own candidate takes what its folds took."""
+    found: dict[str, float] = {}
+    for unit in record.units:
+        if unit.stage == "finetune":
+            name = f"{unit.name.split(' fold ')[0]}.nn"
+            found[name] = found.get(name, 0.0) + unit.facts["seconds"]
+    return found
+
+
+def fold_table(record: RunRecord, best: str) -> dict[str, list[float]]:
+    """RMSE of every fold, of the best candidate and of the blend."""
+    scores = record.blend["scores"]
+    return {"best": scores[best]["fold_rmse"], "blend": scores["blend"]["fold_rmse"]}
+
+
+def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
+    """Share of pairs with different scores that the predictions put in the right order."""
+    from scipy.stats import kendalltau
+
+    n = len(target)
+    pairs = n * (n - 1) / 2
+    ties = [
+        sum(c * (c - 1) / 2 for c in np.unique(v, return_counts=True)[1])
+        for v in (target, predicted)
+    ]
+    differ, told = pairs - ties[0], pairs - ties[1]
+    if not differ or not told:
+        return 0.5
+    tau = float(kendalltau(target, predicted).statistic)
+    return 0.5 + 0.5 * tau * float(np.sqrt(told / differ))
+
+
+def tenths(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error."""
+    order = np.argsort(predicted, kind="stable")
+    parts = [part for part in np.array_split(order, TENTHS) if len(part)]
+    means = [(predicted[part].mean(), target[part].mean()) for part in parts]
+    errors = [target[part].std() / np.sqrt(len(part)) for part in parts]
+    return np.column_stack([means, errors])
+
+
+def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
+    by_prediction = np.argsort(predicted, kind="stable")
+    by_error = np.argsort(predicted - target, kind="stable")
+    k = SHOWN_PHOTOS
+    return PhotoSets(by_prediction[::-1][:k], by_prediction[:k], by_error[::-1][:k], by_error[:k])
+
+
+def error_correlation(record: RunRecord) -> pd.DataFrame:
+    """Correlation of the candidates' errors, (n_candidates, n_candidates)."""
+    names = list(record.blend["weights"])
+    return pd.DataFrame(record.blend["diversity"]["error_correlation"], index=names, columns=names)
+
+
+def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """95 % interval of an RMSE: what other photos of the same kind would show."""
+    squares = (target - predicted) ** 2
+    rmse = float(np.sqrt(squares.mean()))
+    error = float(squares.std()) / np.sqrt(len(squares)) / (2 * rmse or 1.0)
+    return max(0.0, rmse - Z * error), rmse + Z * error
+
+
+def places(sample: VectorSample) -> tuple[np.ndarray, float]:
+    """First two principal components (k, 2), and their share of the variance.
+
+    The sign that an eigenvector comes with is arbitrary: scikit-learn fixes it.
+    """
+    from sklearn.decomposition import PCA
+
+    model = PCA(2, svd_solver="full" if min(sample.vectors.shape) < 50 else "covariance_eigh")
+    return model.fit_transform(sample.vectors), float(model.explained_variance_ratio_.sum())
+
+
+def time_table(record: RunRecord) -> pd.DataFrame:
+    """A row a unit of work: seconds, photos a second, megabytes, where."""
+    return pd.DataFrame([_time(unit, record.histories.get(unit.name)) for unit in record.units])
+
+
+def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
+    facts = unit.facts
+    row: dict[str, object] = {"stage": unit.stage, "unit": unit.name, "seconds": facts["seconds"]}
+    row["on"] = ", ".join(facts[name] for name in ("device", "engine") if facts.get(name))
+    row["photos_per_second"] = facts.get("photos_per_second", np.nan)
+    row["megabytes"] = facts.get("peak_megabytes", np.nan)
+    if unit.stage == "finetune" and history is not None:
+        row["photos_per_second"] = history["photos_per_second"].mean()
+        row["megabytes"] = history["peak_megabytes"].max()
+    return row
+
+
+def versions(record: RunRecord) -> dict[str, list[str]]:
+    """Package -> its versions among all units; several where a run went on after an update."""
+    found: dict[str, list[str]] = {}
+    for unit in record.units:
+        for package, version in unit.facts["versions"].items():
+            known = found.setdefault(package, [])
+            known += [version] if version not in known else []
+    return found

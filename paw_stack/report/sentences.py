@@ -1,0 +1,157 @@
+"""What the figures mean, in words for somebody who rates photos and does not build models.
+
+`facts` is what blend.json holds.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from paw_stack.data.record import RunRecord
+from paw_stack.report.numbers import right_order, versions
+from paw_stack.report.svg import MINUS
+
+PERCENT = "\N{NO-BREAK SPACE}%"
+COIN = 0.5  # AUC of a classifier that knows nothing
+DIFFERENT = 0.6  # AUC from which test photos are of another kind
+
+
+def digits(low: float, high: float) -> int:
+    """Decimals of an RMSE on a scale from `low` to `high`."""
+    return 2 if high - low > 20 else 3
+
+
+def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]:
+    """The first sentences of the page."""
+    low, high = record.config["data"]["bounds"]
+    half = float(np.median(np.abs(target - blend)))
+    order = 100 * right_order(target, blend)
+    explained = 100 * (record.blend["scores"]["blend"]["r2"] or 0.0)
+    return [
+        f"The model learned from {len(target):,} photos with a score from {low:g} to {high:g}."
+        " Every figure is about photos that it had not seen when it scored them.",
+        f"Half of the predictions are within {half:.{digits(low, high) - 1}f} points of the"
+        " score that people gave.",
+        f"Shown two photos with different scores, it puts them in the right order {order:.0f} times"
+        " of 100; tossing a coin does it 50 times.",
+        f"It explains {explained:.0f}{PERCENT} of the variance of the scores."
+        if explained > 0
+        else "It is no better than guessing the average.",
+        *_noise(record.blend),
+    ]
+
+
+def _noise(facts: dict[str, Any]) -> list[str]:
+    """Only where there are enough near-duplicates to know it."""
+    known = facts["label_noise"]
+    if not known or known["high"] is None:
+        return []
+    differ = (
+        "People do not agree either: the same picture, scored twice, differs by"
+        f" {known['mean_difference']:.1f} points on average, so no model can get below an RMSE of"
+        f" about {known['sd']:.1f} (95{PERCENT}: {known['low']:.1f} to {known['high']:.1f})."
+    )
+    possible = facts["constant_rmse"] - known["sd"]
+    if possible <= 0:
+        return [differ]
+    done = 100 * (facts["constant_rmse"] - facts["scores"]["blend"]["rmse"]) / possible
+    return [f"{differ} Of the way from guessing to there, {done:.0f}{PERCENT} is done."]
+
+
+def spread(facts: dict[str, Any], name: str) -> str:
+    """How wide a candidate's predictions are, and how wide they should be."""
+    known = facts["squash"][name]
+    if known["slope"] is None:
+        return "Every photo gets the same prediction."
+    return (
+        f"Spread {known['std_ratio']:.2f} of the scores' own, correlation"
+        f" {known['correlation']:.2f}, slope {known['slope']:.2f}: {known['sentence']}."
+    )
+
+
+def squash(facts: dict[str, Any]) -> str:
+    """What the blend did about the spread, and what a further stretch would cost."""
+    stretching = facts["squash"]["blend"]["stretching"]
+    cost = stretching["rmse"][-1] - stretching["rmse"][0]
+    told = facts["squash"]["sentence"].replace("-", MINUS)
+    return (
+        f"Of the candidates' mean: {told}. To make the blend as wide as the scores, by a factor of"
+        f" {stretching['factor'][-1]:.2f}, would cost {cost:.2f} points."
+    )
+
+
+def interval(facts: dict[str, Any]) -> str:
+    known = facts["interval"]
+    return (
+        f"Every prediction has a {100 * known['level']:.0f}{PERCENT} interval,"
+        f" {known['mean_width']:.1f} points wide on average. Intervals fitted on the other folds"
+        f" held {100 * known['coverage']:.1f}{PERCENT} of the scores."
+    )
+
+
+def nesting(facts: dict[str, Any]) -> str:
+    nested, inside = facts["nested"], facts["in_sample_rmse"]
+    score = facts["scores"]["blend"]["rmse"]
+    chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
+    return (
+        f"Method: {nested['method']}; calibration: {nested['calibration']}. Weights for a fold's"
+        f" photos come from the other folds, which chose: {chosen}. Fitted and scored on the same"
+        f" photos, the RMSE would read {inside:.3f}, optimistic by {score - inside:.3f}."
+    )
+
+
+def diversity(facts: dict[str, Any]) -> str:
+    known, found = facts["diversity"], []
+    if known["copies"]:
+        found.append(f"Copies of another candidate: {', '.join(known['copies'])}.")
+    if known["add_nothing"]:
+        found.append(
+            f"Can be left out without loss: {', '.join(known['add_nothing'])} (RMSE"
+            f" {known['pruned_rmse']:.3f} instead of {known['rmse']:.3f}, a little optimistic)."
+        )
+    return " ".join(found) or "Every candidate adds something."
+
+
+def shift(facts: dict[str, Any]) -> list[str]:
+    """Are test photos of the same kind as labelled ones?"""
+    found = []
+    if told := facts["shift"]["adversarial"]:
+        found.append(
+            "A classifier that looks for a difference"
+            f" {'cannot' if told['low'] <= COIN else 'can'} tell test photos from labelled ones:"
+            f" AUC {told['auc']:.3f} (95{PERCENT}: {told['low']:.3f} to {told['high']:.3f}; a"
+            " coin has 0.5)."
+        )
+    if means := facts["shift"]["predictions"]:
+        found.append(
+            f"Predictions for test photos: mean {means['mean_test']:.2f}, standard deviation"
+            f" {means['std_test']:.2f}; for labelled photos {means['mean_oof']:.2f} and"
+            f" {means['std_oof']:.2f}."
+        )
+    return found
+
+
+def warnings(record: RunRecord, best: str) -> list[str]:
+    """What a reader must know before believing the figures."""
+    facts, found = record.blend, []
+    if facts["optimistic"]:
+        found.append(
+            "Optimistic: held-out photos chose the epoch (finetune.keep: best_held_out) for"
+            f" {', '.join(facts['optimistic'])}. New photos will be predicted less well."
+        )
+    if facts["scores"]["blend"]["rmse"] > facts["scores"][best]["rmse"]:
+        found.append(f"The blend is no better than its best candidate, {best}.")
+    told = facts["shift"]["adversarial"]
+    if told and told["low"] > DIFFERENT:
+        found.append(
+            f"Test photos are of another kind than labelled ones (AUC {told['auc']:.2f}): these"
+            " scores may not carry over to them."
+        )
+    if unreadable := int((record.photos["reason"] != "").sum()):
+        found.append(f"Photos that cannot be read: {unreadable}; check/photos.csv names them.")
+    if crossing := int((record.pairs["set_a"] != record.pairs["set_b"]).sum()):
+        found.append(f"Test photos that nearly repeat a labelled one: {crossing} pairs.")
+    mixed = [f"{name} {' and '.join(v)}" for name, v in versions(record).items() if len(v) > 1]
+    if mixed:
+        found.append(f"Parts of this run were made with different versions: {', '.join(mixed)}.")
+    return found
