@@ -20,6 +20,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a key, such as finetune.epochs=3."),
 ]
+FinishedRun = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, artifacts/NAME, or its config.")
+]
 FoldNumbers = Annotated[
     list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
 ]
@@ -41,7 +44,10 @@ def sample(
     test: Annotated[int, typer.Option(min=0, help="Photos without one.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other photos.")] = 0,
 ) -> None:
-    """Draw a sample competition of pet portraits: nothing to download."""
+    """Draw a sample competition of pet portraits: nothing to download.
+
+    Example: paw-stack sample pets --labelled 500
+    """
     from paw_stack import pipeline
 
     pipeline.sample(folder, labelled, test, seed)
@@ -49,7 +55,10 @@ def sample(
 
 @app.command()
 def check(config: ConfigFile, set_: Overrides = None) -> None:
-    """Read tables and photos; report sizes, scores, near-duplicates, label noise and folds."""
+    """Read tables and photos; report sizes, scores, near-duplicates, label noise and folds.
+
+    Example: paw-stack check configs/demo.yaml
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -58,7 +67,10 @@ def check(config: ConfigFile, set_: Overrides = None) -> None:
 
 @app.command("show-augment")
 def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
-    """Write a contact sheet of augmented photos."""
+    """Write a contact sheet of augmented photos.
+
+    Example: paw-stack show-augment mine.yaml --set finetune.augment=all
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -67,7 +79,10 @@ def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
 
 @app.command()
 def finetune(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
-    """Train every backbone that is not frozen, once a fold."""
+    """Train every backbone that is not frozen, once a fold.
+
+    Example: paw-stack finetune mine.yaml --fold 0 --set finetune.epochs=2
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -88,9 +103,13 @@ def embed(
 ) -> None:
     """Write the embeddings of all photos to disk.
 
-    With a collection, such as `embed mine.yaml --source photos/`, by frozen backbones and shard by
-    shard into artifacts/RUN/collection; unreadable photos are listed and left out. --on ray embeds
-    as many shards at once as the cluster has room for.
+    With a collection it is by frozen backbones and shard by shard into artifacts/RUN/collection;
+    unreadable photos are listed and left out. --on ray embeds as many shards at once as the cluster
+    has room for.
+
+    Examples: paw-stack embed mine.yaml
+
+    paw-stack embed mine.yaml --source photos/
     """
     from paw_stack import pipeline
     from paw_stack.config import load_config
@@ -114,7 +133,10 @@ def fit_heads(
     set_: Overrides = None,
     fold: FoldNumbers = None,
 ) -> None:
-    """Fit the config's heads on the embeddings, cross-fitted."""
+    """Fit the config's heads on the embeddings, cross-fitted.
+
+    Example: paw-stack fit-heads mine.yaml --head svr --set heads.svr.C=8
+    """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
@@ -173,12 +195,125 @@ def run(
 ) -> None:
     """All stages in order: finetune, embed, fit-heads, blend.
 
-    On a cluster: paw-stack run CONFIG --on ray --address head:6379
+    Examples: paw-stack run mine.yaml --set run.name=second
+
+    paw-stack run mine.yaml --on ray --address head:6379
     """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
     pipeline.run(load_config(config, set_), fold, on, address)
+
+
+@app.command()
+def predict(
+    run: FinishedRun,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Photos and folders.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write, in place of a table.")] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV of ids and metadata columns, where the run uses them.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Photos a forward pass; the run's own gives the same digits."),
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Say why this photo gets its score.")
+    ] = None,
+) -> None:
+    """Score photos with a finished run: intervals, and every candidate's own score.
+
+    Examples: paw-stack predict artifacts/demo my_photos/ --out scores.csv
+
+    paw-stack predict artifacts/demo --explain cat.jpg
+    """
+    from paw_stack.pipeline.predict import predict as score
+
+    score(run, paths or [], out, metadata, batch_size, explain)
+
+
+@app.command()
+def runs(
+    scores: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=SCORE]...", help="For --set-lb.")
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("artifacts"),
+    sort: Annotated[str, typer.Option(help="Column to sort by; -blend: highest first.")] = "when",
+    only: Annotated[
+        str | None, typer.Option("--filter", help="Text in a run's name, backbones or loss.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV to write, in place of a table.")] = None,
+    set_lb: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Keep a leaderboard's scores with a run.")
+    ] = None,
+) -> None:
+    """A table of all runs: what was tried, how it scored, how long it took.
+
+    Examples: paw-stack runs --sort blend --filter swin
+
+    paw-stack runs --set-lb artifacts/v5 public=18.04 private=17.24
+    """
+    from paw_stack.pipeline.runs import note_leaderboard, show_runs
+
+    if set_lb:
+        note_leaderboard(set_lb, scores or [])
+    else:
+        show_runs(root, sort, only, csv)
+
+
+@app.command()
+def compare(first: FinishedRun, second: FinishedRun) -> None:
+    """Two runs: which keys differ, and whether their scores differ by more than noise.
+
+    Example: paw-stack compare artifacts/base artifacts/v5
+    """
+    from paw_stack.pipeline.compare import compare as compare_runs
+
+    compare_runs(first, second)
+
+
+@app.command()
+def doctor(
+    root: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("artifacts"),
+    speed: Annotated[bool, typer.Option(help="Measure for ten seconds.")] = True,
+) -> None:
+    """What this machine has, which engines will be used, what to install for more.
+
+    Example: paw-stack doctor --no-speed
+    """
+    from paw_stack.pipeline.doctor import doctor as examine
+
+    examine(root, speed)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="File to write, in place of printing.")] = None,
+) -> None:
+    """The JSON schema of the config, with which an editor completes and checks it.
+
+    Example: paw-stack schema --out configs/schema.json
+    """
+    from paw_stack.pipeline.schema import schema as show_schema
+
+    show_schema(out)
+
+
+@app.command("app")
+def serve(
+    run: FinishedRun,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+) -> None:
+    """A page on this machine: drop a photo, see its score and why. Needs paw-stack[app].
+
+    Example: paw-stack app artifacts/demo
+    """
+    from paw_stack.pipeline.app import app as serve_page
+
+    serve_page(run, host, port)
 
 
 @app.command()
@@ -196,7 +331,10 @@ def report(
 
 @app.command()
 def demo(set_: Overrides = None) -> None:
-    """Draw the sample competition and run every stage on it, in artifacts/demo."""
+    """Draw the sample competition and run every stage on it, in artifacts/demo.
+
+    Example: paw-stack demo --set finetune.epochs=2
+    """
     from paw_stack import pipeline
 
     pipeline.demo(set_)

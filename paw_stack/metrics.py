@@ -39,3 +39,18 @@ def std_ratio(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """SD of the predictions over SD of the target; equal to r for a calibrated predictor."""
     spread = float(np.std(y_true))
     return float(np.std(y_pred)) / spread if spread > 0 else float("nan")
+
+
+def paired_bootstrap(
+    y_true: np.ndarray, first: np.ndarray, second: np.ndarray, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of RMSE(second) - RMSE(first), points, over draws of rows.
+
+    Each draw takes the same rows (with replacement) for both sides, so that what makes a row hard
+    for both cancels.
+    """
+    rng, n = np.random.default_rng(seed), len(y_true)
+    squares = np.column_stack([(first - y_true) ** 2, (second - y_true) ** 2])  # (n, 2)
+    means = np.array([squares[rng.integers(0, n, n)].mean(axis=0) for _ in range(draws)])
+    low, high = np.percentile(np.diff(np.sqrt(means), axis=1), [2.5, 97.5])
+    return float(low), float(high)

@@ -50,9 +50,9 @@ def require(package: str) -> None:
         pytest.skip(f"{package} is not installed")
 
 
-def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None, n_rows=None):
+def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None):
     """The embedding of all rows by one engine."""
-    network = make_network("test", backbone, ["embedding"], section, engine, device, planes, n_rows)
+    network = make_network("test", backbone, ["embedding"], section, engine, device, planes)
     blocks = extract([network], read_batches(pixels, section.batch_size, "test"), section, device)
     return np.concatenate([block.rows for block in blocks])
 

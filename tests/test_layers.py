@@ -47,7 +47,9 @@ BELOW = {
     "artifacts": GROUND | DATA,
     "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS | CLUSTER,
     "cluster": GROUND | DATA | CONSOLE | ARTIFACTS | {"pipeline"},
+    "api": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "cli": GROUND | {"pipeline"},
+    "": {"api"},
 }
 # Modules that are themselves imported only where they are used may import these at their top.
 LAZY = {

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_end_to_end import CANDIDATES, call, failure
 
+from paw_stack.blend.squash import squash_report
 from paw_stack.data.record import RunRecord, VectorSample
 from paw_stack.report import numbers, svg
 from paw_stack.report.page import CONTENTS, render
@@ -190,6 +191,27 @@ def test_a_run_without_test_photos_and_embeddings_has_fewer_sections(record):
     sections = {section["id"] for section in page.all("section")}
     assert not {"shift", "map"} & sections
     assert "No two photos look the same" in page.text
+
+
+def test_a_blend_that_is_constant_is_told_of(record):
+    """What JSON has no number for is null there."""
+    target = record.labelled["target"].to_numpy()
+    told = squash_report(target, np.full(len(target), 40.0))
+    told |= {"slope": None}
+    scores = record.blend["scores"]
+    blend = {
+        **record.blend,
+        "squash": {**record.blend["squash"], "blend": told},
+        "scores": {**scores, "blend": {**scores["blend"], "slope": None, "r2": None}},
+    }
+    page = Page(render(replace(record, blend=blend, oof=record.oof.assign(blend=40.0))))
+    assert "Every photo gets the same prediction" in page.text
+    assert "no better than guessing the average" in page.text
+    assert "in the right order 50 times of 100" in page.text
+    values = [cell["data-value"] for cell in page.all("td") if "data-value" in cell]
+    assert "" in values
+    assert all(np.isfinite(float(value)) for value in values if value)
+    assert "NaN" not in str(page.all("path")) + str(page.all("circle"))
 
 
 @pytest.mark.parametrize(

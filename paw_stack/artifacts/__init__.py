@@ -13,8 +13,11 @@
     heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM;
                                              search.csv of a grid or a selection of layers
     scratch/                                 while a selection of layers runs
-    blend/                                   blend.json, blend.csv, blend.test.csv
+    blend/                                   blend.json, blend.csv, blend.test.csv, and the config
+                                             that the blend was made with
     submission.csv, report.html
+    leaderboard.json                         scores that a leaderboard gave
+    photos/                                  links to photos that a notebook named
 
 Every file is written under a temporary name and renamed. A unit's `done.json` comes last, and holds
 the fingerprint of all that the unit depends on. Nothing here is ever unpickled.

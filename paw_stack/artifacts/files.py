@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
+from paw_stack.config import Config
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.errors import ArtifactError
 
@@ -38,6 +40,10 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     write_text(path, json.dumps(facts, indent=2) + "\n")
+
+
+def write_config(path: Path, config: Config) -> None:
+    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from paw_stack.artifacts.blend import write_blend, write_predictions, write_submission
 from paw_stack.artifacts.files import (
     read_csv,
     read_head,
+    write_config,
     write_csv,
     write_file,
     write_head,
@@ -22,7 +22,7 @@ from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.twin import Twin
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.unit import Unit, fingerprints, versions
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.findings import Findings
@@ -71,8 +71,7 @@ class RunFolder:
             lock.unlink(missing_ok=True)
 
     def save_config(self, config: Config) -> None:
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        write_file(self.root / "config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+        write_config(self.root / "config.yaml", config)
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
         """The labelled rows that take part: their targets as they are learned, and their folds."""
@@ -221,8 +220,13 @@ class RunFolder:
             optimistic,
         )
 
-    def save_blend(self, blend: Blend, competition: Competition) -> None:
-        write_blend(self.root / "blend", blend, competition.labelled.ids, competition.test.ids)
+    def save_blend(self, blend: Blend, config: Config, competition: Competition) -> None:
+        """Predictions and facts, and what scores new photos later: see `artifacts.finished`."""
+        folder = self.root / "blend"
+        made_from = fingerprints(self.root, list(blend.weights))
+        blend.record.update(versions=versions(), made_from=made_from)
+        write_config(folder / "config.yaml", config)
+        write_blend(folder, blend, competition.labelled.ids, competition.test.ids)
 
     def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
         write_submission(self.root / "submission.csv", table, bounds)

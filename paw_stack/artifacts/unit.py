@@ -86,9 +86,9 @@ class Unit:
         None where there is no record of them.
         """
         try:
-            before = json.loads(self.done.read_text(encoding="utf-8"))["inputs"]
+            before = read_done(self.done)["inputs"]
             return _differences(before, self.inputs)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):
             return None
 
     def begin(self) -> None:
@@ -109,7 +109,7 @@ class Unit:
                 "inputs": self.inputs,
                 "seconds": seconds,
                 **facts,
-                "versions": _versions(),
+                "versions": versions(),
             },
         )
         if self.twin:
@@ -135,7 +135,8 @@ def _differences(before: Any, now: Any) -> list[str]:
     return found
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of what results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -143,3 +144,25 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
+    """Place under `root` -> fingerprint, of all networks and of these candidates' heads.
+
+    Only what is finished: a unit that is begun again, or was never done, is not among them.
+    """
+    done = [
+        *sorted(root.glob("finetune/*/*/done.json")),
+        *(root / "predictions" / f"{name}.done.json" for name in candidates),
+    ]
+    found = {path.relative_to(root).as_posix(): read_done(path).get("fingerprint") for path in done}
+    return {place: str(fingerprint) for place, fingerprint in found.items() if fingerprint}
+
+
+def read_done(done: Path) -> dict[str, Any]:
+    """What a `done.json` says; nothing where there is none, or one that is damaged."""
+    try:
+        record = json.loads(done.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

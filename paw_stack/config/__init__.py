@@ -13,7 +13,7 @@ from paw_stack.config.heads import (
     SelectionSection,
     SvrSection,
 )
-from paw_stack.config.loading import Config, digest, load_config
+from paw_stack.config.loading import Config, digest, load_config, make_config
 from paw_stack.config.sections import (
     BackboneSection,
     BlendSection,
@@ -65,4 +65,5 @@ __all__ = [
     "TtaSection",
     "digest",
     "load_config",
+    "make_config",
 ]

@@ -8,6 +8,8 @@ Paths are relative to the working directory.
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +62,26 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         ConfigError: with all problems, each with the key's path.
     """
-    raw = _read(path, seen=())
+    return _checked(_read(path, seen=()), overrides, str(path))
+
+
+def make_config(sections: Mapping[str, Any], overrides: list[str] | None = None) -> Config:
+    """The same of sections that are in memory.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return _checked(deepcopy(dict(sections)), overrides, "config")
+
+
+def _checked(raw: dict[str, Any], overrides: list[str] | None, name: str) -> Config:
     problems = [problem for text in overrides or [] if (problem := _override(raw, text))]
     if problems:
         raise ConfigError(problems)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError([f"{path}: {_sentence(e)}" for e in error.errors()]) from None
+        raise ConfigError([f"{name}: {_sentence(e)}" for e in error.errors()]) from None
 
 
 def digest(*parts: Any) -> str:

@@ -109,7 +109,7 @@ def _rows(
     data: DataSection, name: str, table: pd.DataFrame, folder: str, problems: list[str]
 ) -> Rows:
     ids = table[data.id].to_numpy(dtype=str)
-    bad = [i for i in ids if not _is_file_name(i)]
+    bad = [i for i in ids if not is_file_name(i)]
     if bad:
         problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
         return Rows(ids, (), np.empty((0, 0)))
@@ -127,7 +127,7 @@ def _rows(
     return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
 
 
-def _is_file_name(text: str) -> bool:
+def is_file_name(text: str) -> bool:
     plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
     return plain and 0 < len(text) <= LONGEST_ID and text.strip(" .") != ""
 

@@ -141,7 +141,7 @@ def _each(
 ) -> list[Result]:
     """`work` on each item by a pool of threads; the results in the order of the items."""
     groups = [items[start : start + GROUP] for start in range(0, len(items), GROUP)]
-    with ThreadPoolExecutor(_threads(workers)) as pool:
+    with ThreadPoolExecutor(n_threads(workers)) as pool:
         done = pool.map(lambda group: [work(item) for item in group], groups)
         return [found for group in track(done, what, len(items), size=GROUP) for found in group]
 
@@ -273,8 +273,10 @@ def _opened(folder: Path, files: Sequence[_File]) -> Photos:
     return Photos(np.load(folder / "pixels.npy", mmap_mode="r"), table)
 
 
-def _threads(workers: int | None) -> int:
-    """Threads suffice: reading, hashing, decoding and resizing all release the interpreter."""
+def n_threads(workers: int | None) -> int:
+    """All cores that may be used if None.
+
+    Threads suffice: reading, hashing, decoding and resizing all release the interpreter."""
     if workers is not None:
         return max(1, workers)
     usable = getattr(os, "sched_getaffinity", None)  # what a container or scheduler grants

@@ -8,7 +8,7 @@ closeness.py  how far a reduced precision is from float32
 
 from paw_stack.embed.closeness import closeness, sample_rows
 from paw_stack.embed.engines import resolve_engine
-from paw_stack.embed.extract import Block, embed, extract, read_batches
+from paw_stack.embed.extract import Block, embed, extract, read_batches, vectors_of
 from paw_stack.embed.network import Network, load_backbone, make_network
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "read_batches",
     "resolve_engine",
     "sample_rows",
+    "vectors_of",
 ]

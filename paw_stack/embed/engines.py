@@ -4,7 +4,8 @@
     compile    torch.compile; needs a C++ compiler and 20 to 70 s at the start
     openvino   OpenVINO on a CPU, in bfloat16 or float32; converts the model at the start
 
-Compiled programs are made for one shape: a smaller batch is filled up and what was added dropped.
+Every pass has one shape: a smaller batch is filled up and what was added dropped. Compiled programs
+are made for it, and it makes a photo's vector the same whatever stands beside it in a batch.
 """
 
 import os
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from paw_stack.config import EmbedSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
+from paw_stack.network.batches import filled
 from paw_stack.network.device import Device
 
 Engine = Literal["torch", "compile", "openvino"]
@@ -76,9 +78,9 @@ def make_forward(
     layers = Layers(backbone, names).eval().to(device.name)
     if device.name == "cuda":
         layers.to(memory_format=torch.channels_last)
-    if engine == "torch":
-        return _eager(layers, device)
     n = len(example)
+    if engine == "torch":
+        return _filled_up(_eager(layers, device), n)
     if engine == "compile":
         return _filled_up(_eager(torch.compile(layers, dynamic=False), device), n)
     return _filled_up(_openvino(layers, device, example), n)
@@ -95,15 +97,10 @@ def _eager(layers: Callable[..., Any], device: Device) -> Forward:
 def _filled_up(forward: Forward, size: int) -> Forward:
     def whole(photos: Tensor, planes: Tensor | None) -> tuple[Tensor, ...]:
         n = len(photos)
-        photos, planes = _fill(photos, size), None if planes is None else _fill(planes, size)
+        photos, planes = filled(photos, size), None if planes is None else filled(planes, size)
         return tuple(part[:n] for part in forward(photos, planes))
 
     return whole
-
-
-def _fill(rows: Tensor, size: int) -> Tensor:
-    """To `size` rows, by the last one again."""
-    return torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])])
 
 
 def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:

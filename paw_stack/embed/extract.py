@@ -49,7 +49,19 @@ def embed(
         DataError: a vector is not finite.
     """
     network = make_network(what, backbone, layers, section, "torch", device, planes)
-    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in layers}
+    return vectors_of(network, pixels, section, device)
+
+
+def vectors_of(
+    network: Network, pixels: Path, section: EmbedSection, device: Device
+) -> dict[Layer, np.ndarray]:
+    """The same by a network that is ready.
+
+    Raises:
+        DataError: a vector is not finite.
+    """
+    what = network.name
+    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in network.layers}
     for block in extract(
         [network], read_batches(pixels, section.batch_size, what), section, device
     ):

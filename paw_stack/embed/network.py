@@ -56,17 +56,16 @@ def make_network(
     engine: Engine,
     device: Device,
     planes: np.ndarray | None = None,
-    n_rows: int | None = None,
 ) -> Network:
-    """`backbone` behind an engine, for batches of `section`, or of `n_rows` where that is less.
+    """`backbone` behind an engine, for batches of `section`.
 
     Raises:
         ConfigError: the engine cannot take this model.
     """
     # Corner crops are resized, to levels between the whole ones.
     dtype = torch.float32 if section.crops > 1 else torch.uint8
-    n = min(section.batch_size, n_rows or section.batch_size)
-    example = torch.zeros(n, backbone.size, backbone.size, 3, dtype=dtype, device=device.name)
+    shape = section.batch_size, backbone.size, backbone.size, 3
+    example = torch.zeros(shape, dtype=dtype, device=device.name)
     try:
         forward = make_forward(backbone, layers, engine, device, example)
     except Exception as error:  # exporters and converters raise nearly anything

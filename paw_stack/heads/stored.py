@@ -11,11 +11,12 @@ estimators. Out: a `StoredHead`, whose arrays are the standardisation and those 
 A head that looks at some columns only names them in `columns`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from paw_stack.data.nouns import StoredHead
+from paw_stack.data.nouns import SideBySide, StoredHead
 from paw_stack.errors import ArtifactError
 
 ROWS = 1024  # rows that are predicted at once
@@ -27,10 +28,10 @@ NEEDED = {
 }
 
 
-def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
+def predict_stored(head: StoredHead, X: np.ndarray | SideBySide) -> np.ndarray:
     """Predictions (n,) float64, points, for features (n, d) as they came to the fit.
 
-    X may be a memory map: a block of rows is read at a time.
+    X may be on disk: a block of rows is read at a time.
 
     Raises:
         ArtifactError: an unknown kind, or arrays that are missing.
@@ -45,6 +46,22 @@ def predict_stored(head: StoredHead, X: np.ndarray) -> np.ndarray:
         picked = rows[:, head.arrays["columns"]] if "columns" in head.arrays else rows
         out[begin : begin + ROWS] = PREDICT[head.kind](head, picked)
     return out
+
+
+def predict_heads(
+    heads: dict[str, StoredHead], features: Callable[[int], np.ndarray | SideBySide]
+) -> np.ndarray:
+    """What a candidate predicts for new rows: the mean over its heads, (n,) float64 in points.
+
+    Args:
+        heads: "fold<k>..." for vectors of fold k, "all..." for those that folds share.
+        features: fold -> (n, d) float32.
+    """
+    return np.mean([predict_stored(head, features(_fold(part))) for part, head in heads.items()], 0)
+
+
+def _fold(part: str) -> int:
+    return 0 if part.startswith("all") else int(part.removeprefix("fold").split("-")[0])
 
 
 def kernel_head(

@@ -37,8 +37,18 @@ class FoldRows:
 
     def standardised(self) -> np.ndarray:
         """Metadata (n + m, n_metadata) float32 with mean 0 and SD 1 over the fit rows."""
-        mean, spread = self.metadata[self.fit].mean(axis=0), self.metadata[self.fit].std(axis=0)
-        return ((self.metadata - mean) / np.where(spread > 0, spread, 1)).astype(np.float32)
+        return standardise(self.metadata, self.scale())
+
+    def scale(self) -> dict[str, list[float]]:
+        """Mean and SD of the metadata columns over the fit rows."""
+        fit = self.metadata[self.fit]
+        return {"mean": fit.mean(axis=0).tolist(), "sd": fit.std(axis=0).tolist()}
+
+
+def standardise(metadata: np.ndarray, scale: dict[str, list[float]]) -> np.ndarray:
+    """Raw columns (n, n_metadata) -> float32, a column without spread as 0."""
+    sd = np.array(scale["sd"])
+    return ((metadata - np.array(scale["mean"])) / np.where(sd > 0, sd, 1)).astype(np.float32)
 
 
 class Batch(NamedTuple):
@@ -86,6 +96,16 @@ def batches(
     )
     for photos, batch in zip(loader, order, strict=True):
         yield Batch(photos, batch[own], len(batch))
+
+
+def filled(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """(b, ...) -> (size, ...): the first row stands in for those that are missing.
+
+    Kernels round by the shape of what they get. Where all batches have one shape, what a network
+    makes of a photo depends on the photo alone, not on how many came with it.
+    """
+    missing = max(0, size - len(rows))
+    return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
 
 
 def batches_per_epoch(n_rows: int, section: FinetuneSection) -> int:

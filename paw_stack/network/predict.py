@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from paw_stack.config import EmbedSection, TtaSection
+from paw_stack.network.batches import filled
 from paw_stack.network.device import Device
 from paw_stack.network.regressor import Regressor
 
@@ -20,6 +21,7 @@ def predict(
     metadata: np.ndarray,
     device: Device,
     tta: TtaSection | None = None,
+    batch_size: int = PREDICT_BATCH,
 ) -> np.ndarray:
     """Predictions (n_rows,) float64 in points, photos as they are in the cache.
 
@@ -27,17 +29,18 @@ def predict(
         rows: (n_rows,) int, of the cache.
         metadata: (n_cache, n_metadata) float32, standardised.
         tta: views to average; None is the photo alone.
+        batch_size: photos a forward pass; every pass is filled up to it.
     """
     photos = np.load(pixels, mmap_mode="r")
     model.eval()
     parts = [np.empty(0)]
-    for start in range(0, len(rows), PREDICT_BATCH):
-        chosen = rows[start : start + PREDICT_BATCH]
-        batch = torch.from_numpy(photos[chosen]).to(device.name)
-        columns = torch.from_numpy(metadata[chosen]).to(device.name)
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        batch = filled(torch.from_numpy(photos[chosen]), batch_size).to(device.name)
+        columns = filled(torch.from_numpy(metadata[chosen]), batch_size).to(device.name)
         with torch.inference_mode(), device.autocast():
             seen = [model.points(model(view, columns)) for view in views(batch, tta)]
-        parts.append(torch.stack(seen).double().mean(0).cpu().numpy())
+        parts.append(torch.stack(seen).double().mean(0).cpu().numpy()[: len(chosen)])
     return np.concatenate(parts)
 
 

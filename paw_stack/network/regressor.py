@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from paw_stack.config import LossSection, RegressorSection
-from paw_stack.errors import ConfigError
+from paw_stack.config import BackboneSection, LossSection, RegressorSection
+from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.network import losses
-from paw_stack.network.backbone import Backbone
+from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.fusion import FactorisationMix, LateFusion
 from paw_stack.network.mlp import make_head
 
@@ -130,6 +130,31 @@ class Regressor(nn.Module):
     def _share(self, points: Tensor) -> Tensor:
         low, high = self.bounds
         return (points.float() - low) / (high - low)
+
+
+def load_regressor(
+    weights: dict[str, Tensor],
+    backbone: BackboneSection,
+    section: RegressorSection,
+    loss: LossSection,
+    bounds: tuple[float, float],
+    n_metadata: int,
+) -> Regressor:
+    """The network that fine-tuning left; what it was pretrained with is not needed.
+
+    Raises:
+        ArtifactError: the weights are another network's.
+    """
+    bare = backbone.model_copy(update={"pretrained": False, "weights": None})
+    planes = n_metadata if section.metadata == "early" else 0
+    n_classes = len(weights.get("classes.weight", ()))
+    model = Regressor(build_backbone(bare, 0, planes), section, loss, bounds, n_metadata, n_classes)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"backbone {backbone.name}: weights do not fit: {reason}") from error
+    return model
 
 
 def _check(backbone: Backbone, section: RegressorSection, n_metadata: int) -> None:

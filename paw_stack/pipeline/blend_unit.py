@@ -35,7 +35,7 @@ def make_blend(job: Job) -> Blend:
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     show_scores([*candidates, timed], competition.target, noise)
     tell(result)
-    job.run.save_blend(result, competition)
+    job.run.save_blend(result, job.config, competition)
     if len(competition.submission_ids):
         written = job.run.save_submission(_submission(job, result), competition.bounds)
         say(f"wrote {written}")

@@ -137,16 +137,16 @@ def _ready(job: Job, item: _Loaded, device: "Device") -> tuple["Network", str]:
     """The network and its engine; with `auto`, torch where the better one cannot take the model."""
     from paw_stack.embed import make_network, resolve_engine
 
-    section, n = job.config.embed, len(job.ids)
-    engine = resolve_engine(section, device, n)
+    section = job.config.embed
+    engine = resolve_engine(section, device, len(job.ids))
     about = (item.name, item.backbone, item.section.layers, section)
     try:
-        return make_network(*about, engine, device, item.planes, n), engine
+        return make_network(*about, engine, device, item.planes), engine
     except ConfigError as error:
         if section.engine != "auto":
             raise
         say(f"{error}: goes on with it")
-        return make_network(*about, "torch", device, item.planes, n), "torch"
+        return make_network(*about, "torch", device, item.planes), "torch"
 
 
 def _closeness(job: Job, item: _Loaded, device: "Device", pixels: Path) -> dict[str, Any]:

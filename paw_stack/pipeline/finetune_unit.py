@@ -78,7 +78,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     unit.begin()
     result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
-    unit.finish(device=str(recipe.device), processes=n_processes())
+    unit.finish(device=str(recipe.device), processes=n_processes(), metadata=rows.scale())
     unit.state_file.unlink(missing_ok=True)
     say(_sentence(what, result.history, str(recipe.device)))
 

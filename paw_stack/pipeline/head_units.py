@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paw_stack.artifacts import Unit
-from paw_stack.config import HeadSection, SvrSection
+from paw_stack.config import Config, HeadSection, SvrSection
 from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
 from paw_stack.pipeline.job import Job
@@ -64,7 +64,7 @@ def load_fitted(job: Job, source: Source, head: str, folds: list[int]) -> Predic
 
 
 def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
-    section = _section(job, source, head)
+    section = head_section(job.config, source, head)
     metadata = _metadata(job, section)
     return job.run.candidate_unit(
         f"{source.name}.{head}",
@@ -83,8 +83,9 @@ def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
     )
 
 
-def _section(job: Job, source: Source, head: str) -> HeadSection:
-    section = job.config.heads.named()[head]
+def head_section(config: Config, source: Source, head: str) -> HeadSection:
+    """The settings of a candidate's head; a selection takes the SVR's, by its own engine."""
+    section = config.heads.named()[head]
     if not source.chosen_from:
         return section
     return section.model_copy(update={"engine": "gram", "grid": None, "metadata": False})
@@ -104,16 +105,21 @@ def _metadata(job: Job, section: HeadSection) -> tuple[np.ndarray, np.ndarray] |
 
 def fit_one(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
     """Fit a head on a source, or load what an earlier call made."""
+    from paw_stack.heads.stored import predict_heads
+
     unit, name = fit_unit(job, source, head, folds), f"{source.name}.{head}"
     if unit.record():
         say(f"fit {name}: done before, skipped")
         return _load(job, unit, source, head)
     fold_rows(job, source, None)(folds[0])  # what is missing is said before anything is touched
     unit.begin()
-    section = _section(job, source, head)
+    section = head_section(job.config, source, head)
     fitted = _fitted(job, source, head, section, folds)
     job.run.save_heads(name, fitted.heads, fitted.search)
-    predictions = Predictions(name, fitted.oof, fitted.test, tuple(folds), job.folds.fold_of)
+    # By what is kept, not by the engine: what a photo gets later is what it gets here.
+    rows = fold_rows(job, source, _metadata(job, section))
+    test = predict_heads(fitted.heads, lambda fold: rows(fold)[1])
+    predictions = Predictions(name, fitted.oof, test, tuple(folds), job.folds.fold_of)
     job.run.save_predictions(unit.folder, predictions, job.competition)
     unit.finish(**{"engine": _engine(section, head), **fitted.facts}, folds=folds)
     for remark in fitted.remarks:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from paw_stack.config import BackboneSection, Config
+from paw_stack.config import BackboneSection, Config, Layer
 from paw_stack.data.nouns import SideBySide
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.embed_units import embed_unit
@@ -19,7 +19,7 @@ class Source:
     """One layer, or several whose vectors stand side by side."""
 
     name: str
-    layers: tuple[tuple[BackboneSection, str], ...]
+    layers: tuple[tuple[BackboneSection, Layer], ...]
     chosen_from: bool = False  # a head chooses among the layers
 
     @property
@@ -72,7 +72,7 @@ def candidates(config: Config) -> list[tuple[Source, str]]:
     return [*found, (Source("selection", tuple(frozen), chosen_from=True), "svr")]
 
 
-def places(source: Source, fold: int) -> list[tuple[BackboneSection, str, int | None]]:
+def places(source: Source, fold: int) -> list[tuple[BackboneSection, Layer, int | None]]:
     """Backbone, layer and embedding's fold, None for a frozen one, for heads of a fold."""
     return [(b, layer, None if b.frozen else fold) for b, layer in source.layers]
 

@@ -28,6 +28,7 @@ def candidate_table(record: RunRecord) -> pd.DataFrame:
     scores = pd.DataFrame.from_dict(facts["scores"], orient="index").loc[list(record.oof)]
     folds = scores.pop("fold_rmse")
     seconds = {unit.name: unit.facts["seconds"] for unit in record.units if unit.stage == "fit"}
+    scores = scores.astype(float)  # what JSON has no number for becomes NaN
     scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
     scores["weight"] = pd.Series(facts["weights"], dtype=float)
     scores["seconds"] = pd.Series({**_network_seconds(record), **seconds}, dtype=float)

@@ -1,0 +1,148 @@
+"""The stages from a notebook, in the manner of scikit-learn: `fit`, `predict`, `score`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paw_stack import pipeline
+from paw_stack.artifacts.finished import FinishedRun, open_finished
+from paw_stack.config import Config, load_config, make_config
+from paw_stack.data.listing import write_listing
+from paw_stack.metrics import rmse
+from paw_stack.pipeline.predict import photos_of, score_paths
+
+NAME = "notebook"  # of a run whose config names none
+
+
+class PawStack:
+    """A run: from photos and scores to a stack that scores new photos.
+
+    Args:
+        config: a YAML file, a finished run's folder (which predicts at once), or the sections as a
+            mapping. `fit(photos, scores)` fills in what the `data` section says of tables.
+        overrides: `key=value`, as the command's --set.
+
+    After `fit`, or for a finished run: `rmse_` (points, nested), `candidates_` (table of scores),
+    `folder_`.
+
+    Raises:
+        ConfigError, ArtifactError: with all problems.
+    """
+
+    def __init__(
+        self, config: str | Path | Mapping[str, Any], overrides: Sequence[str] | None = None
+    ):
+        self.overrides = list(overrides or [])
+        self.config = config if isinstance(config, Mapping) else Path(config)
+        self._run: FinishedRun | None = None
+
+    def fit(
+        self,
+        photos: Sequence[str | Path] | None = None,
+        scores: Sequence[float] | None = None,
+        metadata: pd.DataFrame | None = None,
+    ) -> "PawStack":
+        """Run every stage; what an earlier call has done is not done again.
+
+        Args:
+            photos: paths; None takes the tables of the config's `data` section.
+            scores: one a photo, points.
+            metadata: numeric columns, one row a photo.
+        """
+        config = self._settings() if photos is None else self._listed(photos, scores, metadata)
+        pipeline.run(config)
+        self._run = open_finished(config.run.root / config.run.name)
+        return self
+
+    def predict(
+        self, photos: Sequence[str | Path], metadata: pd.DataFrame | None = None
+    ) -> np.ndarray:
+        """Scores (n,) float64 in points; NaN for photos that cannot be read."""
+        return self.predict_table(photos, metadata)["score"].to_numpy(dtype=np.float64)
+
+    def predict_table(
+        self, photos: Sequence[str | Path], metadata: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """One row a photo: score, interval, each candidate, and why a photo has no score.
+
+        Args:
+            photos: photos, or folders of them.
+            metadata: the run's columns, one row a photo.
+        """
+        run = self._finished()
+        columns = None
+        if metadata is not None:
+            columns = metadata[run.config.data.metadata].to_numpy(dtype=np.float64)
+        return score_paths(run, photos_of([Path(photo) for photo in photos]), columns)
+
+    def score(
+        self,
+        photos: Sequence[str | Path],
+        scores: Sequence[float],
+        metadata: pd.DataFrame | None = None,
+    ) -> float:
+        """RMSE in points on photos that the run has not learned from; lower is better."""
+        predicted = self.predict(photos, metadata)
+        return rmse(np.asarray(scores, dtype=np.float64), predicted)
+
+    @property
+    def rmse_(self) -> float:
+        return float(self._finished().blend["scores"]["blend"]["rmse"])
+
+    @property
+    def candidates_(self) -> pd.DataFrame:
+        """One row a candidate and the blend: rmse, slope, correlation and more, out-of-fold."""
+        return pd.DataFrame(self._finished().blend["scores"]).T
+
+    @property
+    def folder_(self) -> Path:
+        return self._finished().folder
+
+    def _finished(self) -> FinishedRun:
+        if self._run is None:
+            self._run = open_finished(self._place())
+        return self._run
+
+    def _place(self) -> Path:
+        if isinstance(self.config, Mapping):
+            return _folder(_named(self.config))
+        if self.config.is_dir():
+            return self.config
+        run = self._settings().run
+        return run.root / run.name
+
+    def _settings(self) -> Config:
+        if isinstance(self.config, Mapping):
+            return make_config(_named(self.config), self.overrides)
+        file = self.config / "config.yaml" if self.config.is_dir() else self.config
+        return load_config(file, self.overrides)
+
+    def _listed(
+        self,
+        photos: Sequence[str | Path],
+        scores: Sequence[float] | None,
+        metadata: pd.DataFrame | None,
+    ) -> Config:
+        """The config with a `data` section for these photos."""
+        if isinstance(self.config, Mapping):
+            sections = _named(self.config)
+        else:
+            sections = self._settings().model_dump(mode="json")
+        folder = _folder(sections) / "photos"
+        paths = [Path(photo) for photo in photos]
+        listed = write_listing(folder, paths, [] if scores is None else scores, metadata)
+        return make_config(
+            {**sections, "data": {**sections.get("data", {}), **listed}}, self.overrides
+        )
+
+
+def _folder(sections: Mapping[str, Any]) -> Path:
+    run = sections["run"]
+    return Path(run.get("root", "artifacts")) / str(run["name"])
+
+
+def _named(sections: Mapping[str, Any]) -> dict[str, Any]:
+    return {**sections, "run": {"name": NAME, **sections.get("run", {})}}

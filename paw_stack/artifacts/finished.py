@@ -1,0 +1,156 @@
+"""A finished run, opened to score new photos: neither its tables nor its photos are needed.
+
+`blend/` holds the config that the blend was made with, and in `blend.json` the fingerprints of all
+units behind it and the versions. What was begun again since, or made by another version of
+paw-stack, is refused: it would give other scores than the submission's.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.artifacts.files import read_csv, read_weights
+from paw_stack.artifacts.run import RunFolder
+from paw_stack.artifacts.unit import fingerprints, read_done, versions
+from paw_stack.config import Config, load_config
+from paw_stack.data.nouns import StoredHead
+from paw_stack.errors import ArtifactError, offenders
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """Config, facts and files of a run whose blend is made."""
+
+    folder: Path
+    config: Config  # as the blend was made with it
+    blend: dict[str, Any]  # blend.json
+
+    @property
+    def candidates(self) -> list[str]:
+        return list(self.blend["weights"])
+
+    @property
+    def level(self) -> float:
+        """Share of photos whose score lies in its interval."""
+        return float(self.blend["interval"]["level"])
+
+    @cached_property
+    def n_folds(self) -> int:
+        return int(self.oof("blend")["fold"].max()) + 1
+
+    @cached_property
+    def labelled(self) -> pd.DataFrame:
+        """Id, target: the labelled photos that took part, points."""
+        return read_csv(self.folder / "labelled.csv")
+
+    def oof(self, name: str) -> pd.DataFrame:
+        """Id, fold, prediction of a candidate, or of the blend (nested), points."""
+        place = "blend" if name == "blend" else "predictions"
+        return read_csv(self.folder / place / f"{name}.csv")
+
+    def heads(self, candidate: str) -> dict[str, StoredHead]:
+        return RunFolder(self.config).load_heads(candidate)
+
+    def weights(self, backbone: str, fold: int) -> "dict[str, torch.Tensor]":
+        return read_weights(self._network(backbone, fold) / "weights.safetensors")
+
+    def embed_engine(self, backbone: str, fold: int | None) -> str:
+        """By which the photos of the run were embedded; torch where nothing was."""
+        place = "all" if fold is None else f"fold{fold}"
+        record = read_done(self.folder / "embeddings" / backbone / place / "done.json")
+        return str(record.get("engine", "torch"))
+
+    def metadata_scale(self, backbone: str, fold: int) -> dict[str, list[float]]:
+        """Mean and SD of the metadata columns over the fold's fit rows."""
+        record = read_done(self._network(backbone, fold) / "done.json")
+        scale: dict[str, list[float]] = record["metadata"]
+        return scale
+
+    def device(self) -> str:
+        """Where its networks ran, such as 'cuda bf16'; '' where nothing was computed."""
+        records = sorted(self.folder.glob("embeddings/*/*/done.json"))
+        records += sorted(self.folder.glob("finetune/*/*/done.json"))
+        return str(read_done(records[0]).get("device", "")) if records else ""
+
+    def labelled_vectors(
+        self, backbone: str, fold: int | None, layer: str
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Ids (k,) str and embeddings (k, d) of all photos of the run; None: none were kept."""
+        place = self.folder / "embeddings" / backbone / ("all" if fold is None else f"fold{fold}")
+        if not (place / "done.json").is_file():
+            return None
+        vectors = np.load(place / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
+        return read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str), vectors
+
+    def photo_paths(self, ids: pd.Series) -> list[str]:
+        """Where the labelled photos lay when the run was made."""
+        table = pd.read_csv(self.folder / "check" / "photos.csv", dtype=str, keep_default_na=False)
+        labelled = table[table["set"] == "labelled"].set_index("Id")["path"]
+        return labelled.reindex(ids).fillna("").tolist()
+
+    def _network(self, backbone: str, fold: int) -> Path:
+        return self.folder / "finetune" / backbone / f"fold{fold}"
+
+
+def open_finished(place: Path) -> FinishedRun:
+    """Open a run by its folder or by its config.
+
+    Raises:
+        ArtifactError: no run, one without a blend, changed since its blend, or of another version.
+    """
+    folder = run_folder(place)
+    config_file, facts_file = folder / "blend" / "config.yaml", folder / "blend" / "blend.json"
+    again = f"run paw-stack run {folder / 'config.yaml'}"
+    try:
+        blend = json.loads(facts_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder}: not finished, there is no blend yet; {again}") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{facts_file}: cannot be read ({error}); {again}") from None
+    _require_version(folder, blend, again)
+    _require_unchanged(folder, blend, again)
+    return FinishedRun(folder, _located(load_config(config_file), folder), blend)
+
+
+def run_folder(place: Path) -> Path:
+    """A run's folder, given itself or a config that names it."""
+    if place.is_file():
+        run = load_config(place).run
+        return run.root / run.name
+    if not (place / "config.yaml").is_file():
+        raise ArtifactError(
+            f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
+        )
+    return place
+
+
+def _located(config: Config, folder: Path) -> Config:
+    """With the run where it lies now: folders are copied and renamed."""
+    place = {"root": folder.parent, "name": folder.resolve().name}
+    return config.model_copy(update={"run": config.run.model_copy(update=place)})
+
+
+def _require_version(folder: Path, blend: dict[str, Any], again: str) -> None:
+    here = versions()["paw-stack"]
+    theirs = blend.get("versions", {}).get("paw-stack", "an earlier version")
+    if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in blend:
+        raise ArtifactError(
+            f"{folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"
+            " version"
+        )
+
+
+def _require_unchanged(folder: Path, blend: dict[str, Any], again: str) -> None:
+    made_from = blend["made_from"]
+    present = fingerprints(folder, list(blend["weights"]))
+    changed = [place for place, own in made_from.items() if present.get(place) != own]
+    if changed:
+        raise ArtifactError(f"{folder}: changed since its blend: {offenders(changed)}; {again}")

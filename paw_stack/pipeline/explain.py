@@ -1,0 +1,139 @@
+"""Why a photo gets its score: what its parts add, and which labelled photos are like it.
+
+The map is an occlusion map (Zeiler and Fergus, "Visualizing and understanding convolutional
+networks", ECCV 2014): each of 7 x 7 squares is painted over with the photo's mean colour, the whole
+stack scores what is left, and what the score loses is what the square had added. So it explains the
+blend itself, trees included, not the gradient of one network. The photo and its 49 variants are one
+batch, no more than a photo alone costs.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.artifacts.finished import FinishedRun
+from paw_stack.config import BackboneSection
+from paw_stack.data.images import cached_photos
+from paw_stack.errors import DataError
+from paw_stack.pipeline.stack import Kept, Passed, blended, through_networks
+
+GRID = 7  # squares a side
+SIMILAR = 6
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A photo's score and what stands behind it."""
+
+    row: pd.Series  # score, low, high, each candidate; points
+    pixels: np.ndarray  # (s, s, 3) uint8, what the first backbone sees
+    heat: np.ndarray  # (7, 7) float64, points that a square adds
+    similar: pd.DataFrame  # Id, target, cosine, path; the most similar labelled photo first
+    share_below: float  # of the labelled photos' out-of-fold predictions
+
+
+def explain(
+    run: FinishedRun, photo: Path, metadata: np.ndarray, kept: Kept | None = None
+) -> Explanation:
+    """Score one photo and its variants.
+
+    Args:
+        metadata: (1, n_metadata) float64, or no columns where no candidate needs them.
+
+    Raises:
+        DataError: the photo cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
+        variants = _Variants(run, photo, Path(folder))
+        first = np.load(variants.of(run.config.backbones[0]))[0]
+        columns = np.repeat(metadata, 1 + GRID**2, axis=0)
+        passed = through_networks(run, variants.of, columns, kept=kept)
+        scores = blended(run, passed, columns)
+    whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
+    return Explanation(
+        row=scores.iloc[0],
+        pixels=first,
+        heat=whole - covered.reshape(GRID, GRID),
+        similar=most_similar(run, passed),
+        share_below=float((run.oof("blend")["prediction"] < whole).mean()),
+    )
+
+
+def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataFrame:
+    """Labelled photos by the cosine of their embedding with the first photo's, means taken off.
+
+    The embedding is the first backbone's, of its first fold. Empty where the run kept none.
+    """
+    backbone = run.config.backbones[0]
+    fold = None if backbone.frozen else 0
+    stored = run.labelled_vectors(backbone.name, fold, backbone.layers[0])
+    if stored is None:
+        return pd.DataFrame({"Id": [], "target": [], "cosine": [], "path": []})
+    ids, vectors = stored
+    labelled = run.labelled
+    rows = np.asarray(vectors[pd.Index(ids).get_indexer(labelled["Id"])], dtype=np.float64)
+    own = passed.embedded[backbone.name, fold][backbone.layers[0]][0].astype(np.float64)
+    mean = rows.mean(axis=0)
+    rows, own = rows - mean, own - mean
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(own)
+    cosine = rows @ own / np.maximum(lengths, 1e-30)
+    found = labelled.assign(cosine=cosine, path=run.photo_paths(labelled["Id"]))
+    return found.nlargest(n, "cosine").reset_index(drop=True)
+
+
+def sentences(explanation: Explanation) -> list[str]:
+    """The explanation in words."""
+    heat = explanation.heat
+    down, across = np.unravel_index(np.argmax(heat), heat.shape)
+    similar = [
+        f"{row.Id} ({row.target:g}, cosine {row.cosine:.2f})"
+        for row in explanation.similar.itertuples()
+    ]
+    found = [
+        f"score {explanation.row['score']:.2f}, above"
+        f" {100 * explanation.share_below:.0f} % of the labelled photos' predictions",
+        f"the part that adds most, {heat.max():+.2f} points: {_where(int(down), int(across))};"
+        f" the one that takes most away: {min(heat.min(), 0):+.2f}",
+    ]
+    return [*found, *([f"most similar labelled photos: {', '.join(similar)}"] if similar else [])]
+
+
+def _where(down: int, across: int) -> str:
+    vertical = ("upper", "middle", "lower")[3 * down // GRID]
+    horizontal = ("left", "centre", "right")[3 * across // GRID]
+    return f"{vertical} {horizontal}"
+
+
+class _Variants:
+    """`.npy` of a photo and its variants (50, size, size, 3) at each backbone's size."""
+
+    def __init__(self, run: FinishedRun, photo: Path, folder: Path):
+        self.run, self.photo, self.folder = run, photo, folder
+        self.made: dict[int, Path] = {}
+
+    def of(self, backbone: BackboneSection) -> Path:
+        from paw_stack.network.backbone import input_size
+
+        size = input_size(backbone)
+        if size not in self.made:
+            photos = cached_photos([self.photo], size, self.run.config.data.resize, self.folder)
+            if reason := photos.table["reason"][0]:
+                raise DataError(f"{self.photo}: {reason}; give a photo that can be read")
+            self.made[size] = self.folder / f"variants{size}.npy"
+            np.save(self.made[size], occluded(np.array(photos.pixels[0])))
+        return self.made[size]
+
+
+def occluded(pixels: np.ndarray) -> np.ndarray:
+    """(s, s, 3) uint8 -> (50, s, s, 3): as it is, then with each square in its mean colour."""
+    variants = np.repeat(pixels[None], 1 + GRID**2, axis=0)
+    edges = np.linspace(0, len(pixels), GRID + 1).round().astype(int)
+    mean = np.round(pixels.mean(axis=(0, 1))).astype(np.uint8)
+    for number in range(GRID**2):
+        down, across = divmod(number, GRID)
+        rows, columns = slice(*edges[down : down + 2]), slice(*edges[across : across + 2])
+        variants[1 + number, rows, columns] = mean
+    return variants

@@ -1,0 +1,68 @@
+"""A photo's score as a piece of HTML: number, interval, standing among labelled photos, tips."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+BINS = 40
+BAR, GAP, HEIGHT = 8, 2, 60  # units of the drawing
+PLAIN, OWN = "#9aa5b1", "#e66101"  # the second is the overlay's orange
+
+
+def verdict(
+    row: Mapping[str, float],
+    level: float,
+    candidates: Sequence[str],
+    bounds: tuple[float, float],
+    labelled: np.ndarray,
+    advice: Sequence[str],
+) -> str:
+    """All text from outside is escaped.
+
+    Args:
+        row: score, low, high and the candidates' own, points.
+        level: share of photos whose score lies between low and high.
+        labelled: (n,) the labelled photos' out-of-fold predictions, points.
+        advice: sentences on metadata.
+    """
+    score, (low, high) = row["score"], bounds
+    interval = f"{100 * level:.0f} % of such photos: {row['low']:.1f} to {row['high']:.1f}"
+    own = ", ".join(f"{escape(name)} {row[name]:.2f}" for name in candidates)
+    share = 100 * float((labelled < score).mean())
+    return (
+        f"<p><span style='font-size:2.6em;font-weight:700'>{score:.1f}</span>"
+        f" of {low:g} to {high:g} ({interval})</p>{_scale(score, bounds, labelled)}"
+        f"<p>Above {share:.0f} % of the labelled photos' predictions, made without their score.</p>"
+        f"<p><small>{own}</small></p>{_advice(advice)}"
+    )
+
+
+def _advice(sentences: Sequence[str]) -> str:
+    if not sentences:
+        return ""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    about = "What goes with the score among labelled photos, which need not be why"
+    return f"<p>{about}:</p><ul>{items}</ul>"
+
+
+def _scale(score: float, bounds: tuple[float, float], labelled: np.ndarray) -> str:
+    """A histogram of the labelled photos' predictions over the target's scale; the photo's own bin
+    is orange."""
+    counts, edges = np.histogram(labelled, BINS, bounds)
+    own = int(np.clip(np.searchsorted(edges, score, side="right") - 1, 0, BINS - 1))
+    heights = HEIGHT * counts / max(counts.max(), 1)
+    heights[own] = HEIGHT
+    bars = "".join(
+        f"<rect x='{place * (BAR + GAP)}' y='{HEIGHT - height:.1f}' width='{BAR}'"
+        f" height='{height:.1f}' fill='{OWN if place == own else PLAIN}'/>"
+        for place, height in enumerate(heights)
+    )
+    low, high = bounds
+    told = f"Predictions of the labelled photos from {low:g} to {high:g}; this photo at {score:.1f}"
+    width = BINS * (BAR + GAP)
+    return (
+        f"<svg viewBox='0 0 {width} {HEIGHT}' width='100%' role='img' aria-label='{told}'>{bars}"
+        f"</svg><div style='display:flex;justify-content:space-between'><small>{low:g}</small>"
+        f"<small>{high:g}</small></div>"
+    )
