@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,15 @@ FinishedRun = Annotated[
 ]
 FoldNumbers = Annotated[
     list[int] | None, typer.Option("--fold", help="Only this fold; repeat it for several.")
+]
+
+On = Annotated[
+    Literal["here", "ray"],
+    typer.Option("--on", help="here: one unit after the other; ray: on a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="A running Ray cluster; else one is started here."),
 ]
 
 
@@ -113,11 +122,14 @@ def embed(
         typer.Option(help="A collection without scores: a folder, tar shards or Parquet files."),
     ] = None,
     force: Force = None,
+    on: On = "here",
+    address: Address = None,
 ) -> None:
     """Write the embeddings of all photos to disk.
 
     With a collection it is by frozen backbones and shard by shard into artifacts/RUN/collection;
-    unreadable photos are listed and left out.
+    unreadable photos are listed and left out. --on ray embeds as many shards at once as the cluster
+    has room for.
 
     Examples: paw-stack embed mine.yaml
 
@@ -128,9 +140,11 @@ def embed(
     from paw_stack.pipeline.embed_source import embed_source
 
     if source:
-        embed_source(load_config(config, set_), source)
-    else:
+        embed_source(load_config(config, set_), source, on, address)
+    elif on == "here":
         pipeline.embed(load_config(config, set_), fold, force)
+    else:
+        raise ConfigError("embed --on ray: takes --source; run --on ray embeds a run's own photos")
 
 
 @app.command("fit-heads")
@@ -198,16 +212,23 @@ def blend(
 
 @app.command()
 def run(
-    config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None, force: Force = None
+    config: ConfigFile,
+    set_: Overrides = None,
+    fold: FoldNumbers = None,
+    force: Force = None,
+    on: On = "here",
+    address: Address = None,
 ) -> None:
     """All stages in order: finetune, embed, fit-heads, blend.
 
-    Example: paw-stack run mine.yaml --set run.name=second
+    Examples: paw-stack run mine.yaml --set run.name=second
+
+    paw-stack run mine.yaml --on ray --address head:6379
     """
     from paw_stack import pipeline
     from paw_stack.config import load_config
 
-    pipeline.run(load_config(config, set_), fold, force)
+    pipeline.run(load_config(config, set_), fold, force, on, address)
 
 
 @app.command()

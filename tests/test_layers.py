@@ -34,6 +34,7 @@ DATA = {"data"}
 CONSOLE = {"console"}
 STAGES = {"network", "embed", "heads", "blend", "report"}
 ARTIFACTS = {"artifacts"}
+CLUSTER = {"cluster"}  # beside pipeline: it runs pipeline's units elsewhere
 BELOW = {
     **dict.fromkeys(GROUND, GROUND),
     "data": GROUND,
@@ -44,7 +45,8 @@ BELOW = {
     "report": GROUND | DATA,
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,
-    "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS,
+    "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS | CLUSTER,
+    "cluster": GROUND | DATA | CONSOLE | ARTIFACTS | {"pipeline"},
     "api": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "cli": GROUND | {"pipeline"},
     "": {"api"},

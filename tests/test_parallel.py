@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from test_end_to_end import call, write_config
 
-from paw_stack.config import ComputeSection
+from paw_stack.config import ComputeSection, FinetuneSection
 from paw_stack.errors import ConfigError
+from paw_stack.network.batches import batches
 from paw_stack.network.device import resolve_device
 from paw_stack.ranks import n_processes, rank
 
@@ -79,6 +80,47 @@ def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
                 pd.read_csv(one / "history.csv")[column],
                 rtol=1e-4,
             )
+
+
+def test_every_photo_of_an_epoch_goes_to_one_process_augmented_as_in_one(striped):
+    pixels, _ = striped
+    section = FinetuneSection(epochs=2, batch_size=9, augment="all")
+    rows = np.arange(3, 40)  # 37 rows: five batches of seven or eight
+
+    def seen(own: slice) -> list[tuple[int, int, bytes]]:
+        found = []
+        for number, batch in enumerate(batches(pixels, rows, section, 32, 5, 0, own=own)):
+            assert batch.n_all in (7, 8)
+            photos = [photo.numpy().tobytes() for photo in batch.photos]
+            found += [(number, row, p) for row, p in zip(batch.rows, photos, strict=True)]
+        return found
+
+    parts = [seen(slice(process, None, 2)) for process in (0, 1)]
+    assert len(parts[0]) != len(parts[1])
+    assert sorted(parts[0] + parts[1]) == sorted(seen(slice(None)))
+    for epoch in (range(5), range(5, 10)):
+        shown = [row for part in parts for number, row, _ in part if number in epoch]
+        assert sorted(shown) == rows.tolist()
+
+
+@pytest.mark.slow
+def test_scores_of_uneven_parts_are_those_of_one_process(sample_folder, tmp_path):
+    """With weights that hardly move: what differs is the way in which the scores are pooled."""
+    still = ("--fold", 0, "--set", "finetune.learning_rate=1e-12")
+    call("finetune", config_of(tmp_path / "one", sample_folder), *still)
+    done = torchrun(
+        BIN / "paw-stack", "finetune", config_of(tmp_path / "two", sample_folder), *still
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 processes share batches of 8 photos, learning rate 1e-12" in done.stdout
+    one, two = (outputs(tmp_path / name, 0) for name in ("one", "two"))
+    for column in ("loss_main", "fit_rmse", "held_out_rmse"):
+        ours, theirs = (pd.read_csv(place / "history.csv")[column] for place in (one, two))
+        np.testing.assert_allclose(theirs, ours, rtol=1e-6)
+    predicted = [pd.read_csv(place / "held_out.csv") for place in (one, two)]
+    assert len(predicted[1]) % 2 == 1
+    assert predicted[1]["Id"].tolist() == predicted[0]["Id"].tolist()
+    np.testing.assert_allclose(predicted[1]["prediction"], predicted[0]["prediction"], atol=1e-5)
 
 
 def test_the_first_alone_writes_and_speaks(together):

@@ -23,6 +23,8 @@ from paw_stack.artifacts.files import (
 )
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.rows import PutRows, RowsFile
+from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit, fingerprints, versions
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
@@ -39,15 +41,22 @@ class RunFolder:
         self.root = config.run.root / config.run.name
         self.predictions = self.root / "predictions"
         self.cache = config.run.root / "cache"
+        self.store = Store(config.run.store, self.root) if config.run.store else None
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
     def unit(self, place: str, inputs: dict[str, Any]) -> Unit:
         """The unit at `place` (`a/b`), done if it was made from exactly these inputs."""
-        return Unit(self.root / place / "done.json", {"unit": place, **inputs})
+        done = self.root / place / "done.json"
+        return Unit(done, {"unit": place, **inputs}, self._twin(done, f"{place}/*"))
 
     def candidate_unit(self, name: str, inputs: dict[str, Any]) -> Unit:
         """The unit of one candidate's predictions."""
-        return Unit(self.predictions / f"{name}.done.json", {"unit": name, **inputs})
+        done = self.predictions / f"{name}.done.json"
+        tables = (f"predictions/{name}.csv", f"predictions/{name}.test.csv")
+        return Unit(done, {"unit": name, **inputs}, self._twin(done, *tables, f"heads/{name}/*"))
+
+    def _twin(self, done: Path, *outputs: str) -> Twin | None:
+        return Twin(self.store, done, outputs) if self.store else None
 
     def files(self, unit: Unit | None = None) -> list[Path]:
         """What a unit has written so far; of the whole run without one."""
@@ -241,12 +250,22 @@ class RunFolder:
         write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
+    def publish(self) -> None:
+        """Copy what belongs to no unit to the store: config, folds, check, blend, submission."""
+        if self.store is None:
+            return
+        for pattern in ("*.yaml", "*.csv", "check/*", "blend/*"):
+            for path in sorted(self.root.glob(pattern)):
+                if path.is_file():
+                    self.store.push(path)
+
     def require(self, unit: Unit) -> dict[str, Any]:
-        """The unit's record; ArtifactError where it is not done."""
+        """The unit's record, its files fetched; ArtifactError where it is not done."""
         record = unit.record()
         if record is None:
-            state = "made from other inputs" if unit.done.exists() else "not there"
+            state = "made from other inputs" if unit.exists() else "not there"
             raise ArtifactError(f"{unit.done.parent}: {state}; run {self.command}")
+        unit.fetch()
         return record
 
 

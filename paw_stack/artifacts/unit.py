@@ -2,6 +2,9 @@
 
 A unit is made from named inputs: sections of the config, numbers, digests of photos and targets,
 fingerprints of other units. `done.json` holds them all, so that it can be told which one changed.
+
+Where the run has a store, a unit is done once it is done there: what is missing here is fetched
+when it is needed, and what was made here is copied there.
 """
 
 import json
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.twin import STATE, Twin
 from paw_stack.config import Section, digest
 
 PACKAGES = (
@@ -29,8 +33,8 @@ PACKAGES = (
 class Unit:
     """A folder or file stem whose outputs count only once its `done.json` is there and fits."""
 
-    def __init__(self, done: Path, inputs: dict[str, Any]):
-        self.done = done
+    def __init__(self, done: Path, inputs: dict[str, Any], twin: Twin | None = None):
+        self.done, self.twin = done, twin
         self.inputs = {name: _stored(value) for name, value in inputs.items()}
         self.fingerprint = digest(self.inputs)
         self.start = time.perf_counter()
@@ -42,11 +46,31 @@ class Unit:
     @property
     def state(self) -> Path:
         """What the unit goes on from when it was interrupted, where it is one that can."""
-        return self.folder / "state.safetensors"
+        return self.folder / STATE
+
+    def exists(self) -> bool:
+        """Whether the unit was done, from these inputs or others."""
+        return self.done.exists() or bool(self.twin and self.twin.done_json())
 
     def record(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the unit is missing, unfinished or stale."""
-        record = read_done(self.done)
+        here = self._local_record()
+        if self.twin is None:
+            return here
+        there = self._fitting(parsed(self.twin.done_json()))
+        if here and not there:  # made before the run had a store, or by a call that died since
+            self.twin.push()
+        return here or there
+
+    def fetch(self) -> None:
+        """Bring the files of a unit that was done elsewhere."""
+        if self.twin and not self._local_record() and self._fitting(parsed(self.twin.done_json())):
+            self.twin.fetch()
+
+    def _local_record(self) -> dict[str, Any] | None:
+        return self._fitting(read_done(self.done))
+
+    def _fitting(self, record: dict[str, Any]) -> dict[str, Any] | None:
         whole = isinstance(record.get("seconds"), int | float)
         return record if whole and record.get("fingerprint") == self.fingerprint else None
 
@@ -70,6 +94,8 @@ class Unit:
         """From here to `finish` the unit counts as not done."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.done.unlink(missing_ok=True)
+        if self.twin:
+            self.twin.begin()
         self.start = time.perf_counter()
 
     def finish(self, **facts: Any) -> None:
@@ -85,6 +111,8 @@ class Unit:
                 "versions": versions(),
             },
         )
+        if self.twin:
+            self.twin.push()
 
 
 def _stored(value: Any) -> Any:
@@ -139,7 +167,15 @@ def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
 def read_done(done: Path) -> dict[str, Any]:
     """What a `done.json` says; nothing where there is none, or one that is damaged."""
     try:
-        record = json.loads(done.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parsed(done.read_bytes())
+    except OSError:
+        return {}
+
+
+def parsed(text: bytes | None) -> dict[str, Any]:
+    """The text of a `done.json` as a record; nothing where it is none."""
+    try:
+        record = json.loads(text or b"")
+    except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

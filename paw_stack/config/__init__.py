@@ -1,5 +1,6 @@
 """The typed config of a run: sections, and how a YAML file becomes one."""
 
+from paw_stack.config.cluster import ClusterSection, ResourcesSection
 from paw_stack.config.heads import (
     GbmSection,
     GridSection,
@@ -37,6 +38,7 @@ __all__ = [
     "AuxiliarySection",
     "BackboneSection",
     "BlendSection",
+    "ClusterSection",
     "ComputeSection",
     "Config",
     "DataSection",
@@ -53,6 +55,7 @@ __all__ = [
     "LossSection",
     "NystroemSection",
     "RegressorSection",
+    "ResourcesSection",
     "RidgeSection",
     "RunSection",
     "ScheduleSection",

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from paw_stack.config.cluster import ClusterSection
 from paw_stack.config.heads import GbmSection, HeadsSection, RidgeSection, SvrSection
 from paw_stack.config.sections import (
     BackboneSection,
@@ -45,6 +46,7 @@ class Config(Section):
     compute: ComputeSection = ComputeSection()
     heads: HeadsSection = HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection())
     blend: BlendSection = BlendSection()
+    cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Config":

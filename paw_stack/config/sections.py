@@ -21,6 +21,11 @@ class Section(BaseModel):
 class RunSection(Section):
     name: Name = Field(description="folder under `root` that receives everything this run writes")
     root: Path = Field(Path("artifacts"), description="folder of all runs and of the image cache")
+    store: str | None = Field(
+        None,
+        description="fsspec URL such as s3://bucket/runs that keeps every finished unit, for"
+        " machines that share no disk; null: `root` is all there is",
+    )
     seed: int = Field(0, ge=0, description="seed of folds, weights, augmentation and GBM")
     workers: int = Field(
         0, ge=0, description="processes that augment photos during fine-tuning; 0: none beside this"

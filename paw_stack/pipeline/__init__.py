@@ -98,11 +98,16 @@ def blend(config: Config) -> Blend:
 
 
 def run(
-    config: Config, folds: Sequence[int] | None = None, force: str | None = None
+    config: Config,
+    folds: Sequence[int] | None = None,
+    force: str | None = None,
+    on: str = "here",
+    address: str | None = None,
 ) -> Blend | None:
     """All stages in order. With only some folds it stops before the blend, which needs all.
 
-    Under torchrun all processes fine-tune; the first alone does the rest.
+    Under torchrun all processes fine-tune; the first alone does the rest. On ray the units of all
+    stages but the blend run on the cluster at `address`, or on one that is started here.
     """
     job = open_job(config)
     chosen = _chosen(job, folds)
@@ -113,15 +118,24 @@ def run(
     with job.run.writer():
         _begin(job, chosen, force)
         require_room(job, chosen)
-        finetune_all(job, chosen)
-        if config.heads.named():
-            embed_all(job, chosen)
-        fitted = fit_all(job, list(config.heads.named()), chosen)
+        fitted = _do_units(job, chosen, on, address)
         if len(chosen) < job.folds.n:
             _show(job, [*network_predictions(job, chosen), *fitted])
             say(f"folds {chosen} only: a blend needs all {job.folds.n}; run without --fold for it")
             return None
         return _finished(job)
+
+
+def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[Predictions]:
+    """All units but the blend; returns the heads' predictions."""
+    if on == "ray":
+        from paw_stack.cluster import run_units
+
+        return run_units(job, folds, address)
+    finetune_all(job, folds)
+    if job.config.heads.named():
+        embed_all(job, folds)
+    return fit_all(job, list(job.config.heads.named()), folds)
 
 
 def check(config: Config) -> None:

@@ -39,6 +39,7 @@ def make_blend(job: Job) -> Blend:
     if len(competition.submission_ids):
         written = job.run.save_submission(_submission(job, result), competition.bounds)
         say(f"wrote {written}")
+    job.run.publish()
     return result
 
 

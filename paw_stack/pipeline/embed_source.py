@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paw_stack.artifacts import RunFolder
+from paw_stack.artifacts import RunFolder, Unit
 from paw_stack.artifacts.collection import CollectionFolder
 from paw_stack.config import Config
 from paw_stack.console import say
@@ -48,23 +48,37 @@ class ShardFacts:
     done_before: bool = False
 
 
-def embed_source(config: Config, source: Path) -> None:
+def embed_source(
+    config: Config, source: Path, on: str = "here", address: str | None = None
+) -> None:
     """Embed all shards of a folder, of tar files or of Parquet files that are not done."""
+    _one_size(config)
     shards = find_shards(source)
-    networks = source_networks(config, sum(shard.about_photos() for shard in shards))
+    n_photos = sum(shard.about_photos() for shard in shards)
     run = RunFolder(config)
     with run.writer():
         run.save_config(config)
-        facts = [
-            embed_shard(config, shard, networks)
-            for shard in track(shards, "embed the collection", len(shards), "shards")
-        ]
+        facts = _embed_all(config, shards, n_photos, on, address)
     before = sum(fact.done_before for fact in facts)
     n, bad = (sum(getattr(fact, name) for fact in facts) for name in ("n_photos", "n_unreadable"))
     say(
         f"{len(shards)} shards, {before} done before and skipped: {n} photos embedded, {bad}"
         f" unreadable -> {CollectionFolder(config).root}"
     )
+
+
+def _embed_all(
+    config: Config, shards: list[Shard], n_photos: int, on: str, address: str | None
+) -> list[ShardFacts]:
+    if on == "ray":
+        from paw_stack.cluster import run_shards
+
+        return run_shards(config, shards, n_photos, address)
+    networks = source_networks(config, n_photos)
+    return [
+        embed_shard(config, shard, networks)
+        for shard in track(shards, "embed the collection", len(shards), "shards")
+    ]
 
 
 def source_networks(config: Config, n_photos: int) -> SourceNetworks:
@@ -90,19 +104,9 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
     """Write a shard's vectors, ids and unreadable photos, unless they are there."""
     from paw_stack.embed import extract
 
-    folder = CollectionFolder(config)
-    unit = folder.unit(
-        shard.number,
-        {
-            "contents": shard.contents(),
-            "resize": config.data.resize,
-            "backbones": [backbone.model_dump(mode="json") for backbone in config.backbones],
-            "embed": config.embed,
-            "compute": config.compute,
-        },
-    )
-    if record := unit.record():
-        return ShardFacts(record["photos"], record["unreadable"], done_before=True)
+    unit = _unit(config, shard)
+    if before := facts_before(config, shard):
+        return before
     unit.begin()
     ids: list[str] = []
     unreadable: list[tuple[str, str]] = []
@@ -112,10 +116,29 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
         place = about.networks[block.network].name, block.layer
         blocks.setdefault(place, []).append(block.rows.astype(config.embed.dtype))
     vectors = {place: np.concatenate(rows) for place, rows in blocks.items()}
-    folder.save_shard(shard.number, vectors, ids, unreadable)
+    CollectionFolder(config).save_shard(shard.number, vectors, ids, unreadable)
     facts = {"photos": len(ids), "unreadable": len(unreadable)}
     unit.finish(device=str(about.device), engine=about.engine, **facts)
     return ShardFacts(len(ids), len(unreadable))
+
+
+def facts_before(config: Config, shard: Shard) -> ShardFacts | None:
+    """Of a shard that is done."""
+    record = _unit(config, shard).record()
+    return ShardFacts(record["photos"], record["unreadable"], True) if record else None
+
+
+def _unit(config: Config, shard: Shard) -> Unit:
+    return CollectionFolder(config).unit(
+        shard.number,
+        {
+            "contents": shard.contents(),
+            "resize": config.data.resize,
+            "backbones": [backbone.model_dump(mode="json") for backbone in config.backbones],
+            "embed": config.embed,
+            "compute": config.compute,
+        },
+    )
 
 
 def _decoded(

@@ -66,6 +66,12 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     resumed, start = from_first(_beginning(job, backbone, fold, unit), recipe.device)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
+    if n_processes() > 1:
+        section = job.config.finetune
+        say(
+            f"{what}: {n_processes()} processes share batches of {section.batch_size} photos,"
+            f" learning rate {section.learning_rate:g}"
+        )
     pixels = job.pixels(backbone)
     if rank():
         finetune_fold(pixels, rows, recipe, what, start, resumed)
@@ -84,6 +90,8 @@ def _beginning(
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
         return None, None
+    if unit.twin:
+        unit.twin.fetch_state()
     resumed = read_state(unit.state, unit.fingerprint)
     warm = None if resumed else _warm_file(job, backbone, fold)
     return resumed, read_weights(warm) if warm else None
@@ -91,6 +99,8 @@ def _beginning(
 
 def _keep(unit: Unit, state: State) -> None:
     write_state(unit.state, state, unit.fingerprint)
+    if unit.twin:
+        unit.twin.push_state()
     _write_history(unit, state.history)
 
 

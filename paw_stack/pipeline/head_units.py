@@ -27,12 +27,18 @@ DRAWS = ("gbm", "nystroem")  # heads that draw by run.seed
 
 def fit_all(job: Job, heads: list[str], folds: list[int]) -> list[Predictions]:
     """Fit what is not done yet; candidates in the order of the config."""
-    chosen = [pair for pair in candidates(job.config) if pair[1] in heads]
-    possible = [pair for pair in chosen if len(folds) == job.folds.n or not pair[0].chosen_from]
-    for source, head in chosen:
-        if (source, head) not in possible:
+    return [fit_one(job, source, head, folds) for source, head in possible(job, heads, folds)]
+
+
+def possible(job: Job, heads: list[str], folds: list[int]) -> list[tuple[Source, str]]:
+    """Candidates of these heads that these folds suffice for; the others are named."""
+    found = []
+    for source, head in candidates(job.config):
+        if head in heads and source.chosen_from and len(folds) < job.folds.n:
             say(f"fit {source.name}.{head}: needs all folds, left out")
-    return [_fit(job, source, head, folds) for source, head in possible]
+        elif head in heads:
+            found.append((source, head))
+    return found
 
 
 def fitted_predictions(job: Job) -> list[Predictions]:
@@ -41,11 +47,20 @@ def fitted_predictions(job: Job) -> list[Predictions]:
     found = []
     for source, head in candidates(job.config):
         unit = fit_unit(job, source, head, everything)
-        if unit.done.exists():
+        if unit.exists():
             found.append(_load(job, unit, source, head))
         else:
             say(f"{source.name}.{head}: not fitted, left out of the blend")
     return found
+
+
+def load_fitted(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+    """What `fit_one` made, perhaps on another machine.
+
+    Raises:
+        ArtifactError: it is not there.
+    """
+    return _load(job, fit_unit(job, source, head, folds), source, head)
 
 
 def fit_unit(job: Job, source: Source, head: str, folds: list[int]) -> Unit:
@@ -88,7 +103,8 @@ def _metadata(job: Job, section: HeadSection) -> tuple[np.ndarray, np.ndarray] |
     return (labelled, test) if wanted else None
 
 
-def _fit(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+def fit_one(job: Job, source: Source, head: str, folds: list[int]) -> Predictions:
+    """Fit a head on a source, or load what an earlier call made."""
     from paw_stack.heads.stored import predict_heads
 
     unit, name = fit_unit(job, source, head, folds), f"{source.name}.{head}"

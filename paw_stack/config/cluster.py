@@ -1,0 +1,26 @@
+"""The section of a config that says what a unit of work needs of a cluster's machines."""
+
+from pydantic import Field
+
+from paw_stack.config.sections import Section
+
+
+class ResourcesSection(Section):
+    """What one unit holds of its machine while it runs."""
+
+    cpus: float = Field(1, gt=0, description="cores")
+    gpus: float = Field(0, ge=0, description="GPUs; 0.25 lets four units share one")
+    memory_gb: float | None = Field(None, gt=0, description="memory, gigabytes; null: not counted")
+
+
+class ClusterSection(Section):
+    """What `run --on ray` and `embed --on ray` ask for."""
+
+    finetune: ResourcesSection = Field(
+        ResourcesSection(), description="of fine-tuning a backbone on one fold"
+    )
+    embed: ResourcesSection = Field(
+        ResourcesSection(), description="of embedding with one backbone, or one shard"
+    )
+    fit: ResourcesSection = Field(ResourcesSection(), description="of fitting one head")
+    retries: int = Field(3, ge=0, description="how often a unit of a lost machine is begun anew")
