@@ -1,5 +1,12 @@
 """The typed config of a run: sections, and how a YAML file becomes one."""
 
+from paw_stack.config.extra import (
+    AutoencoderSection,
+    ExtraSection,
+    GanSection,
+    PretrainSection,
+    PseudoSection,
+)
 from paw_stack.config.heads import (
     GbmSection,
     GridSection,
@@ -19,6 +26,7 @@ from paw_stack.config.sections import (
     ComputeSection,
     DataSection,
     EmbedSection,
+    ExtraRowsSection,
     FoldsSection,
     Layer,
     RunSection,
@@ -34,6 +42,7 @@ from paw_stack.config.training import (
 )
 
 __all__ = [
+    "AutoencoderSection",
     "AuxiliarySection",
     "BackboneSection",
     "BlendSection",
@@ -41,8 +50,11 @@ __all__ = [
     "Config",
     "DataSection",
     "EmbedSection",
+    "ExtraRowsSection",
+    "ExtraSection",
     "FinetuneSection",
     "FoldsSection",
+    "GanSection",
     "GbmSection",
     "GridSection",
     "HeadSection",
@@ -52,6 +64,8 @@ __all__ = [
     "Layer",
     "LossSection",
     "NystroemSection",
+    "PretrainSection",
+    "PseudoSection",
     "RegressorSection",
     "RidgeSection",
     "RunSection",
