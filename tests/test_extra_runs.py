@@ -167,11 +167,11 @@ def test_labels_of_a_fold_do_not_depend_on_its_held_out_targets(sample_folder, t
     assert first[1] != second[1]
 
 
-def permuted(sample: Path, target: Path) -> Path:
+def permuted(sample: Path, target: Path, seed: int = 1) -> Path:
     """A copy of the sample whose scores say nothing about its photos."""
     shutil.copytree(sample, target)
     train = pd.read_csv(target / "train.csv")
-    train["Pawpularity"] = np.random.default_rng(1).permutation(train["Pawpularity"].to_numpy())
+    train["Pawpularity"] = np.random.default_rng(seed).permutation(train["Pawpularity"].to_numpy())
     train.to_csv(target / "train.csv", index=False)
     return target
 
@@ -210,12 +210,17 @@ def thumbnails(folder: Path) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_nothing_is_found_in_permuted_targets(name, sample_folder, tmp_path):
-    folder = permuted(sample_folder, tmp_path / "permuted")
+    """On average: one permutation of 42 scores alone is up to 1.2 % below 1 by chance."""
     training = {"finetune": {"epochs": 6, "batch_size": 8, "learning_rate": 1e-3}}
-    call("run", extra_config(tmp_path, folder, VARIANTS[name], **training))
-    ours = nested(tmp_path)
-    target = pd.read_csv(folder / "train.csv", index_col="Id")["Pawpularity"].reindex(ours.index)
-    assert rmse(target, ours) > 0.995 * target.to_numpy().std()
+    ratios = []
+    for seed in (1, 2, 3):
+        place = tmp_path / str(seed)
+        folder = permuted(sample_folder, place / "permuted", seed)
+        call("run", extra_config(place, folder, VARIANTS[name], **training))
+        ours = nested(place)
+        target = pd.read_csv(folder / "train.csv", index_col="Id")["Pawpularity"]
+        ratios.append(rmse(target.reindex(ours.index), ours) / target.to_numpy().std())
+    assert np.mean(ratios) > 0.995
 
 
 def stopped(work, after: int, **arguments) -> State:
