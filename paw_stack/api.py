@@ -131,7 +131,8 @@ class PawStack:
             sections = _named(self.config)
         else:
             sections = self._settings().model_dump(mode="json")
-        folder = _folder(sections) / "photos"
+        folder = _folder(sections)
+        folder = folder.with_name(f"{folder.name}-photos")  # a run's own folder has no links
         paths = [Path(photo) for photo in photos]
         listed = write_listing(folder, paths, [] if scores is None else scores, metadata)
         return make_config(

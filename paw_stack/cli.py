@@ -52,6 +52,7 @@ def sample(
     labelled: Annotated[int, typer.Option(min=10, help="Photos with a score.")] = 1000,
     test: Annotated[int, typer.Option(min=0, help="Photos without one.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other photos.")] = 0,
+    extra: Annotated[int, typer.Option(min=0, help="Photos with a breed and no score.")] = 0,
 ) -> None:
     """Draw a sample competition of pet portraits: nothing to download.
 
@@ -59,7 +60,7 @@ def sample(
     """
     from paw_stack import pipeline
 
-    pipeline.sample(folder, labelled, test, seed)
+    pipeline.sample(folder, labelled, test, seed, extra)
 
 
 @app.command()
@@ -110,6 +111,15 @@ def finetune(
     from paw_stack.config import load_config
 
     pipeline.finetune(load_config(config, set_), fold, force)
+
+
+@app.command("pseudo-label")
+def pseudo_label(config: ConfigFile, set_: Overrides = None, fold: FoldNumbers = None) -> None:
+    """Label extra photos by each fold's own network: paw-stack pseudo-label configs/my.yaml"""
+    from paw_stack import pipeline
+    from paw_stack.config import load_config
+
+    pipeline.pseudo_label(load_config(config, set_), fold)
 
 
 @app.command()
@@ -229,6 +239,18 @@ def run(
     from paw_stack.config import load_config
 
     pipeline.run(load_config(config, set_), fold, force, on, address)
+
+
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file of the study.")],
+    set_: Overrides = None,
+    only: Annotated[list[str] | None, typer.Option(help="This variant; repeat it.")] = None,
+) -> None:
+    """Compare variants of a config with the first: paw-stack study configs/studies/extra.yaml"""
+    from paw_stack.pipeline.study import run_study
+
+    run_study(file, set_, only)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
@@ -39,6 +40,29 @@ def show_scores(
         interval = f"95 %: {noise.low:.2f} to {noise.high:.2f}"
         table.add_row("label noise", interval, f"{noise.sd:.3f}")
     Console().print(table)
+
+
+def show_study(table: pd.DataFrame) -> None:
+    """Print a row a variant; a difference whose interval leaves out 0 is marked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table("variant", title="nested RMSE, points; difference to the first variant")
+    for column in ("RMSE", "difference", "95 %", "seconds", "of them here", ""):
+        shown.add_column(column, justify="right", no_wrap=True)
+    for row in table.to_dict("records"):
+        clear = row["low"] > 0 or row["high"] < 0
+        known = np.isfinite(row["difference"])
+        shown.add_row(
+            row["variant"],
+            f"{row['rmse']:.3f}",
+            f"{row['difference']:+.3f}{' *' if clear else ''}" if known else "",
+            f"{row['low']:+.3f} to {row['high']:+.3f}" if known else "",
+            f"{row['seconds']:.0f}",
+            f"{row['seconds_here']:.0f}",
+            row["remark"],
+        )
+    Console().print(shown)
 
 
 def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:

@@ -42,15 +42,28 @@ def std_ratio(y_true: np.ndarray, y_pred: np.ndarray) -> float:
 
 
 def paired_bootstrap(
-    y_true: np.ndarray, first: np.ndarray, second: np.ndarray, draws: int = 2000, seed: int = 0
+    y_true: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    draws: int = 2000,
+    seed: int = 0,
+    group_of: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """95 % interval of RMSE(second) - RMSE(first), points, over draws of rows.
 
     Each draw takes the same rows (with replacement) for both sides, so that what makes a row hard
     for both cancels.
+
+    Args:
+        group_of: (n,) int, rows that are drawn together; None: each by itself.
     """
-    rng, n = np.random.default_rng(seed), len(y_true)
-    squares = np.column_stack([(first - y_true) ** 2, (second - y_true) ** 2])  # (n, 2)
-    means = np.array([squares[rng.integers(0, n, n)].mean(axis=0) for _ in range(draws)])
+    given = np.arange(len(y_true)) if group_of is None else group_of
+    _, group, size = np.unique(given, return_inverse=True, return_counts=True)
+    rng, n = np.random.default_rng(seed), len(size)
+    squares = np.column_stack(
+        [np.bincount(group, (side - y_true) ** 2) for side in (first, second)]
+    )  # (n_groups, 2)
+    drawn = (rng.integers(0, n, n) for _ in range(draws))
+    means = np.array([squares[rows].sum(axis=0) / size[rows].sum() for rows in drawn])
     low, high = np.percentile(np.diff(np.sqrt(means), axis=1), [2.5, 97.5])
     return float(low), float(high)

@@ -14,14 +14,14 @@ from paw_stack.data.sample import write_sample
 
 # A Swin with 19,000 parameters; 32 wide.
 TINY_SWIN = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]}
-N_LABELLED, N_TEST = 42, 9
+N_LABELLED, N_TEST, N_EXTRA = 42, 9, 32
 
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory) -> Path:
-    """A drawn competition of 42 labelled and 9 test photos."""
+    """A drawn competition of 42 labelled, 9 test and 32 extra photos, one of them a copy."""
     folder = tmp_path_factory.mktemp("sample") / "competition"
-    write_sample(folder, N_LABELLED, N_TEST, seed=3)
+    write_sample(folder, N_LABELLED, N_TEST, seed=3, n_extra=N_EXTRA)
     return folder
 
 

@@ -180,7 +180,7 @@ def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, cap
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[str]:
     """The URL of an empty bucket of an S3 server on this machine."""
-    boto3 = pytest.importorskip("boto3", reason="needs moto[server]")
+    boto3 = pytest.importorskip("boto3", reason="moto is not installed: pip install -e '.[test-more]'")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0)

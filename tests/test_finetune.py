@@ -259,7 +259,7 @@ def test_a_batch_of_one_does_not_break_batchnorm(striped, rows):
 
 def epoch_photos(path, rows, workers, own=slice(None)):
     section = FinetuneSection(epochs=2, batch_size=8)
-    return list(batches(path, rows.fit, section, 32, 0, workers, own=own))
+    return list(batches(path, rows, section, 32, 0, workers, own=own))
 
 
 def test_batches_cover_every_fit_row_once_an_epoch_and_are_equal_within_one(striped, rows):

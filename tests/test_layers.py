@@ -32,7 +32,7 @@ HEAVY = {
 GROUND = {"errors", "config", "interrupt", "metrics", "progress", "ranks"}
 DATA = {"data"}
 CONSOLE = {"console"}
-STAGES = {"network", "embed", "heads", "blend", "report"}
+STAGES = {"network", "embed", "heads", "blend", "report", "extra"}
 ARTIFACTS = {"artifacts"}
 CLUSTER = {"cluster"}  # beside pipeline: it runs pipeline's units elsewhere
 BELOW = {
@@ -43,6 +43,7 @@ BELOW = {
     "heads": GROUND | DATA,
     "blend": GROUND | DATA,
     "report": GROUND | DATA,
+    "extra": GROUND | DATA | {"network"},
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,
     "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS | CLUSTER,
@@ -55,6 +56,7 @@ BELOW = {
 LAZY = {
     "network": {"torch", "timm"},
     "embed": {"torch"},
+    "extra": {"torch"},
     "data.decode": {"torch", "cv2", "simplejpeg"},
     "heads.gram_svr": {"sklearn"},
     "heads.kernel_ridge": {"sklearn"},

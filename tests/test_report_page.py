@@ -11,7 +11,7 @@ from test_report import HOSTILE, hostile
 from paw_stack.report.page import CONTENTS, render
 
 webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="selenium is not installed: pip install -e '.[browser]'"
+    "selenium.webdriver", reason="selenium is not installed: pip install -e '.[test-more]'"
 )
 pytestmark = pytest.mark.extra
 FLAGS = (

@@ -33,6 +33,7 @@ TABLE: dict[str, set[str]] = {
     "embed": {"embed", *HEADS},
     "compute": ALL,
     "blend": set(),
+    "cluster": set(),
     "heads.together": set(),  # further units, the others stay
     "heads.memory_gb": set(),
     **{f"heads.{head}": {head} for head in HEADS},
@@ -54,8 +55,17 @@ VALUES: dict[str, Any] = {
     "loss.auxiliary": {"column": "Human"},
     "loss.bins": 30,
 }
-# Tested below, with resuming, and with selection, which needs frozen backbones.
-ELSEWHERE = ("folds.file", "finetune.warm_start", "heads.selection")
+# Tested below, with resuming, with selection, which needs frozen backbones, and with extra photos.
+ELSEWHERE = (
+    "folds.file",
+    "finetune.warm_start",
+    "heads.selection",
+    "data.extra",
+    "extra.pretrain",
+    "extra.pseudo",
+    "extra.autoencoder",
+    "extra.gan",
+)
 TOGETHER = {  # keys that are only taken with others
     "finetune.patience": {"finetune.keep": "best_inner", "finetune.patience": 2},
     "backbones.0.layers": {

@@ -3,11 +3,18 @@
     config.yaml                              the config as the run was made with it
     labelled.csv                             Id, target of the rows that take part
     folds.csv                                Id, fold, group
-    check/                                   photos.csv, duplicates.csv (pairs)
+    check/                                   photos.csv, duplicates.csv (pairs), extra.csv
     augment.png                              contact sheet of augmented photos
     finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, history.png,
                                              TensorBoard events, held_out.csv, test.csv; while it
                                              trains, state.safetensors
+    teacher/<backbone>/fold<k>/              the same of a first round, before pseudo-labels
+    pseudo/<backbone>/fold<k>/               labels.csv: Id, prediction, label, weight
+    pretrain/<backbone>/                     weights.safetensors, history.csv
+    autoencoder/                             weights.safetensors, history.csv, samples.png
+    reconstructions/                         all.npy (labelled, test, extra photos), known.npy
+                                             (labelled and test ones alone)
+    gan/fold<k>/                             photos/*.png, history.csv, samples.png
     embeddings/<backbone>/all or fold<k>/    ids.csv, <layer>.npy (labelled rows, then test rows)
     predictions/<candidate>.csv, .test.csv   Id, fold, prediction; Id, prediction
     heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM;
@@ -34,8 +41,10 @@ from paw_stack.artifacts.files import (
     read_csv,
     read_state,
     read_weights,
+    write_array,
     write_csv,
     write_file,
+    write_picture,
     write_state,
     write_weights,
 )
@@ -55,9 +64,11 @@ __all__ = [
     "read_table",
     "read_weights",
     "save_report",
+    "write_array",
     "write_blend",
     "write_csv",
     "write_file",
+    "write_picture",
     "write_state",
     "write_submission",
     "write_weights",

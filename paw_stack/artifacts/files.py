@@ -144,6 +144,13 @@ def read_array(path: Path, n_rows: int) -> np.ndarray:
     return rows
 
 
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """`pixels` (height, width, 3) uint8 as PNG."""
+    from PIL import Image
+
+    write_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG"))
+
+
 def write_weights(path: Path, weights: "dict[str, torch.Tensor]") -> None:
     from safetensors.torch import save_file
 

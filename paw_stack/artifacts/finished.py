@@ -104,7 +104,8 @@ def open_finished(place: Path) -> FinishedRun:
     """Open a run by its folder or by its config.
 
     Raises:
-        ArtifactError: no run, one without a blend, changed since its blend, or of another version.
+        ArtifactError: no run, one without a blend, changed since its blend, of another version, or
+            with an autoencoder.
     """
     folder = run_folder(place)
     config_file, facts_file = folder / "blend" / "config.yaml", folder / "blend" / "blend.json"
@@ -117,7 +118,13 @@ def open_finished(place: Path) -> FinishedRun:
         raise ArtifactError(f"{facts_file}: cannot be read ({error}); {again}") from None
     _require_version(folder, blend, again)
     _require_unchanged(folder, blend, again)
-    return FinishedRun(folder, _located(load_config(config_file), folder), blend)
+    config = load_config(config_file)
+    if config.extra.autoencoder:
+        raise ArtifactError(
+            f"{folder}: the run has an autoencoder of its own, that new photos are not put through;"
+            " leave extra.autoencoder and its backbone out and run it again"
+        )
+    return FinishedRun(folder, _located(config, folder), blend)
 
 
 def run_folder(place: Path) -> Path:

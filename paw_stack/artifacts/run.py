@@ -1,5 +1,6 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +19,18 @@ from paw_stack.artifacts.files import (
     sweep,
     write_config,
     write_csv,
-    write_file,
     write_head,
+    write_picture,
 )
 from paw_stack.artifacts.lock import take
+from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit, fingerprints, versions
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
+from paw_stack.data.extra import ExtraRows
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
@@ -42,21 +45,29 @@ class RunFolder:
         self.predictions = self.root / "predictions"
         self.cache = config.run.root / "cache"
         self.store = Store(config.run.store, self.root) if config.run.store else None
+        self.others = config.run.reuse
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
     def unit(self, place: str, inputs: dict[str, Any]) -> Unit:
         """The unit at `place` (`a/b`), done if it was made from exactly these inputs."""
         done = self.root / place / "done.json"
-        return Unit(done, {"unit": place, **inputs}, self._twin(done, f"{place}/*"))
+        unit = Unit(done, {"unit": place, **inputs}, self._twin(done, f"{place}/*"))
+        return self._reused(unit, [f"{place}/**/*"])
 
     def candidate_unit(self, name: str, inputs: dict[str, Any]) -> Unit:
         """The unit of one candidate's predictions."""
         done = self.predictions / f"{name}.done.json"
-        tables = (f"predictions/{name}.csv", f"predictions/{name}.test.csv")
-        return Unit(done, {"unit": name, **inputs}, self._twin(done, *tables, f"heads/{name}/*"))
+        outputs = [f"predictions/{name}.csv", f"predictions/{name}.test.csv", f"heads/{name}/*"]
+        unit = Unit(done, {"unit": name, **inputs}, self._twin(done, *outputs))
+        return self._reused(unit, outputs)
 
     def _twin(self, done: Path, *outputs: str) -> Twin | None:
         return Twin(self.store, done, outputs) if self.store else None
+
+    def _reused(self, unit: Unit, outputs: list[str]) -> Unit:
+        if self.others:
+            take_over(unit, self.root, self.others, outputs)
+        return unit
 
     def files(self, unit: Unit | None = None) -> list[Path]:
         """What a unit has written so far; of the whole run without one."""
@@ -113,16 +124,24 @@ class RunFolder:
         }
         write_csv(self.root / "check" / "duplicates.csv", pd.DataFrame(pairs))
 
+    def save_extra(self, extra: ExtraRows) -> None:
+        """Ids and classes of the extra rows that may be learned from."""
+        table = pd.DataFrame({"Id": extra.ids, "class": extra.classes})
+        write_csv(self.root / "check" / "extra.csv", table)
+
     def save_contact_sheet(self, pixels: np.ndarray) -> Path:
         """`pixels` (height, width, 3) uint8 as PNG."""
-        from PIL import Image
-
         path = self.root / "augment.png"
-        write_file(path, lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG"))
+        write_picture(path, pixels)
         return path
 
-    def warm_start(self, source: Path, backbone: str, fold: int, folds: pd.Series) -> Path:
+    def warm_start(
+        self, key: str, source: Path, backbone: str, fold: int, folds: pd.Series
+    ) -> Path:
         """Weights of another run's fold, made with the same folds (Id -> fold).
+
+        Args:
+            key: of the config, that asks for them.
 
         Raises:
             ArtifactError: no such weights, or other folds: they would have seen held-out rows.
@@ -131,11 +150,11 @@ class RunFolder:
         needed = (source / "folds.csv", weights, weights.with_name("done.json"))
         missing = [path for path in needed if not path.is_file()]
         if missing:
-            raise ArtifactError(f"finetune.warm_start: no {missing[0]}; finish that run first")
+            raise ArtifactError(f"{key}: no {missing[0]}; finish that run first")
         theirs = read_csv(source / "folds.csv", needs=("Id", "fold")).set_index("Id")["fold"]
         if not theirs.reindex(folds.index).equals(folds.astype(np.float64)):
             raise ArtifactError(
-                f"finetune.warm_start: the folds of {source} differ from this run's, so its weights"
+                f"{key}: the folds of {source} differ from this run's, so its weights"
                 f" have learned held-out rows; set folds.file: {source / 'folds.csv'}"
             )
         return weights
@@ -258,6 +277,11 @@ class RunFolder:
             for path in sorted(self.root.glob(pattern)):
                 if path.is_file():
                     self.store.push(path)
+
+    def seconds(self) -> float:
+        """Of all units that are done, also where another run did them."""
+        records = [json.loads(p.read_text(encoding="utf-8")) for p in self.root.rglob("*done.json")]
+        return sum(float(record["seconds"]) for record in records)
 
     def require(self, unit: Unit) -> dict[str, Any]:
         """The unit's record, its files fetched; ArtifactError where it is not done."""

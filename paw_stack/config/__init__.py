@@ -1,6 +1,13 @@
 """The typed config of a run: sections, and how a YAML file becomes one."""
 
 from paw_stack.config.cluster import ClusterSection, ResourcesSection
+from paw_stack.config.extra import (
+    AutoencoderSection,
+    ExtraSection,
+    GanSection,
+    PretrainSection,
+    PseudoSection,
+)
 from paw_stack.config.heads import (
     GbmSection,
     GridSection,
@@ -20,6 +27,7 @@ from paw_stack.config.sections import (
     ComputeSection,
     DataSection,
     EmbedSection,
+    ExtraRowsSection,
     FoldsSection,
     Layer,
     RunSection,
@@ -35,6 +43,7 @@ from paw_stack.config.training import (
 )
 
 __all__ = [
+    "AutoencoderSection",
     "AuxiliarySection",
     "BackboneSection",
     "BlendSection",
@@ -43,8 +52,11 @@ __all__ = [
     "Config",
     "DataSection",
     "EmbedSection",
+    "ExtraRowsSection",
+    "ExtraSection",
     "FinetuneSection",
     "FoldsSection",
+    "GanSection",
     "GbmSection",
     "GridSection",
     "HeadSection",
@@ -54,6 +66,8 @@ __all__ = [
     "Layer",
     "LossSection",
     "NystroemSection",
+    "PretrainSection",
+    "PseudoSection",
     "RegressorSection",
     "ResourcesSection",
     "RidgeSection",

@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from paw_stack.config.cluster import ClusterSection
+from paw_stack.config.extra import AutoencoderSection, ExtraSection
 from paw_stack.config.heads import GbmSection, HeadsSection, RidgeSection, SvrSection
 from paw_stack.config.sections import (
     BackboneSection,
@@ -47,12 +48,20 @@ class Config(Section):
     heads: HeadsSection = HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection())
     blend: BlendSection = BlendSection()
     cluster: ClusterSection = ClusterSection()
+    extra: ExtraSection = ExtraSection()
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Config":
         names = [backbone.name for backbone in self.backbones]
         if len(set(names)) < len(names):
             raise ValueError(f"backbones: names {names} must differ from each other")
+        return self
+
+    @model_validator(mode="after")
+    def _extra_rows_suffice(self) -> "Config":
+        problems = _extra_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
@@ -82,6 +91,39 @@ def _checked(raw: dict[str, Any], overrides: list[str] | None, name: str) -> Con
         return Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError([f"{name}: {_sentence(e)}" for e in error.errors()]) from None
+
+
+def _extra_problems(config: Config) -> list[str]:
+    """What the section `extra` asks for and the rest of the config does not give."""
+    extra, rows, found = config.extra, config.data.extra, []
+    if extra.pseudo and not rows and not extra.gan:
+        found.append("extra.pseudo: there are no rows to label; set data.extra")
+    if extra.pretrain and not (rows and rows.column):
+        found.append("extra.pretrain: learns a class; set data.extra with table and column")
+    if extra.pretrain and config.finetune.warm_start:
+        found.append("extra.pretrain: finetune.warm_start is the start of a fold; leave one out")
+    if extra.gan and extra.gan.auxiliary and config.loss.auxiliary:
+        found.append("extra.gan.auxiliary: loss.auxiliary has that output; set it to 0")
+    if extra.autoencoder:
+        found += _autoencoder_problems(config, extra.autoencoder)
+    return found
+
+
+def _autoencoder_problems(config: Config, section: AutoencoderSection) -> list[str]:
+    encoders = [b for b in config.backbones if b.name == section.backbone and b.frozen]
+    found = []
+    if not encoders or encoders[0].layers != ["embedding"]:
+        frozen = [b.name for b in config.backbones if b.frozen]
+        found.append(
+            f"extra.autoencoder.backbone: {section.backbone} is no frozen backbone with the layer"
+            f" embedding alone; there are {frozen}"
+        )
+    trained = [b.name for b in config.backbones if not b.frozen]
+    if unknown := [name for name in section.feed if name not in trained]:
+        found.append(f"extra.autoencoder.feed: {unknown} are not fine-tuned here; {trained} are")
+    if section.feed and config.extra.gan:
+        found.append("extra.autoencoder.feed: drawn photos have no reconstruction; leave out gan")
+    return found
 
 
 def digest(*parts: Any) -> str:
@@ -128,7 +170,10 @@ def _override(raw: dict[str, Any], text: str) -> str | None:
         parsed = yaml.safe_load(value)
         for key in parents:
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-        node[int(last) if isinstance(node, list) else last] = parsed
+        if isinstance(node, list) and int(last) == len(node):
+            node.append(parsed)  # the place behind the last one
+        else:
+            node[int(last) if isinstance(node, list) else last] = parsed
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return f"--set {text}: {' '.join(str(error).split())}"
     except (IndexError, TypeError, AttributeError):

@@ -27,9 +27,32 @@ class RunSection(Section):
         " machines that share no disk; null: `root` is all there is",
     )
     seed: int = Field(0, ge=0, description="seed of folds, weights, augmentation and GBM")
+    reuse: Path | None = Field(
+        None,
+        description="folder of other runs: what one has made from the same inputs is taken over",
+    )
     workers: int = Field(
         0, ge=0, description="processes that augment photos during fine-tuning; 0: none beside this"
     )
+
+
+class ExtraRowsSection(Section):
+    """Photos without a score. They are never held out, never scored, and need no table."""
+
+    images: str = Field("extra", description="folder of the photos")
+    table: str | None = Field(None, description="table of their ids; null: every photo there")
+    column: str | None = Field(
+        None, description="column of that table with a class a row, such as a breed; '' is unknown"
+    )
+    extension: str | None = Field(
+        None, description="appended to an id to make a file name; null: as data.extension"
+    )
+
+    @model_validator(mode="after")
+    def _a_column_needs_a_table(self) -> "ExtraRowsSection":
+        if self.column and not self.table:
+            raise ValueError(f"column: {self.column} of which table? give table too")
+        return self
 
 
 class DataSection(Section):
@@ -59,6 +82,10 @@ class DataSection(Section):
         "group",
         description="near-duplicates among labelled photos: share a fold; merge: keep one, with"
         " the mean score; keep: treat them as any other photos",
+    )
+
+    extra: ExtraRowsSection | None = Field(
+        None, description="photos without a score; section extra says what is made of them"
     )
 
     @model_validator(mode="after")

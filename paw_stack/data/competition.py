@@ -63,8 +63,8 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
     wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
-    labelled = _table(data, data.labelled, wanted, problems)
-    test = _table(data, data.test, [data.id, *data.metadata], problems)
+    labelled = read_table(data, data.labelled, wanted, problems)
+    test = read_table(data, data.test, [data.id, *data.metadata], problems)
     if problems:
         raise DataError(problems)
     competition = Competition(
@@ -80,7 +80,7 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
     return competition
 
 
-def _table(
+def read_table(
     data: DataSection, name: str | None, columns: list[str], problems: list[str]
 ) -> pd.DataFrame:
     """All cells as text, so that an id such as `007` or `NA` stays what it is."""
@@ -170,7 +170,7 @@ def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str])
     if data.test is None or data.sample_submission is None:
         return test_ids.to_numpy(dtype=str)
     before = len(problems)
-    sample = _table(data, data.sample_submission, [data.id, data.target], problems)
+    sample = read_table(data, data.sample_submission, [data.id, data.target], problems)
     if len(problems) > before:
         return np.empty(0, dtype=str)
     lacking = sorted(set(test_ids) - set(sample[data.id]))

@@ -50,7 +50,7 @@ def examine(competition: Competition, data: DataSection, cache: Path, seed: int)
     table = photos.table.copy()
     table.insert(0, "Id", np.concatenate([labelled.ids, test.ids]))
     table.insert(0, "set", np.repeat(["labelled", "test"], [n, len(test.ids)]))
-    pairs = _cached_pairs(photos.pixels, (table["reason"] == "").to_numpy())
+    pairs = cached_pairs(photos.pixels, (table["reason"] == "").to_numpy())
     inside, crossing, _ = between(pairs, n)
     group_of = duplicate_groups(n, inside)
     noise = label_noise(competition.target, group_of, seed)
@@ -87,7 +87,7 @@ def admit(
     return replace(merged, target=mean), np.arange(len(first))
 
 
-def _cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
+def cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
     """The search takes seconds and depends on the pixels alone, so its answer lies beside them."""
     path = Path(str(pixels.filename)).with_name(f"pairs{SEARCH_VERSION}.npy")
     try:

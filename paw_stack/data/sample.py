@@ -8,7 +8,7 @@ rows do not depend on how many follow. No picture or score comes from a real dat
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from paw_stack.data.traits import METADATA, Portrait, latent_score, metadata, random_portrait
+from paw_stack.data.traits import (
+    METADATA,
+    Portrait,
+    breed,
+    latent_score,
+    metadata,
+    random_portrait,
+)
 from paw_stack.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +36,8 @@ SAMPLE_VERSION = 2  # goes up when the same arguments give other photos or score
 NOISE_SD = 12.0  # points
 LOWEST, HIGHEST = 1, 100  # points
 MARKER = "sample.json"
-LABELLED, TEST = 0, 1  # the two splits' random streams
+LABELLED, TEST, EXTRA = 0, 1, 2  # the splits' random streams
+SOURCE_STREAM = 2  # which labelled photo an extra one repeats
 DUPLICATE_EVERY, FIRST_DUPLICATE = 50, 29
 
 
@@ -45,6 +53,7 @@ class SampleFacts:
     noise_sd: float  # of the noise before rounding and clipping
     noise_floor: float  # RMSE of the exact conditional mean: no model can do better on average
     constant_rmse: float  # RMSE of the mean target
+    n_extra: int = 0  # photos without a score, with their breed
 
 
 @dataclass(frozen=True)
@@ -61,24 +70,32 @@ class SampleRow:
 
 
 def write_sample(
-    folder: Path, n_labelled: int = 1000, n_test: int = 200, seed: int = 0
+    folder: Path, n_labelled: int = 1000, n_test: int = 200, seed: int = 0, n_extra: int = 0
 ) -> SampleFacts:
     """Write the sample competition into `folder`; an equal one already there is left as it is.
+
+    Extra photos lie in `extra/`, their breeds in `extra.csv`; nobody knows their scores.
 
     Raises:
         DataError: `folder` holds files and none of them says that they are a sample.
     """
     labelled, test = sample_rows(LABELLED, n_labelled, seed), sample_rows(TEST, n_test, seed)
-    facts = sample_facts(labelled, n_test, seed)
+    facts = replace(sample_facts(labelled, n_test, seed), n_extra=n_extra)
     if _is_complete(folder, facts):
         return facts
     _make_room(folder)
     _write_marker(folder, facts, complete=False)
-    for name, rows in (("train", labelled), ("test", test)):
+    extra = extra_rows(n_extra, labelled, seed)
+    for name, rows in (("train", labelled), ("test", test), ("extra", extra))[: 3 if extra else 2]:
         (folder / name).mkdir(exist_ok=True)
         for row in rows:
             (folder / name / f"{row.id}.jpg").write_bytes(sample_jpeg(row, seed))
     _write_tables(folder, labelled, test)
+    if extra:
+        breeds = pd.DataFrame(
+            {"Id": [row.id for row in extra], "Breed": [breed(row.portrait.pet) for row in extra]}
+        )
+        breeds.to_csv(folder / "extra.csv", index=False, lineterminator="\n")
     (folder / "README.md").write_text(_readme(facts), encoding="utf-8")
     _write_marker(folder, facts, complete=True)
     return facts
@@ -99,6 +116,18 @@ def sample_rows(split: int, n_rows: int, seed: int) -> list[SampleRow]:
         latent = latent_score(portrait)
         target = int(np.clip(np.rint(latent + noise), LOWEST, HIGHEST))
         rows.append(SampleRow(row_id, split, index, portrait, latent, target, copy_of))
+    return rows
+
+
+def extra_rows(n_rows: int, labelled: list[SampleRow], seed: int) -> list[SampleRow]:
+    """Rows of the extra photos, undrawn; a few repeat a labelled photo, as found ones do."""
+    rows = sample_rows(EXTRA, n_rows, seed)
+    for row in rows[FIRST_DUPLICATE::DUPLICATE_EVERY]:
+        rng = np.random.default_rng([seed, EXTRA, row.index, SOURCE_STREAM])
+        source = labelled[rng.integers(len(labelled))]
+        rows[row.index] = replace(
+            row, portrait=source.portrait, copy_of=source.copy_of or source.id
+        )
     return rows
 
 
@@ -211,7 +240,8 @@ def _make_room(folder: Path) -> None:
             f"'{folder}' holds files that are not a sample's; nothing was written. "
             "Name a new or an empty folder."
         )
-    for split in ("train", "test"):
+    (folder / "extra.csv").unlink(missing_ok=True)
+    for split in ("train", "test", "extra"):
         for photo in (folder / split).glob("*.jpg"):
             photo.unlink()
 
@@ -229,4 +259,6 @@ seed {facts.seed}; no picture or score comes from a real data set.
 - RMSE that no model can beat on the labelled rows, on average: {facts.noise_floor:.2f} points.
 - RMSE of the labelled mean ({facts.target_mean:.2f}): {facts.constant_rmse:.2f} points.
 - {facts.n_duplicates} labelled photos are near-duplicates of another one, with scores of their own.
+- {facts.n_extra} extra photos without a score, with a table of their breeds; one in
+  {DUPLICATE_EVERY} repeats a labelled photo.
 """

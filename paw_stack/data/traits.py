@@ -158,6 +158,13 @@ def _random_text(rng: Generator) -> str:
     return f"{name} {rng.integers(2, 12)} months"
 
 
+def breed(pet: Pet) -> str:
+    """The class that a breeder would name: coat, ears and species, such as `golden floppy dog`."""
+    warmth = 1 - pet.fur[2] / pet.fur[0]
+    coat = "grey" if warmth < 0.2 else "sandy" if warmth < 0.45 else "golden"
+    return f"{coat} {pet.ears} {pet.species}"
+
+
 def appeal_traits(portrait: Portrait) -> dict[str, float]:
     """The traits that carry the score, as numbers; the keys of `APPEAL`."""
     pet = portrait.pet

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from paw_stack.config import FinetuneSection
 from paw_stack.data.augment import AugmentedPhotos, make_augment
 
 ALL = slice(None)
+EXTRA_STREAM = 2**30  # beyond every epoch number, which seed the order of fit rows
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class FoldRows:
     metadata: np.ndarray  # (n + m, n_metadata) float64, raw
     label: np.ndarray | None = None  # (n + m,) int64 auxiliary class, -1 unknown
     n_classes: int = 0
+    # Rows that are learned from beside the fit rows, under targets that nobody gave.
+    extra: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # (n_extra,)
+    extra_share: float = 0.0  # most of a batch that they are
+    weight: np.ndarray | None = None  # (n + m + n_extra,) float32, in the main loss; None: 1 each
 
     def standardised(self) -> np.ndarray:
         """Metadata (n + m, n_metadata) float32 with mean 0 and SD 1 over the fit rows."""
@@ -57,11 +62,12 @@ class Batch(NamedTuple):
     photos: torch.Tensor  # (b, size, size, 3) uint8
     rows: np.ndarray  # (b,) int64, of the cache
     n_all: int  # photos of the batch in all processes together
+    n_fit: int  # the first of `photos`; extra rows follow
 
 
 def batches(
     pixels: Path,
-    rows: np.ndarray,
+    rows: FoldRows,
     section: FinetuneSection,
     size: int,
     seed: int,
@@ -69,7 +75,7 @@ def batches(
     first_epoch: int = 0,
     own: slice = ALL,
 ) -> Iterator[Batch]:
-    """Photos and their rows, epoch by epoch.
+    """Photos and their rows, epoch by epoch: every fit row once, and extra rows by their share.
 
     Batches of an epoch are equal within one, so that no small last batch is lost or overrated. One
     loader serves all epochs: its workers start once, and prepare the next epoch while one ends.
@@ -77,12 +83,12 @@ def batches(
     Args:
         own: this process' part of every batch.
     """
-    parts = batches_per_epoch(len(rows), section)
+    parts = batches_per_epoch(rows, section)
     order: list[np.ndarray] = []
     places: list[list[tuple[int, int]]] = []
     for epoch in range(first_epoch, section.epochs):
-        shuffled = rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
-        order += np.array_split(shuffled, parts)
+        shuffled = rows.fit[np.random.default_rng([seed, epoch]).permutation(len(rows.fit))]
+        order += _with_extra(np.array_split(shuffled, parts), rows, epoch, seed)
         places += [[(epoch, row) for row in batch[own].tolist()] for batch in order[-parts:]]
     loader: Any = DataLoader(
         AugmentedPhotos(pixels, make_augment(section, size), seed),  # type: ignore[arg-type]
@@ -95,7 +101,8 @@ def batches(
         generator=torch.Generator().manual_seed(seed),
     )
     for photos, batch in zip(loader, order, strict=True):
-        yield Batch(photos, batch[own], len(batch))
+        mine = batch[own]
+        yield Batch(photos, mine, len(batch), len(mine) - int(np.isin(mine, rows.extra).sum()))
 
 
 def filled(rows: torch.Tensor, size: int) -> torch.Tensor:
@@ -108,8 +115,37 @@ def filled(rows: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
 
 
-def batches_per_epoch(n_rows: int, section: FinetuneSection) -> int:
-    return math.ceil(n_rows / section.batch_size)
+def batches_per_epoch(rows: FoldRows, section: FinetuneSection) -> int:
+    return math.ceil((len(rows.fit) + extra_per_epoch(rows)) / section.batch_size)
+
+
+def extra_per_epoch(rows: FoldRows) -> int:
+    """Each extra row once, but no more than their share of all rows allows."""
+    most = len(rows.fit) * rows.extra_share / (1 - rows.extra_share)
+    return min(len(rows.extra), round(most))
+
+
+def _with_extra(split: list[np.ndarray], rows: FoldRows, epoch: int, seed: int) -> list[np.ndarray]:
+    """Each batch of fit rows with its extra rows behind.
+
+    Extra rows come in an endless line, shuffled anew each time all have been seen; an epoch takes
+    up where the last one stopped.
+    """
+    n_extra = extra_per_epoch(rows)
+    if not n_extra:
+        return split
+    line = _line(rows.extra, epoch * n_extra, (epoch + 1) * n_extra, seed)
+    # The longer parts of the one go to the shorter of the other, so that batches stay alike.
+    parts = np.array_split(line, len(split))[::-1]
+    return [np.concatenate(pair) for pair in zip(split, parts, strict=True)]
+
+
+def _line(extra: np.ndarray, first: int, last: int, seed: int) -> np.ndarray:
+    """Places `first` to `last` of the endless line of extra rows."""
+    rounds = range(first // len(extra), (last - 1) // len(extra) + 1)
+    orders = [np.random.default_rng([seed, EXTRA_STREAM, r]).permutation(extra) for r in rounds]
+    start = first - rounds.start * len(extra)
+    return np.concatenate(orders)[start : start + last - first]
 
 
 def mixup(

@@ -84,7 +84,7 @@ def _run_epochs(training: Training, what: str, after_epoch: Callable[[State], No
     section, size = recipe.finetune, training.model.backbone.size
     feed = batches(
         training.pixels,
-        rows.fit,
+        rows,
         section,
         size,
         recipe.seed,
@@ -101,7 +101,7 @@ def _run_epochs(training: Training, what: str, after_epoch: Callable[[State], No
 
 def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, float]:
     """Learn from every fit row once; returns the epoch's line of the history."""
-    recipe, rows, epoch = training.recipe, training.rows, training.state.epoch
+    recipe, epoch = training.recipe, training.state.epoch
     section, process = recipe.finetune, training.fabric.global_rank
     entropy = np.random.SeedSequence([recipe.seed, epoch, process])
     torch.manual_seed(entropy.generate_state(1)[0].item())
@@ -122,7 +122,7 @@ def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, fl
         "epoch": epoch + 1,
         **_scores(training, sums),
         "learning_rate": lr,
-        "photos_per_second": round(len(rows.fit) / seconds, 1),
+        "photos_per_second": round(training.n_rows / seconds, 1),
         "data_wait_share": round(waited / seconds, 4),
         "seconds": round(seconds, 2),
         "peak_megabytes": peak_megabytes(recipe.device),
@@ -131,11 +131,13 @@ def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, fl
 
 def _scores(training: Training, sums: dict[str, float]) -> dict[str, float]:
     """Loss terms and fit RMSE were taken while learning, on augmented photos: no scores."""
-    rows, n = training.rows, len(training.rows.fit)
+    rows = training.rows
     totals = training.summed(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
     sums = dict(zip(sums, totals, strict=True))
-    scores = {f"loss_{name}": value / n for name, value in sums.items() if name != "squares"}
-    scores["fit_rmse"] = math.sqrt(sums["squares"] / n)
+    scores = {
+        f"loss_{name}": value / training.n_rows for name, value in sums.items() if name != "squares"
+    }
+    scores["fit_rmse"] = math.sqrt(sums["squares"] / len(rows.fit))
     for name, part in (("inner", rows.inner), ("held_out", rows.held_out)):
         if len(part):
             scores[f"{name}_rmse"] = rmse(rows.target[part], training.predict(part))
@@ -173,17 +175,18 @@ def _backward(
     recipe, fabric, n = training.recipe, training.fabric, len(batch.rows)
     # BatchNorm knows no variance of a single row.
     train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
-    photos, target, metadata, label = _on_device(training, batch)
+    photos, target, metadata, label, weight = _on_device(training, batch)
     if recipe.finetune.mixup:
         photos, (target, metadata) = mixup(
             photos, [target, metadata], recipe.finetune.mixup, mixing
         )
     outputs = training.forward(photos, metadata)
-    terms = training.model.losses(outputs, target, label)
+    terms = training.model.losses(outputs, target, label, weight)
     total = torch.stack(list(terms.values())).sum()
     # The processes' gradients are averaged: each counts by its rows, whatever their number.
     fabric.backward(total * (n * fabric.world_size / n_rows))
-    squares = ((training.model.points(outputs).detach() - target) ** 2).sum()
+    # Extra rows stand last in a batch; what they are told is no target.
+    squares = ((training.model.points(outputs).detach() - target) ** 2)[: batch.n_fit].sum()
     # The one place of a batch that waits for the device, once all its work is under way.
     *means, squared = torch.stack([*(term.detach() for term in terms.values()), squares]).tolist()
     if not math.isfinite(sum(means)):
@@ -196,15 +199,19 @@ def _backward(
 
 def _on_device(
     training: Training, batch: Batch
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Photos uint8, targets in points, metadata float32 and auxiliary classes of a batch."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Photos uint8, targets in points, metadata, auxiliary classes and weights of a batch."""
     rows, name = training.rows, training.recipe.device.name
-    label = None if rows.label is None else torch.from_numpy(rows.label[batch.rows]).to(name)
+    label, weight = (
+        None if column is None else torch.from_numpy(column[batch.rows]).to(name)
+        for column in (rows.label, rows.weight)
+    )
     return (
         batch.photos.to(name, non_blocking=True),
         torch.from_numpy(rows.target[batch.rows]).float().to(name),
         torch.from_numpy(training.metadata[batch.rows]).to(name),
         label,
+        weight,
     )
 
 

@@ -44,7 +44,9 @@ def start_bias(shares: Tensor, section: LossSection) -> Tensor:
     return mean.float()
 
 
-def main_loss(output: Tensor, share: Tensor, section: LossSection) -> Tensor:
+def main_loss(
+    output: Tensor, share: Tensor, section: LossSection, weight: Tensor | None = None
+) -> Tensor:
     """The loss of the outputs, a scalar mean over the batch.
 
     `rmse` is the root of the batch's mean square: something to descend, never a score.
@@ -56,9 +58,13 @@ def main_loss(output: Tensor, share: Tensor, section: LossSection) -> Tensor:
     Args:
         output: (b, k) raw outputs, any float type.
         share: (b,) targets, 0..1.
+        weight: (b,) of the rows in the mean; None: 1 each. A row of weight 0 has no target.
     """
     output = _wide(output)
     label = _labels(share.to(output.dtype), section)
+    if weight is not None:
+        mean = (weight * _row_losses(output, label, section)).mean()
+        return (mean + RMSE_EPS).sqrt() if section.kind == "rmse" else mean
     if section.kind == "bins":
         return F.cross_entropy(output, label)
     if section.kind in ("bce", "ordinal"):
@@ -67,6 +73,19 @@ def main_loss(output: Tensor, share: Tensor, section: LossSection) -> Tensor:
         return F.smooth_l1_loss(output, label, beta=SMOOTH_L1_BETA)
     mse = F.mse_loss(output, label)
     return (mse + RMSE_EPS).sqrt() if section.kind == "rmse" else mse
+
+
+def _row_losses(output: Tensor, label: Tensor, section: LossSection) -> Tensor:
+    """(b,), whose mean is the loss (of `rmse` its square)."""
+    if section.kind == "bins":
+        return F.cross_entropy(output, label, reduction="none")
+    if section.kind in ("bce", "ordinal"):
+        losses = F.binary_cross_entropy_with_logits(output, label, reduction="none")
+    elif section.kind == "smooth_l1":
+        losses = F.smooth_l1_loss(output, label, beta=SMOOTH_L1_BETA, reduction="none")
+    else:
+        losses = F.mse_loss(output, label, reduction="none")
+    return losses.mean(dim=1)
 
 
 def predicted_share(output: Tensor, section: LossSection) -> Tensor:

@@ -91,18 +91,26 @@ class Regressor(nn.Module):
             if self.mix:
                 self.mix.machine.linear.bias.copy_(bias)
 
-    def losses(self, outputs: Outputs, target: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        outputs: Outputs,
+        target: Tensor,
+        label: Tensor | None,
+        weight: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """The terms of the loss by name, weighted: what to descend is their sum.
 
         Args:
             target: (b,) points.
             label: (b,) int64 auxiliary classes, -1 unknown; None: none is known.
+            weight: (b,) of the rows in the main term; None: 1 each.
 
         Returns:
             Scalars float32: "main", and where they are on "difference", "spread", "auxiliary".
         """
         kind, share = self.kind, self._share(target)
-        terms = {"main": (1 - kind.difference) * losses.main_loss(outputs.main, share, kind)}
+        main = losses.main_loss(outputs.main, share, kind, weight)
+        terms = {"main": (1 - kind.difference) * main}
         if outputs.second is not None:
             second = losses.difference_loss(outputs.second, share, kind.kind)
             terms["difference"] = kind.difference * second

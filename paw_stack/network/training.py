@@ -10,9 +10,9 @@ import torch
 
 from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
 from paw_stack.data.nouns import State
-from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.errors import ArtifactError, ConfigError, offenders
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.batches import FoldRows, batches_per_epoch
+from paw_stack.network.batches import FoldRows, batches_per_epoch, extra_per_epoch
 from paw_stack.network.device import Device, make_fabric
 from paw_stack.network.optimise import freeze, make_optimizer, mean_weights
 from paw_stack.network.predict import predict
@@ -52,11 +52,12 @@ class Training:
     ):
         self.recipe, self.rows, self.pixels = recipe, rows, pixels
         self.metadata = rows.standardised()
-        self.parts = batches_per_epoch(len(rows.fit), recipe.finetune)
+        self.parts = batches_per_epoch(rows, recipe.finetune)
+        self.n_rows = len(rows.fit) + extra_per_epoch(rows)  # of an epoch
         self.steps = math.ceil(self.parts / recipe.finetune.accumulate)
         self.fabric = make_fabric(recipe.device)
         _require_a_photo_each(self.fabric.world_size, len(rows.fit) // self.parts)
-        self.model = _make_model(recipe, rows, start)
+        self.model = make_model(recipe, rows, start)
         freeze(self.model, recipe.finetune.freeze)
         self.optimizer = make_optimizer(self.model, recipe.finetune)
         self.mean = mean_weights(self.model, recipe.finetune.ema)
@@ -152,18 +153,39 @@ class Training:
         return total.cpu()
 
 
-def _make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
+def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
+    """Args:
+    start: weights of a regressor, or of a backbone alone (`backbone.` names).
+
+    Raises:
+        ArtifactError: they are another model's.
+    """
     n_metadata = rows.metadata.shape[1] if recipe.regressor.metadata != "none" else 0
     planes = n_metadata if recipe.regressor.metadata == "early" else 0
     backbone = build_backbone(recipe.backbone, recipe.seed, planes)
     model = Regressor(
         backbone, recipe.regressor, recipe.loss, recipe.bounds, n_metadata, rows.n_classes
     )
-    if start is not None:
-        model.load_state_dict(start)
-    elif recipe.regressor.bias_init:
+    if start and _load(model, start, recipe.backbone.name):
+        return model.to(recipe.device.name)
+    if recipe.regressor.bias_init:
         model.init_bias(torch.from_numpy(rows.target[rows.fit]))
     return model.to(recipe.device.name)
+
+
+def _load(model: Regressor, start: dict[str, torch.Tensor], name: str) -> bool:
+    """Take over what there is; whether that is more than the backbone."""
+    try:
+        found = model.load_state_dict(start, strict=False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"backbone {name}: the start's weights do not fit: {reason}") from None
+    backbone = [key for key in found.missing_keys if key.startswith("backbone.")]
+    if unfit := [*found.unexpected_keys, *backbone]:
+        raise ArtifactError(
+            f"backbone {name}: the start's weights are another model's: {offenders(unfit)}"
+        )
+    return any(key.startswith("head.") for key in start)
 
 
 def _require_a_photo_each(n_processes: int, smallest: int) -> None:

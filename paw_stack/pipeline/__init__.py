@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paw_stack.config import Config, load_config
+from paw_stack.config import Config, ExtraSection, load_config
 from paw_stack.console import say, show_scores
 from paw_stack.data.competition import load_competition
 from paw_stack.data.nouns import Blend, Predictions
@@ -20,7 +20,7 @@ from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.embed_units import embed_all
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
-from paw_stack.pipeline.network_units import finetune_all, network_predictions
+from paw_stack.pipeline.network_units import finetune_all, label_all, network_predictions
 from paw_stack.pipeline.report import write_report
 from paw_stack.pipeline.room import require_room
 from paw_stack.pipeline.status import show_status
@@ -62,6 +62,17 @@ def finetune(config: Config, folds: Sequence[int] | None = None, force: str | No
             return
         finetune_all(job, chosen)
         _show(job, network_predictions(job, chosen))
+
+
+def pseudo_label(config: Config, folds: Sequence[int] | None = None) -> None:
+    """Label every fold's extra rows, by a first round of training where none is done yet."""
+    if config.extra.pseudo is None:
+        raise ConfigError("extra.pseudo: is not in the config; add it, such as pseudo: {}")
+    job = open_job(config)
+    chosen = _chosen(job, folds)
+    with job.run.writer():
+        _begin(job, chosen)
+        label_all(job, chosen)
 
 
 def embed(config: Config, folds: Sequence[int] | None = None, force: str | None = None) -> None:
@@ -131,6 +142,11 @@ def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[
     if on == "ray":
         from paw_stack.cluster import run_units
 
+        if job.config.extra != ExtraSection():
+            raise ConfigError(
+                "run --on ray: what `extra` makes is made on one machine; run without --on ray"
+            )
+
         return run_units(job, folds, address)
     finetune_all(job, folds)
     if job.config.heads.named():
@@ -144,6 +160,8 @@ def check(config: Config) -> None:
     report_data(config, competition, findings)
     job = admitted(config, competition, findings)
     report_folds(job)
+    if job.extra.remark:
+        say(job.extra.remark)
     with job.run.writer():
         _begin(job)
     say(f"wrote {job.run.root / 'folds.csv'} and {job.run.root / 'check'}")
@@ -178,6 +196,8 @@ def _begin(
     job.run.save_config(job.config)
     job.run.save_folds(job.competition, job.folds)
     job.run.save_findings(job.findings)
+    if job.config.data.extra:
+        job.run.save_extra(job.extra)
 
 
 def _chosen(job: Job, folds: Sequence[int] | None) -> list[int]:
@@ -195,14 +215,17 @@ def _chosen_heads(config: Config, heads: Sequence[str]) -> list[str]:
     return known if "all" in heads else [head for head in known if head in heads]
 
 
-def sample(folder: Path, n_labelled: int, n_test: int, seed: int) -> "SampleFacts":
+def sample(
+    folder: Path, n_labelled: int, n_test: int, seed: int, n_extra: int = 0
+) -> "SampleFacts":
     """Write the sample competition and say what can be reached on it."""
     from paw_stack.data.sample import write_sample
 
-    facts = write_sample(folder, n_labelled, n_test, seed)
+    facts = write_sample(folder, n_labelled, n_test, seed, n_extra)
     say(
         f"{folder}: {facts.n_labelled} labelled and {facts.n_test} test portraits,"
-        f" {facts.n_duplicates} near-duplicates; label noise SD {facts.noise_sd:.1f}"
+        f" {facts.n_duplicates} near-duplicates, {facts.n_extra} extra ones;"
+        f" label noise SD {facts.noise_sd:.1f}"
     )
     say(
         f"best RMSE that any model can reach {facts.noise_floor:.2f} (the noise floor);"

@@ -176,6 +176,11 @@ def _one_size(config: Config) -> int:
         raise ConfigError(
             f"embed --source: {tuned} are to be fine-tuned, which needs scores; set frozen: true"
         )
+    if config.extra.autoencoder:
+        raise ConfigError(
+            f"embed --source: {config.extra.autoencoder.backbone} is trained by the run itself;"
+            " leave extra.autoencoder and its backbone out"
+        )
     sizes = {backbone.name: input_size(backbone) for backbone in config.backbones}
     if len(set(sizes.values())) > 1:
         raise ConfigError(

@@ -20,6 +20,7 @@ from paw_stack.artifacts import Unit, read_weights
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.extra_units import autoencoder_unit, encoder, known_pixels
 from paw_stack.pipeline.finetune_unit import finetune_unit, fold_metadata
 from paw_stack.pipeline.job import Job
 
@@ -45,7 +46,7 @@ class _Loaded:
 
 def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
     config = job.config
-    source = "" if fold is None else finetune_unit(job, backbone, fold).fingerprint
+    source = _weights_unit(job, backbone, fold)
     return job.run.unit(
         f"embeddings/{backbone.name}/{'all' if fold is None else f'fold{fold}'}",
         {
@@ -55,9 +56,16 @@ def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
             "embed": config.embed,
             "compute": config.compute,
             "photos": job.photos_digest,
-            "weights": source,
+            "weights": source.fingerprint if source else "",
         },
     )
+
+
+def _weights_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit | None:
+    """What makes the backbone's weights; None: they are as they were published."""
+    if fold is not None:
+        return finetune_unit(job, backbone, fold)
+    return autoencoder_unit(job) if backbone == encoder(job) else None
 
 
 def embed_all(job: Job, folds: list[int]) -> None:
@@ -80,7 +88,7 @@ def embed_places(job: Job, places: Sequence[Place]) -> None:
 
     section, device = job.config.embed, resolve_device(job.config.compute)
     loaded = [_load(job, backbone, fold) for backbone, fold in places]
-    pixels = job.pixels(loaded[0].section)
+    pixels = known_pixels(job, loaded[0].section)
     for item in loaded:
         item.unit.begin()
     ready = [_ready(job, item, device) for item in loaded]
@@ -124,10 +132,10 @@ def _load(job: Job, section: BackboneSection, fold: int | None) -> _Loaded:
     from paw_stack.embed import load_backbone
 
     weights = planes = None
-    if fold is not None:
-        source = finetune_unit(job, section, fold)
+    if source := _weights_unit(job, section, fold):
         job.run.require(source)
         weights = read_weights(source.folder / "weights.safetensors")
+    if fold is not None:
         planes = fold_metadata(job, fold) if job.config.regressor.metadata == "early" else None
     backbone = load_backbone(section, weights, 0 if planes is None else planes.shape[1])
     name = _name(section, fold)

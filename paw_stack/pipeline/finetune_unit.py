@@ -9,6 +9,7 @@ import pandas as pd
 
 from paw_stack.artifacts import (
     Unit,
+    read_csv,
     read_state,
     read_weights,
     write_csv,
@@ -20,7 +21,17 @@ from paw_stack.config import BackboneSection, digest
 from paw_stack.console import say
 from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import State
+from paw_stack.errors import ConfigError
+from paw_stack.pipeline.extra_units import (
+    all_pixels,
+    gan_unit,
+    is_fed,
+    known_pixels,
+    pictures_unit,
+    pretrain_unit,
+)
 from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.second_round import second_round
 from paw_stack.ranks import n_processes, rank
 
 if TYPE_CHECKING:
@@ -28,42 +39,104 @@ if TYPE_CHECKING:
 
 
 def finetune_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
+    inputs = _inputs(job, backbone, fold)
+    extra = job.config.extra
+    if extra.pseudo:
+        inputs |= {
+            "pseudo-labels": labels_unit(job, backbone, fold).fingerprint,
+            "extra.pseudo.share": extra.pseudo.share,
+            "extra.pseudo.start": extra.pseudo.start,
+            "extra.gan.auxiliary": extra.gan.auxiliary if extra.gan else 0.0,
+        }
+    return job.run.unit(f"finetune/{backbone.name}/fold{fold}", inputs)
+
+
+def teacher_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
+    """The first round of a run with pseudo-labels: the same training without extra rows."""
+    return job.run.unit(f"teacher/{backbone.name}/fold{fold}", _inputs(job, backbone, fold))
+
+
+def labels_unit(job: Job, backbone: BackboneSection, fold: int) -> Unit:
+    """Pseudo-labels of fold k's extra rows."""
+    pseudo, source = job.config.extra.pseudo, _source_file(job, backbone, fold)
+    if pseudo is None:
+        raise ConfigError("extra.pseudo: is not in the config, which must say how to label")
+    teacher = _digest_of(source) if source else teacher_unit(job, backbone, fold).fingerprint
+    return job.run.unit(
+        f"pseudo/{backbone.name}/fold{fold}",
+        {
+            "extra.pseudo": pseudo.model_dump(include={"policy", "soft", "confidence"}),
+            "run.seed": job.config.run.seed,
+            "teacher": teacher,
+            "extra photos": job.extra.content,
+            "drawn photos": gan_unit(job, fold).fingerprint if job.config.extra.gan else None,
+            "target": job.target_digest,
+            "held-out rows": job.folds.held_out_rows(fold).tolist(),
+        },
+    )
+
+
+def teacher_weights(job: Job, backbone: BackboneSection, fold: int) -> Path:
+    """Of the network that labels: another run's fold k, or this run's first round.
+
+    Raises:
+        ArtifactError: it is not there.
+    """
+    source = _source_file(job, backbone, fold)
+    if source:
+        return source
+    unit = teacher_unit(job, backbone, fold)
+    job.run.require(unit)
+    return unit.folder / "weights.safetensors"
+
+
+def _inputs(job: Job, backbone: BackboneSection, fold: int) -> dict[str, Any]:
     config = job.config
     uses_metadata = config.regressor.metadata != "none"
     classes = job.competition.classes
-    return job.run.unit(
-        f"finetune/{backbone.name}/fold{fold}",
-        {
-            "run.seed": config.run.seed,
-            "data.resize": config.data.resize,
-            "backbone": backbone,
-            "backbone.weights": job.weights_digest(backbone),
-            "regressor": config.regressor,
-            "loss": config.loss,
-            "finetune": config.finetune,
-            "compute": config.compute,
-            "photos": job.photos_digest,
-            "target": job.target_digest,
-            "held-out rows": job.folds.held_out_rows(fold).tolist(),
-            "groups": job.folds.group_of.tolist() if config.finetune.keep == "best_inner" else None,
-            "metadata": job.metadata.tolist() if uses_metadata else None,
-            "auxiliary classes": None if classes is None else classes.tolist(),
-            "warm start": _warm_digest(job, backbone, fold),
-        },
-    )
+    inputs = {
+        "run.seed": config.run.seed,
+        "data.resize": config.data.resize,
+        "backbone": backbone,
+        "backbone.weights": job.weights_digest(backbone),
+        "regressor": config.regressor,
+        "loss": config.loss,
+        "finetune": config.finetune,
+        "compute": config.compute,
+        "photos": job.photos_digest,
+        "target": job.target_digest,
+        "held-out rows": job.folds.held_out_rows(fold).tolist(),
+        "groups": job.folds.group_of.tolist() if config.finetune.keep == "best_inner" else None,
+        "metadata": job.metadata.tolist() if uses_metadata else None,
+        "auxiliary classes": None if classes is None else classes.tolist(),
+        "warm start": _warm_digest(job, backbone, fold),
+    }
+    if config.extra.pretrain:
+        inputs["pretrained backbone"] = pretrain_unit(job, backbone).fingerprint
+    if is_fed(job, backbone):
+        inputs["reconstructions"] = pictures_unit(job).fingerprint
+    return inputs
 
 
 def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> None:
     """Train, from the last finished epoch where an interrupted run left its state.
 
-    Of several processes all train, and the first alone reads and writes.
+    With pseudo-labels the unit is a first round, without extra rows, or the second, with them. Of
+    several processes all train, and the first alone reads and writes.
     """
     from paw_stack.network.device import from_first
     from paw_stack.network.finetune import finetune_fold
 
-    recipe, rows = _recipe(job, backbone, fold), _rows(job, fold)
-    what = f"finetune {backbone.name} fold {fold}"
-    resumed, start = from_first(_beginning(job, backbone, fold, unit), recipe.device)
+    taught = bool(job.config.extra.pseudo) and unit.folder.parents[1].name == "finetune"
+    recipe, rows = fold_recipe(job, backbone, fold), fold_rows(job, fold)
+    pixels = known_pixels(job, backbone)
+    if taught:
+        labels = labels_unit(job, backbone, fold)
+        job.run.require(labels)
+        recipe, rows = second_round(job, recipe, rows, read_csv(labels.folder / "labels.csv"))
+        pixels = all_pixels(job, backbone, fold)
+    what = f"{unit.folder.parents[1].name} {backbone.name} fold {fold}"
+    resumed, start = from_first(_beginning(job, backbone, fold, unit, taught), recipe.device)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
     if n_processes() > 1:
@@ -72,7 +145,6 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
             f"{what}: {n_processes()} processes share batches of {section.batch_size} photos,"
             f" learning rate {section.learning_rate:g}"
         )
-    pixels = job.pixels(backbone)
     if rank():
         finetune_fold(pixels, rows, recipe, what, start, resumed)
         return
@@ -85,7 +157,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
 
 
 def _beginning(
-    job: Job, backbone: BackboneSection, fold: int, unit: Unit
+    job: Job, backbone: BackboneSection, fold: int, unit: Unit, taught: bool
 ) -> tuple[State | None, dict[str, "torch.Tensor"] | None]:
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
@@ -93,8 +165,20 @@ def _beginning(
     if unit.twin:
         unit.twin.fetch_state()
     resumed = read_state(unit.state, unit.fingerprint)
-    warm = None if resumed else _warm_file(job, backbone, fold)
-    return resumed, read_weights(warm) if warm else None
+    start = None if resumed else _start_file(job, backbone, fold, taught)
+    return resumed, read_weights(start) if start else None
+
+
+def _start_file(job: Job, backbone: BackboneSection, fold: int, taught: bool) -> Path | None:
+    """Weights to begin from, in place of the pretrained ones."""
+    extra = job.config.extra
+    if taught and extra.pseudo and extra.pseudo.start == "teacher":
+        return teacher_weights(job, backbone, fold)
+    if extra.pretrain:
+        unit = pretrain_unit(job, backbone)
+        job.run.require(unit)
+        return unit.folder / "weights.safetensors"
+    return _warm_file(job, backbone, fold)
 
 
 def _keep(unit: Unit, state: State) -> None:
@@ -112,7 +196,7 @@ def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:
     )
 
 
-def _recipe(job: Job, backbone: BackboneSection, fold: int) -> Any:
+def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> Any:
     from paw_stack.network.device import resolve_device
     from paw_stack.network.finetune import Recipe
 
@@ -124,12 +208,12 @@ def _recipe(job: Job, backbone: BackboneSection, fold: int) -> Any:
         config.finetune,
         job.competition.bounds,
         resolve_device(config.compute),
-        seed=_seed(config.run.seed, backbone.name, fold),
+        seed=seed_of(config.run.seed, backbone.name, fold),
         workers=config.run.workers,
     )
 
 
-def _rows(job: Job, fold: int) -> Any:
+def fold_rows(job: Job, fold: int) -> Any:
     from paw_stack.network.batches import FoldRows
 
     competition, n = job.competition, len(job.competition.target)
@@ -151,7 +235,7 @@ def _rows(job: Job, fold: int) -> Any:
 
 def fold_metadata(job: Job, fold: int) -> np.ndarray:
     """Metadata (n + m, n_metadata) float32 as fold `fold`'s network sees it."""
-    standardised: np.ndarray = _rows(job, fold).standardised()
+    standardised: np.ndarray = fold_rows(job, fold).standardised()
     return standardised
 
 
@@ -178,17 +262,33 @@ def _labels(classes: np.ndarray | None, m: int) -> tuple[np.ndarray | None, int]
 
 def _warm_file(job: Job, backbone: BackboneSection, fold: int) -> Path | None:
     source = job.config.finetune.warm_start
+    return _other_runs(job, "finetune.warm_start", source, backbone, fold)
+
+
+def _source_file(job: Job, backbone: BackboneSection, fold: int) -> Path | None:
+    pseudo = job.config.extra.pseudo
+    return _other_runs(
+        job, "extra.pseudo.source", pseudo.source if pseudo else None, backbone, fold
+    )
+
+
+def _other_runs(
+    job: Job, key: str, source: Path | None, backbone: BackboneSection, fold: int
+) -> Path | None:
+    """Weights of fold k of the run that the config's `key` names."""
     if source is None:
         return None
     folds = pd.Series(job.folds.fold_of, index=job.competition.labelled.ids)
-    return job.run.warm_start(source, backbone.name, fold, folds)
+    return job.run.warm_start(key, source, backbone.name, fold, folds)
 
 
 def _warm_digest(job: Job, backbone: BackboneSection, fold: int) -> str | None:
-    """Of the record that the other run's unit ended with."""
     weights = _warm_file(job, backbone, fold)
-    if weights is None:
-        return None
+    return _digest_of(weights) if weights else None
+
+
+def _digest_of(weights: Path) -> str:
+    """Of the record that the other run's unit ended with."""
     return digest((weights.parent / "done.json").read_text(encoding="utf-8"))
 
 
@@ -213,6 +313,6 @@ def _write_history(unit: Unit, history: list[dict[str, float]]) -> None:
     write_file(unit.folder / "events.out.tfevents.history", partial(write_events, history))
 
 
-def _seed(*parts: Any) -> int:
+def seed_of(*parts: Any) -> int:
     """A 31-bit seed that differs between backbones and folds."""
     return int(digest(*parts)[:8], 16) >> 1

@@ -1,7 +1,7 @@
 """What every command starts from: a config with its data, checked before a run is touched."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.artifacts import RunFolder
-from paw_stack.config import BackboneSection, Config, digest
+from paw_stack.config import BackboneSection, Config, ExtraSection, digest
 from paw_stack.data.competition import Competition, load_competition
+from paw_stack.data.extra import ExtraRows, admit_extra, load_extra
 from paw_stack.data.findings import Findings, admit, examine
 from paw_stack.data.folds import Folds, make_folds, read_folds
 from paw_stack.data.images import cached_photos, require_readable
 from paw_stack.errors import ConfigError, DataError
+from paw_stack.ranks import n_processes
 
 
 @dataclass
@@ -47,6 +49,13 @@ class Job:
         return digest(self.ids.tolist(), [content[str(path)] for path in self.paths])
 
     @cached_property
+    def extra(self) -> ExtraRows:
+        """Photos without a score that may be learned from."""
+        table = self.findings.table
+        labelled = tuple(Path(path) for path in table["path"][table["set"] == "labelled"])
+        return admit_extra(load_extra(self.config.data), labelled, self.config.data, self.run.cache)
+
+    @cached_property
     def metadata(self) -> np.ndarray:
         """(n + m, n_metadata) float64, in the order of the image cache."""
         return np.vstack([self.competition.labelled.metadata, self.competition.test.metadata])
@@ -70,10 +79,18 @@ class Job:
 
         size = input_size(backbone)
         if size not in self._pixels:
-            photos = cached_photos(self.paths, size, self.config.data.resize, self.run.cache)
-            require_readable(photos.table)
-            self._pixels[size] = Path(str(photos.pixels.filename))
+            self._pixels[size] = self.decoded(self.paths, size)
         return self._pixels[size]
+
+    def decoded(self, paths: Sequence[Path], size: int) -> Path:
+        """`.npy` of these photos (n, size, size, 3) uint8.
+
+        Raises:
+            DataError: photos that cannot be read.
+        """
+        photos = cached_photos(paths, size, self.config.data.resize, self.run.cache)
+        require_readable(photos.table)
+        return Path(str(photos.pixels.filename))
 
 
 def open_job(config: Config) -> Job:
@@ -127,6 +144,8 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
+    checks.append(partial(_require_one_process, config))
+    checks.append(partial(load_extra, config.data))
     checks += [partial(check_backbone, backbone) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr))
@@ -136,9 +155,16 @@ def _setting_problems(config: Config) -> list[str]:
     for check in checks:
         try:
             check()
-        except ConfigError as error:
+        except (ConfigError, DataError) as error:
             problems += error.problems
     return problems
+
+
+def _require_one_process(config: Config) -> None:
+    if n_processes() > 1 and config.extra != ExtraSection():
+        raise ConfigError(
+            "extra: is made by one process; start paw-stack without torchrun, or leave it out"
+        )
 
 
 def _require_engine(config: Config) -> None:

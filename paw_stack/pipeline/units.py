@@ -7,7 +7,13 @@ from typing import Literal, get_args
 from paw_stack.artifacts import Unit
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.embed_units import embed_unit
-from paw_stack.pipeline.finetune_unit import finetune_unit
+from paw_stack.pipeline.extra_units import (
+    autoencoder_unit,
+    gan_unit,
+    pictures_unit,
+    pretrain_unit,
+)
+from paw_stack.pipeline.finetune_unit import finetune_unit, labels_unit, teacher_unit
 from paw_stack.pipeline.head_units import fit_unit
 from paw_stack.pipeline.job import Job
 from paw_stack.pipeline.sources import candidates
@@ -26,7 +32,7 @@ class Listed:
 
 
 def units(job: Job, folds: Sequence[int]) -> list[Listed]:
-    folds, found = list(folds), []
+    folds, found = list(folds), _of_extra(job, folds)
     for backbone in job.config.backbones:
         for fold in [] if backbone.frozen else folds:
             name = f"{backbone.name} fold {fold}"
@@ -38,6 +44,26 @@ def units(job: Job, folds: Sequence[int]) -> list[Listed]:
         unit = fit_unit(job, source, head, folds)
         found.append(Listed("fit-heads", f"{source.name}.{head}", unit))
     return sorted(found, key=lambda listed: STAGES.index(listed.stage))
+
+
+def _of_extra(job: Job, folds: Sequence[int]) -> list[Listed]:
+    """What fine-tuning waits for where photos without a score take part."""
+    extra, found = job.config.extra, []
+    if extra.autoencoder:
+        found.append(("autoencoder", autoencoder_unit(job)))
+        if extra.autoencoder.feed:
+            found.append(("reconstructions", pictures_unit(job)))
+    if extra.gan:
+        found += [(f"gan fold {fold}", gan_unit(job, fold)) for fold in folds]
+    for backbone in (b for b in job.config.backbones if not b.frozen):
+        if extra.pretrain:
+            found.append((f"pretrain {backbone.name}", pretrain_unit(job, backbone)))
+        for fold in folds if extra.pseudo else []:
+            name = f"{backbone.name} fold {fold}"
+            if extra.pseudo and not extra.pseudo.source:
+                found.append((f"teacher {name}", teacher_unit(job, backbone, fold)))
+            found.append((f"pseudo-labels {name}", labels_unit(job, backbone, fold)))
+    return [Listed("finetune", name, unit) for name, unit in found]
 
 
 def forget(job: Job, folds: Sequence[int], stage: str, heads: Sequence[str] | None) -> None:

@@ -1,0 +1,61 @@
+"""Unit (pseudo, backbone, fold): fold k's network labels fold k's extra rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.artifacts import read_weights, write_csv
+from paw_stack.config import BackboneSection, TtaSection
+from paw_stack.console import say
+from paw_stack.pipeline.extra_units import all_pixels, extra_ids
+from paw_stack.pipeline.finetune_unit import (
+    fold_recipe,
+    fold_rows,
+    labels_unit,
+    seed_of,
+    teacher_weights,
+)
+from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.second_round import with_extra
+
+
+def label_fold(job: Job, backbone: BackboneSection, fold: int) -> None:
+    """Write `labels.csv`: Id, prediction and label in points, weight."""
+    from paw_stack.extra.pseudo_labels import confidence, make_labels
+
+    pseudo, unit = job.config.extra.pseudo, labels_unit(job, backbone, fold)
+    what = f"pseudo-labels {backbone.name} fold {fold}"
+    assert pseudo is not None
+    if unit.record():
+        say(f"{what}: done before, skipped")
+        return
+    prediction, mirrored = _predicted(job, backbone, fold)
+    unit.begin()
+    ids = extra_ids(job, fold)
+    fit_target = job.competition.target[job.folds.fit_rows(fold)]
+    seed = seed_of(job.config.run.seed, "pseudo", fold)
+    label = make_labels(prediction, fit_target, pseudo, seed)
+    weight = confidence(prediction, mirrored) if pseudo.confidence else np.ones(len(ids))
+    table = pd.DataFrame({"Id": ids, "prediction": prediction, "label": label, "weight": weight})
+    write_csv(unit.folder / "labels.csv", table)
+    unit.finish()
+    say(f"{what}: {len(ids)} rows, mean {label.mean():.2f}, SD {label.std():.2f}")
+
+
+def _predicted(job: Job, backbone: BackboneSection, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """What fold k's network says of all extra rows, and of their mirror images, in points."""
+    from paw_stack.network.predict import predict
+    from paw_stack.network.training import make_model
+
+    weights = read_weights(teacher_weights(job, backbone, fold))
+    recipe, rows = fold_recipe(job, backbone, fold), fold_rows(job, fold)
+    unlabelled = np.full(len(extra_ids(job, fold)), np.nan)
+    rows = replace(with_extra(rows, unlabelled, unlabelled), weight=None)
+    model = make_model(recipe, rows, weights)
+    pixels, metadata = all_pixels(job, backbone, fold), rows.standardised()
+    plain, both = (
+        predict(model, pixels, rows.extra, metadata, recipe.device, tta)
+        for tta in (None, TtaSection(flip=True))
+    )
+    return plain, 2 * both - plain  # `both` is the mean of a photo and its mirror image

@@ -1,0 +1,350 @@
+"""Whole runs with photos that have no score: what they leave, what they may never know."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import N_LABELLED, TINY_SWIN
+from PIL import Image
+from sklearn.linear_model import Ridge
+from test_end_to_end import call, failure, write_config
+
+from paw_stack.config import AutoencoderSection, BackboneSection, GanSection
+from paw_stack.data.nouns import State
+from paw_stack.extra.autoencoder import pixel_rmse, reconstruct, train_autoencoder
+from paw_stack.extra.gan import train_gan
+from paw_stack.metrics import rmse
+from paw_stack.network.device import Device
+
+CPU = Device("cpu", "fp32")
+ROWS = {"images": "extra", "table": "extra.csv", "column": "Breed"}
+ENCODER = {
+    "name": "ae",
+    "model": "resnet10t",
+    "pretrained": False,
+    "frozen": True,
+    "image_size": 32,
+}
+SWIN = {
+    "name": "swin",
+    "model": "swin_tiny_patch4_window7_224",
+    "model_args": TINY_SWIN,
+    "pretrained": False,
+    "image_size": 32,
+}
+GAN = {"images": 10, "size": 32, "width": 4, "epochs": 1}
+AUTOENCODER = {"backbone": "ae", "epochs": 1, "width": 4}
+VARIANTS = {
+    "predicted": {"pseudo": {"policy": "predicted", "confidence": True}},
+    "matched": {"pseudo": {"policy": "matched", "start": "teacher", "soft": 0.3}},
+    "random": {"pseudo": {"policy": "random"}},
+    "pretrain": {"pretrain": {"epochs": 2}},
+    "autoencoder": {"autoencoder": AUTOENCODER},
+    "fed": {"autoencoder": {**AUTOENCODER, "feed": ["swin"]}, "pseudo": {}},
+    "gan": {"gan": GAN, "pseudo": {}},
+}
+
+
+def slow_but(*fast: str) -> list:
+    """Every variant; those that are not named are left to the slow tests."""
+    return [
+        name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS
+    ]
+
+
+def extra_config(folder: Path, sample: Path, extra: dict, **changes) -> Path:
+    """A tiny run that makes `extra` of the sample's extra photos."""
+    data = {"root": str(sample), "target": "Pawpularity", "bounds": [1, 100], "extra": ROWS}
+    backbones = [SWIN, ENCODER] if "autoencoder" in extra else [SWIN]
+    common = {"data": data, "backbones": backbones, "heads": {"ridge": {}}, "extra": extra}
+    return write_config(folder, sample, **{**common, **changes})
+
+
+def run_folder(folder: Path) -> Path:
+    return folder / "runs" / "tiny"
+
+
+def nested(folder: Path) -> pd.Series:
+    return pd.read_csv(run_folder(folder) / "blend" / "blend.csv", index_col="Id")["prediction"]
+
+
+def held_out(folder: Path, fold: int) -> bytes:
+    return (run_folder(folder) / "finetune" / "swin" / f"fold{fold}" / "held_out.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", slow_but("fed"))
+def test_a_variant_runs_and_the_second_time_nothing_is_done(name, sample_folder, tmp_path, capsys):
+    config = extra_config(tmp_path, sample_folder, VARIANTS[name])
+    call("run", config)
+    said = capsys.readouterr().out
+    assert "extra rows: 31 of 32 are used" in said
+    assert len(pd.read_csv(run_folder(tmp_path) / "check" / "extra.csv")) == 31
+    predictions = nested(tmp_path)
+    assert len(predictions) == N_LABELLED  # no extra row is held out or scored
+    before = (run_folder(tmp_path) / "submission.csv").read_bytes()
+    call("run", config)
+    said = capsys.readouterr().out
+    assert "epochs, fit RMSE" not in said
+    assert said.count("done before, skipped") >= 5
+    assert (run_folder(tmp_path) / "submission.csv").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_pseudo_labels_come_from_the_folds_own_network(sample_folder, tmp_path):
+    config = extra_config(tmp_path, sample_folder, {"pseudo": {"policy": "predicted"}})
+    call("pseudo-label", config)
+    run = run_folder(tmp_path)
+    labels = [pd.read_csv(run / "pseudo" / "swin" / f"fold{k}" / "labels.csv") for k in (0, 1)]
+    assert [len(table) for table in labels] == [31, 31]
+    assert labels[0]["label"].tolist() == labels[0]["prediction"].tolist()
+    assert labels[0]["label"].tolist() != labels[1]["label"].tolist()
+    assert not (run / "finetune").exists()  # a first round and labels, no more
+
+
+def test_another_runs_networks_can_label(sample_folder, tmp_path, capsys, monkeypatch):
+    call("finetune", extra_config(tmp_path / "first", sample_folder, {}))
+    pseudo = {"source": str(run_folder(tmp_path / "first"))}
+    config = extra_config(tmp_path / "second", sample_folder, {"pseudo": pseudo})
+    call("finetune", config)
+    assert not (run_folder(tmp_path / "second") / "teacher").exists()
+    said = failure(capsys, monkeypatch, "finetune", config, "--set", "run.seed=7")
+    assert "extra.pseudo.source: the folds of" in said
+
+
+@pytest.fixture
+def planted(sample_folder, tmp_path):
+    """The sample with a held-out photo of each fold among the extra ones, its score its class."""
+    copy = tmp_path / "planted"
+    shutil.copytree(sample_folder, copy)
+    train = pd.read_csv(copy / "train.csv").head(6)
+    table = pd.read_csv(copy / "extra.csv")
+    for number, row in train.iterrows():
+        photo = Image.open(copy / "train" / f"{row['Id']}.jpg")
+        photo.resize((photo.width * 9 // 10, photo.height * 9 // 10)).save(
+            copy / "extra" / f"planted{number}.jpg", quality=80
+        )
+    planted = pd.DataFrame(
+        {
+            "Id": [f"planted{number}" for number in train.index],
+            "Breed": [f"score {score}" for score in train["Pawpularity"]],
+        }
+    )
+    pd.concat([table, planted]).to_csv(copy / "extra.csv", index=False)
+    return copy
+
+
+@pytest.mark.parametrize("name", slow_but("matched"))
+def test_a_planted_held_out_target_changes_no_prediction(name, planted, sample_folder, tmp_path):
+    call("finetune", extra_config(tmp_path / "clean", sample_folder, VARIANTS[name]))
+    call("finetune", extra_config(tmp_path / "spoiled", planted, VARIANTS[name]))
+    for fold in (0, 1):
+        assert held_out(tmp_path / "clean", fold) == held_out(tmp_path / "spoiled", fold)
+
+
+def test_labels_of_a_fold_do_not_depend_on_its_held_out_targets(sample_folder, tmp_path):
+    """The diary's leak came by this way: labels from a network that knew the held-out scores."""
+    call("pseudo-label", extra_config(tmp_path / "a", sample_folder, VARIANTS["matched"]))
+    folds = pd.read_csv(run_folder(tmp_path / "a") / "folds.csv")
+    copy = tmp_path / "changed"
+    shutil.copytree(sample_folder, copy)
+    train = pd.read_csv(copy / "train.csv")
+    train.loc[train["Id"].isin(folds["Id"][folds["fold"] == 0]), "Pawpularity"] = 1
+    train.to_csv(copy / "train.csv", index=False)
+    same = {"folds": {"n": 2, "file": str(run_folder(tmp_path / "a") / "folds.csv")}}
+    call("pseudo-label", extra_config(tmp_path / "b", copy, VARIANTS["matched"], **same))
+    first, second = (
+        [
+            (run_folder(tmp_path / run) / "pseudo" / "swin" / f"fold{k}" / "labels.csv").read_text()
+            for k in (0, 1)
+        ]
+        for run in ("a", "b")
+    )
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+def permuted(sample: Path, target: Path, seed: int = 1) -> Path:
+    """A copy of the sample whose scores say nothing about its photos."""
+    shutil.copytree(sample, target)
+    train = pd.read_csv(target / "train.csv")
+    train["Pawpularity"] = np.random.default_rng(seed).permutation(train["Pawpularity"].to_numpy())
+    train.to_csv(target / "train.csv", index=False)
+    return target
+
+
+def test_the_diarys_leak_shows_where_there_is_nothing_to_learn(sample_folder, tmp_path):
+    """D19: pseudo-labelled rows among the held-out ones, labelled by a model that knew them all.
+
+    That way a score far below a constant's comes out of scores that were shuffled; ours does not.
+    """
+    folder = permuted(sample_folder, tmp_path / "permuted")
+    train = pd.read_csv(folder / "train.csv")
+    target = train["Pawpularity"].to_numpy(dtype=float)
+    vectors = [thumbnails(folder / name) for name in ("train", "extra")]
+    order = sorted(path.stem for path in (folder / "train").iterdir())
+    known = train.set_index("Id")["Pawpularity"].reindex(order).to_numpy(dtype=float)
+    labels = Ridge(10.0).fit(vectors[0], known).predict(vectors[1])
+    X, y = np.vstack(vectors), np.concatenate([known, labels])
+    fold_of = np.random.default_rng(0).integers(0, 2, len(y))
+    leaked = np.empty(len(y))
+    for fold in (0, 1):
+        fit = fold_of != fold
+        leaked[~fit] = Ridge(10.0).fit(X[fit], y[fit]).predict(X[~fit])
+    constant = target.std()
+    assert rmse(y, leaked) < 0.9 * constant
+    call("run", extra_config(tmp_path, folder, VARIANTS["predicted"]))
+    ours = nested(tmp_path)
+    assert rmse(train.set_index("Id")["Pawpularity"].reindex(ours.index), ours) > 0.995 * constant
+
+
+def thumbnails(folder: Path) -> np.ndarray:
+    """(n, 192) in the order of the names."""
+    photos = (Image.open(path).convert("RGB").resize((8, 8)) for path in sorted(folder.iterdir()))
+    return np.stack([np.asarray(photo, float).ravel() / 255 for photo in photos])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_nothing_is_found_in_permuted_targets(name, sample_folder, tmp_path):
+    """On average: one permutation of 42 scores alone is up to 1.2 % below 1 by chance."""
+    training = {"finetune": {"epochs": 6, "batch_size": 8, "learning_rate": 1e-3}}
+    ratios = []
+    for seed in (1, 2, 3):
+        place = tmp_path / str(seed)
+        folder = permuted(sample_folder, place / "permuted", seed)
+        call("run", extra_config(place, folder, VARIANTS[name], **training))
+        ours = nested(place)
+        target = pd.read_csv(folder / "train.csv", index_col="Id")["Pawpularity"]
+        ratios.append(rmse(target.reindex(ours.index), ours) / target.to_numpy().std())
+    assert np.mean(ratios) > 0.995
+
+
+def stopped(work, after: int, **arguments) -> State:
+    """The state that `work` leaves when it is interrupted after an epoch."""
+    kept: list[State] = []
+
+    def crash(state: State) -> None:
+        kept.append(state)
+        if state.epoch == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(after_epoch=crash, **arguments)
+    return kept[-1]
+
+
+def test_an_interrupted_generator_draws_the_same_photos(striped):
+    section = GanSection(images=6, size=32, width=4, epochs=3, batch_size=8)
+
+    def work(**arguments):
+        return train_gan(striped[0], np.arange(30), section, CPU, 5, **arguments)
+
+    whole, resumed = work(), work(resumed=stopped(work, after=2))
+    assert whole.photos.shape == (6, 32, 32, 3)
+    assert np.array_equal(whole.photos, resumed.photos)
+    assert whole.history == resumed.history
+    assert not np.array_equal(whole.photos[0], whole.photos[1])
+
+
+def test_a_generator_sees_its_fit_rows_alone(striped):
+    section = GanSection(images=2, size=32, width=4, epochs=1, batch_size=8)
+    other = striped[0].with_name("other.npy")
+    pixels = np.load(striped[0])
+    pixels[30:] = 0
+    np.save(other, pixels)
+    first, second = (
+        train_gan(path, np.arange(30), section, CPU, 5).photos for path in (striped[0], other)
+    )
+    assert np.array_equal(first, second)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> BackboneSection:
+    return BackboneSection(**ENCODER)
+
+
+@pytest.mark.slow
+def test_an_autoencoder_beats_the_mean_image_on_photos_that_it_never_saw(striped, encoder):
+    section = AutoencoderSection(
+        backbone="ae", epochs=20, batch_size=4, width=8, learning_rate=3e-3
+    )
+    done = train_autoencoder(striped[0], np.arange(28), encoder, section, CPU, 0)
+    photos = np.load(striped[0])
+    mean = photos[:28].mean(axis=0)[None]
+    ours = pixel_rmse(reconstruct(done.model, photos[28:], CPU), photos[28:])
+    assert ours < 0.9 * pixel_rmse(mean, photos[28:])
+    assert [line["epoch"] for line in done.history] == list(range(1, 21))
+
+
+def test_an_interrupted_autoencoder_ends_with_the_same_bytes(striped, encoder):
+    section = AutoencoderSection(backbone="ae", epochs=3, batch_size=8, width=4)
+
+    def work(**arguments):
+        return train_autoencoder(striped[0], np.arange(20), encoder, section, CPU, 3, **arguments)
+
+    whole, resumed = work(), work(resumed=stopped(work, after=1))
+    ours, theirs = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_an_interrupted_unit_goes_on(sample_folder, tmp_path, monkeypatch, capsys):
+    """As after a kill: the state is there and no `done.json`."""
+    from paw_stack.pipeline import extra_work
+
+    monkeypatch.setattr(extra_work, "KEEP_EVERY_S", 0.0)
+    extra = {"pretrain": {"epochs": 3}}
+    call("finetune", extra_config(tmp_path / "whole", sample_folder, extra), "--fold", 0)
+    write = extra_work.write_state
+
+    def write_and_die(path, state, fingerprint):
+        write(path, state, fingerprint)
+        if state.epoch == 2:
+            raise RuntimeError("killed")
+
+    monkeypatch.setattr(extra_work, "write_state", write_and_die)
+    config = extra_config(tmp_path / "broken", sample_folder, extra)
+    with pytest.raises(RuntimeError, match="killed"):
+        call("finetune", config, "--fold", 0)
+    monkeypatch.setattr(extra_work, "write_state", write)
+    capsys.readouterr()
+    call("finetune", config, "--fold", 0)
+    assert "pretrain swin: goes on after epoch 2" in capsys.readouterr().out
+    for place in ("pretrain/swin", "finetune/swin/fold0"):
+        one, other = (
+            run_folder(tmp_path / run) / place / "weights.safetensors"
+            for run in ("whole", "broken")
+        )
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
+def test_what_the_autoencoder_reached_is_recorded(sample_folder, tmp_path):
+    call("finetune", extra_config(tmp_path, sample_folder, VARIANTS["autoencoder"]), "--fold", 0)
+    folder = run_folder(tmp_path) / "autoencoder"
+    facts = json.loads((folder / "done.json").read_text())
+    assert 0 < facts["pixel_rmse"] < 255
+    assert 0 < facts["mean_image_rmse"] < 255
+    with Image.open(folder / "samples.png") as sheet:
+        assert sheet.size == (8 * 32, 8 * 32)
+
+
+@pytest.mark.parametrize(
+    ("extra", "data", "told"),
+    [
+        ({"pseudo": {}}, None, "extra.pseudo: there are no rows to label"),
+        ({"pretrain": {}}, {"images": "extra"}, "extra.pretrain: learns a class"),
+        ({"gan": GAN}, None, "add pseudo"),
+        ({"autoencoder": {"backbone": "swin"}}, ROWS, "swin is no frozen backbone"),
+        ({"autoencoder": {**AUTOENCODER, "feed": ["ae"]}}, ROWS, "are not fine-tuned here"),
+    ],
+)
+def test_a_config_that_lacks_something_is_told(
+    extra, data, told, sample_folder, tmp_path, capsys, monkeypatch
+):
+    place = {"root": str(sample_folder), "target": "Pawpularity", "bounds": [1, 100], "extra": data}
+    config = extra_config(tmp_path, sample_folder, extra, data=place)
+    assert told in failure(capsys, monkeypatch, "finetune", config)
