@@ -2,8 +2,8 @@
 
 A signal raises `Interrupted` in the main thread, which removes the lock and temporary files on its
 way out. Python runs no handler while compiled code is at work, such as the fit of an SVR; a thread
-hears of the signal all the same and ends the process after a second. That is safe anywhere: what a
-killed process leaves is never taken for finished.
+hears of the signal all the same and ends the process after a second (on a cluster after more, see
+`grace`). That is safe anywhere: what a killed process leaves is never taken for finished.
 """
 
 import os
@@ -22,6 +22,7 @@ from paw_stack.ranks import rank
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 1.0  # for the way out
 
+_grace_s = GRACE_S
 _ending = threading.Lock()  # taken once and kept: one farewell
 
 
@@ -52,6 +53,17 @@ def ending_soon() -> Iterator[None]:
         told.close()
 
 
+@contextmanager
+def grace(seconds: float) -> Iterator[None]:
+    """Inside, the way out may take this long: other machines tidy up first."""
+    global _grace_s
+    before, _grace_s = _grace_s, seconds
+    try:
+        yield
+    finally:
+        _grace_s = before
+
+
 def _raise(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
@@ -60,7 +72,7 @@ def _watch(heard: socket.socket) -> None:
     with heard:
         while number := heard.recv(1):
             if number[0] in SIGNALS:
-                time.sleep(GRACE_S)
+                time.sleep(_grace_s)
                 _end(number[0])
 
 

@@ -168,7 +168,7 @@ def test_ctrl_c_stops_the_tasks_and_the_run_goes_on_here(sample_folder, tmp_path
 @pytest.mark.slow
 def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, capsys, monkeypatch):
     config = write_config(tmp_path, sample_folder)
-    words = ("run", config, "--set", "finetune.learning_rate=1e30")
+    words = ("run", config, "--set", "finetune.learning_rate=1e6")
     here = failure(capsys, monkeypatch, *words, "--fold", 0)
     there = failure(capsys, monkeypatch, *words, "--on", "ray")
     assert "the loss is" in here
@@ -180,7 +180,9 @@ def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, cap
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[str]:
     """The URL of an empty bucket of an S3 server on this machine."""
-    boto3 = pytest.importorskip("boto3", reason="moto is not installed: pip install -e '.[test-more]'")
+    boto3 = pytest.importorskip(
+        "boto3", reason="moto is not installed: pip install -e '.[test-more]'"
+    )
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0)

@@ -76,8 +76,8 @@ def run_tiny(path: Path, sample: Path, weights: dict[str, tuple[str, Path]], roo
     return config, pipeline.run(config)
 
 
-# Rows of the diary that differ from another one in a value that tests of its own try.
-SLOW = {"d19_matched", "d19_random", "d19_warm", "d22_autoencoder_fed", "extra"}
+# Three networks; and rows of the diary that differ from another one in what tests of its own try.
+SLOW = {"ratings_stack", "d19_matched", "d19_random", "d19_warm", "d22_autoencoder_fed", "extra"}
 RUN = [pytest.param(p, marks=pytest.mark.slow) if p.stem in SLOW else p for p in CONFIGS]
 
 

@@ -45,7 +45,8 @@ def disk(tmp_path) -> Iterator[Disk]:
     (tmp_path / "cache").mkdir()
     (folder / "cache").symlink_to(tmp_path / "cache")
     yield small
-    subprocess.run(["umount", str(folder)], check=True)
+    # A run of this process may still hold a file of it.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
     folder.rmdir()
 
 

@@ -12,7 +12,7 @@ from test_end_to_end import call, write_config
 
 from paw_stack.config import ComputeSection, FinetuneSection
 from paw_stack.errors import ConfigError
-from paw_stack.network.batches import batches
+from paw_stack.network.batches import FoldRows, batches
 from paw_stack.network.device import resolve_device
 from paw_stack.ranks import n_processes, rank
 
@@ -85,7 +85,10 @@ def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
 def test_every_photo_of_an_epoch_goes_to_one_process_augmented_as_in_one(striped):
     pixels, _ = striped
     section = FinetuneSection(epochs=2, batch_size=9, augment="all")
-    rows = np.arange(3, 40)  # 37 rows: five batches of seven or eight
+    nobody, n = np.arange(0), 40
+    rows = FoldRows(  # 37 fit rows: five batches of seven or eight
+        np.arange(3, n), nobody, nobody, nobody, np.array(["x"] * n), np.zeros(n), np.zeros((n, 0))
+    )
 
     def seen(own: slice) -> list[tuple[int, int, bytes]]:
         found = []
@@ -100,7 +103,7 @@ def test_every_photo_of_an_epoch_goes_to_one_process_augmented_as_in_one(striped
     assert sorted(parts[0] + parts[1]) == sorted(seen(slice(None)))
     for epoch in (range(5), range(5, 10)):
         shown = [row for part in parts for number, row, _ in part if number in epoch]
-        assert sorted(shown) == rows.tolist()
+        assert sorted(shown) == rows.fit.tolist()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from paw_stack.cluster.table import TaskTable
 from paw_stack.config import ClusterSection, ResourcesSection
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError
+from paw_stack.interrupt import grace
 
 Stage = Literal["finetune", "embed", "fit"]
 OBJECT_STORE_BYTES = 200_000_000  # of a cluster that is started here; results are a few lines each
@@ -46,7 +47,7 @@ def run_tasks(tasks: Sequence[Task], section: ClusterSection, address: str | Non
     """
     if not tasks:
         return
-    with _connected(address) as ray:
+    with grace(2 * GRACE_S), _connected(address) as ray:
         _say_what_is_missing(ray, {task.stage for task in tasks}, section)
         running = _submit(ray, tasks, section)
         try:

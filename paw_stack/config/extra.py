@@ -80,10 +80,16 @@ class GanSection(Section):
 class ExtraSection(Section):
     """What is made of photos without a score; nothing by default."""
 
-    pretrain: PretrainSection | None = None
-    pseudo: PseudoSection | None = None
-    autoencoder: AutoencoderSection | None = None
-    gan: GanSection | None = None
+    pretrain: PretrainSection | None = Field(
+        None, description="backbones learn the extra rows' class first; null: they do not"
+    )
+    pseudo: PseudoSection | None = Field(
+        None, description="extra rows are learned from under labels of networks; null: not at all"
+    )
+    autoencoder: AutoencoderSection | None = Field(
+        None, description="a frozen backbone learns to compress photos; null: it stays as it is"
+    )
+    gan: GanSection | None = Field(None, description="photos that are drawn; null: none")
 
     @model_validator(mode="after")
     def _drawn_photos_need_labels(self) -> "ExtraSection":
