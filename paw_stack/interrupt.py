@@ -3,7 +3,8 @@
 A signal raises `Interrupted` in the main thread, which removes the lock and temporary files on its
 way out. Python runs no handler while compiled code is at work, such as the fit of an SVR; a thread
 hears of the signal all the same and ends the process after a second (on a cluster after more, see
-`grace`). That is safe anywhere: what a killed process leaves is never taken for finished.
+`grace`), lock removed. That is safe anywhere: what a killed process leaves is never taken for
+finished.
 """
 
 import os
@@ -14,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from paw_stack.ranks import rank
@@ -24,6 +26,7 @@ GRACE_S = 1.0  # for the way out
 
 _grace_s = GRACE_S
 _ending = threading.Lock()  # taken once and kept: one farewell
+_removed: set[Path] = set()
 
 
 class Interrupted(BaseException):
@@ -64,6 +67,17 @@ def grace(seconds: float) -> Iterator[None]:
         _grace_s = before
 
 
+@contextmanager
+def removed_on_leaving(path: Path) -> Iterator[None]:
+    """`path` is gone after this, also where a signal ends the process inside compiled code."""
+    _removed.add(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        _removed.discard(path)
+
+
 def _raise(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
@@ -79,6 +93,9 @@ def _watch(heard: socket.socket) -> None:
 def _end(number: int) -> None:
     """Say what is kept and leave at once: threads that still decode photos are not waited for."""
     with _ending:
+        for path in list(_removed):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         if rank() == 0:
             again = shlex.join(["paw-stack", *sys.argv[1:]])
             print(

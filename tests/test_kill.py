@@ -157,12 +157,15 @@ def test_a_signal_ends_the_run_says_what_is_kept_and_how_to_go_on(
     assert not (tmp_path / "runs" / "tiny" / "lock.json").exists()
 
 
-def test_a_signal_ends_compiled_code_that_python_cannot_interrupt():
+def test_a_signal_ends_compiled_code_that_python_cannot_interrupt(tmp_path):
     """Ten minutes of hashing in one call; the handler runs after it, the watching thread before."""
+    lock = tmp_path / "lock.json"
+    lock.touch()
     code = (
         "import hashlib\n"
-        "from paw_stack.interrupt import ending_soon\n"
-        "with ending_soon():\n"
+        "from pathlib import Path\n"
+        "from paw_stack.interrupt import ending_soon, removed_on_leaving\n"
+        f"with ending_soon(), removed_on_leaving(Path({str(lock)!r})):\n"
         "    print('ready', flush=True)\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
     )
@@ -173,4 +176,5 @@ def test_a_signal_ends_compiled_code_that_python_cannot_interrupt():
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert not lock.exists()
     assert "stopped by SIGINT" in said

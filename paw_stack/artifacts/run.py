@@ -35,6 +35,7 @@ from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
 from paw_stack.errors import ArtifactError, offenders
+from paw_stack.interrupt import removed_on_leaving
 
 
 class RunFolder:
@@ -91,13 +92,11 @@ class RunFolder:
         self.root.mkdir(parents=True, exist_ok=True)
         lock = self.root / "lock.json"
         take(lock, self.root.name)
-        try:
+        with removed_on_leaving(lock):
             _require_no_way_out(self.root)
             sweep(self.root)
             sweep(self.cache)
             yield
-        finally:
-            lock.unlink(missing_ok=True)
 
     def save_config(self, config: Config) -> None:
         write_config(self.root / "config.yaml", config)
