@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from test_end_to_end import call, failure, write_config
+from test_extra_runs import AUTOENCODER, GAN, VARIANTS, extra_config
 
 from paw_stack.artifacts.store import Store
 from paw_stack.cluster.table import TaskTable
@@ -106,7 +107,7 @@ def test_a_worker_that_sees_other_photos_refuses(sample_folder, tmp_path):
 def test_the_table_counts_by_stage_and_leaves_what_is_said(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     monkeypatch.setenv("COLUMNS", "80")
-    table = TaskTable(["finetune", "finetune", "fit"])
+    table = TaskTable(["finetune", "finetune", "fit-heads"])
     with table.shown():
         table.finished("finetune")
         say("one fold is done")
@@ -114,7 +115,7 @@ def test_the_table_counts_by_stage_and_leaves_what_is_said(monkeypatch, capsys):
     assert "one fold is done" in said
     last = said[said.rindex("minutes") :]
     assert re.search(r"finetune\W+1\W+2\W", last)
-    assert re.search(r"fit\W+0\W+1\W", last)
+    assert re.search(r"fit-heads\W+0\W+1\W", last)
 
 
 @needs_ray
@@ -221,3 +222,27 @@ def test_machines_that_share_no_disk_work_through_s3(
     # The blend compares labelled and test rows by fold 0's; the other is not fetched.
     fetched = [path.name for path in (tmp_path / "runs" / "tiny" / "embeddings" / "swin").iterdir()]
     assert fetched == ["fold0"]
+
+
+EVERYTHING = {
+    "gan": GAN,
+    "pseudo": {"start": "teacher"},
+    "pretrain": {"epochs": 1},
+    "autoencoder": AUTOENCODER,
+}
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [EVERYTHING, VARIANTS["fed"]])
+def test_what_extra_photos_make_goes_through_s3_too(
+    extra, sample_folder, tmp_path, bucket, two_machines
+):
+    here = extra_config(tmp_path / "here", sample_folder, extra)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([PAW_STACK, "run", here], env=one_thread, check=True, capture_output=True)
+    there = extra_config(tmp_path / "there", sample_folder, extra)
+    words = ("run", there, "--set", f"run.store={bucket}", "--on", "ray")
+    call(*words, "--address", two_machines[0].address)
+    assert submission(tmp_path / "there") == submission(tmp_path / "here")
+    assert leftovers(tmp_path / "there") == []

@@ -91,7 +91,7 @@ def setting(sample_folder, tmp_path_factory) -> tuple[Config, Job]:
 
 
 def fingerprints(job: Job) -> dict[tuple[str, str], str]:
-    return {(u.stage, u.name): u.unit.fingerprint for u in units(job, range(job.folds.n))}
+    return {(u.stage, u.short): u.unit.fingerprint for u in units(job, range(job.folds.n))}
 
 
 def redone(old: dict[tuple[str, str], str], job: Job) -> set[str]:

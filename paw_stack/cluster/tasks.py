@@ -20,7 +20,7 @@ from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError
 from paw_stack.interrupt import grace
 
-Stage = Literal["finetune", "embed", "fit"]
+Stage = Literal["finetune", "embed", "fit-heads"]
 OBJECT_STORE_BYTES = 200_000_000  # of a cluster that is started here; results are a few lines each
 LOOK_EVERY_S = 0.5
 GRACE_S = 10.0  # for a cancelled task to remove its temporary files
@@ -93,11 +93,20 @@ def _say_what_is_missing(ray: Any, stages: set[Stage], section: ClusterSection) 
     cores = sum(machine.get("CPU", 0) for machine in machines)
     say(f"ray: {len(machines)} machines, {cores:g} cores, {gpus:g} GPUs")
     for stage in sorted(stages):
-        needed: ResourcesSection = getattr(section, stage)
-        if gpus and not needed.gpus and stage != "fit":
+        needed = _needed(section, stage)
+        if gpus and not needed.gpus and stage != "fit-heads":
             say(f"cluster.{stage}.gpus is 0: {stage} leaves the GPUs alone")
         if not any(_has_room(machine, needed) for machine in machines):
-            say(f"no machine has what cluster.{stage} asks for; waiting until one joins")
+            say(f"no machine has what cluster.{_key(stage)} asks for; waiting until one joins")
+
+
+def _needed(section: ClusterSection, stage: Stage) -> ResourcesSection:
+    found: ResourcesSection = getattr(section, _key(stage))
+    return found
+
+
+def _key(stage: Stage) -> str:
+    return stage.replace("-", "_")
 
 
 def _has_room(machine: dict[str, float], needed: ResourcesSection) -> bool:
@@ -113,7 +122,7 @@ def _submit(ray: Any, tasks: Sequence[Task], section: ClusterSection) -> dict[An
     work = ray.remote(_work)
     refs: dict[str, Any] = {}
     for task in tasks:
-        needed: ResourcesSection = getattr(section, task.stage)
+        needed = _needed(section, task.stage)
         options = {
             "name": task.name,
             "num_cpus": needed.cpus,

@@ -1,32 +1,17 @@
 """A run's units of work as tasks: which there are, what each needs, and one of them on a worker."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
-from paw_stack.artifacts import Unit
-from paw_stack.cluster.tasks import Stage, Task, import_ray, run_tasks
+from paw_stack.cluster.tasks import Task, import_ray, run_tasks
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.embed_units import embed_places, embed_unit
-from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit
-from paw_stack.pipeline.head_units import fit_one, fit_unit, load_fitted, possible
+from paw_stack.pipeline.head_units import load_fitted, possible
 from paw_stack.pipeline.job import Job, open_job
-from paw_stack.pipeline.sources import places
-
-
-@dataclass(frozen=True)
-class Work:
-    """One unit, the names of those that it reads, and the call that makes it."""
-
-    stage: Stage
-    unit: Unit
-    needs: tuple[str, ...]
-    do: Callable[[], object]
+from paw_stack.pipeline.units import Work, units
 
 
 def run_units(job: Job, folds: list[int], address: str | None) -> list[Predictions]:
@@ -56,36 +41,9 @@ def run_units(job: Job, folds: list[int], address: str | None) -> list[Predictio
 
 
 def plan(job: Job, folds: list[int]) -> dict[str, Work]:
-    """Name -> unit, each after those that it needs."""
-    works: dict[str, Work] = {}
-    for backbone in job.config.backbones:
-        for fold in [None] if backbone.frozen else folds:
-            needs: tuple[str, ...] = ()
-            if fold is not None:
-                tuned = finetune_unit(job, backbone, fold)
-                needs = (f"finetune {backbone.name} fold {fold}",)
-                do = partial(finetune_one, job, backbone, fold, tuned)
-                works[needs[0]] = Work("finetune", tuned, (), do)
-            if job.config.heads.named():
-                unit = embed_unit(job, backbone, fold)
-                do_embed = partial(embed_places, job, [(backbone, fold)])
-                works[_embed_name(backbone.name, fold)] = Work("embed", unit, needs, do_embed)
-    return works | _fits(job, folds)
-
-
-def _fits(job: Job, folds: list[int]) -> dict[str, Work]:
-    works = {}
-    for source, head in possible(job, list(job.config.heads.named()), folds):
-        read = [place for fold in folds for place in places(source, fold)]
-        needs = tuple(dict.fromkeys(_embed_name(b.name, place) for b, _, place in read))
-        unit = fit_unit(job, source, head, folds)
-        do = partial(fit_one, job, source, head, folds)
-        works[f"fit {source.name}.{head}"] = Work("fit", unit, needs, do)
-    return works
-
-
-def _embed_name(backbone: str, fold: int | None) -> str:
-    return f"embed {backbone}" if fold is None else f"embed {backbone} fold {fold}"
+    """Name -> unit, each after those that it needs; embeddings are made for heads alone."""
+    wanted = ("finetune", "embed", "fit-heads") if job.config.heads.named() else ("finetune",)
+    return {work.name: work for work in units(job, folds) if work.stage in wanted}
 
 
 def do_unit(settings: str, folds: str, name: str, fingerprint: str) -> None:

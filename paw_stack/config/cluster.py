@@ -22,5 +22,5 @@ class ClusterSection(Section):
     embed: ResourcesSection = Field(
         ResourcesSection(), description="of embedding with one backbone, or one shard"
     )
-    fit: ResourcesSection = Field(ResourcesSection(), description="of fitting one head")
+    fit_heads: ResourcesSection = Field(ResourcesSection(), description="of fitting one head")
     retries: int = Field(3, ge=0, description="how often a unit of a lost machine is begun anew")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paw_stack.config import Config, ExtraSection, load_config
+from paw_stack.config import Config, load_config
 from paw_stack.console import say, show_scores
 from paw_stack.data.competition import load_competition
 from paw_stack.data.nouns import Blend, Predictions
@@ -18,9 +18,10 @@ from paw_stack.pipeline.blend_unit import make_blend
 from paw_stack.pipeline.check import report_data, report_folds, summarise
 from paw_stack.pipeline.contact_sheet import DRAWS, write_contact_sheet
 from paw_stack.pipeline.embed_units import embed_all
+from paw_stack.pipeline.finetune_all import finetune_all, label_all
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
-from paw_stack.pipeline.network_units import finetune_all, label_all, network_predictions
+from paw_stack.pipeline.network_units import network_predictions
 from paw_stack.pipeline.report import write_report
 from paw_stack.pipeline.room import require_room
 from paw_stack.pipeline.status import show_status
@@ -141,11 +142,6 @@ def _do_units(job: Job, folds: list[int], on: str, address: str | None) -> list[
     """All units but the blend; returns the heads' predictions."""
     if on == "ray":
         from paw_stack.cluster import run_units
-
-        if job.config.extra != ExtraSection():
-            raise ConfigError(
-                "run --on ray: what `extra` makes is made on one machine; run without --on ray"
-            )
 
         return run_units(job, folds, address)
     finetune_all(job, folds)

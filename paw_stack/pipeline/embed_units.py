@@ -74,7 +74,7 @@ def embed_all(job: Job, folds: list[int]) -> None:
     for backbone in job.config.backbones:
         for fold in [None] if backbone.frozen else folds:
             if embed_unit(job, backbone, fold).record():
-                say(f"embed {_name(backbone, fold)}: done before, skipped")
+                say(f"embed {embed_name(backbone, fold)}: done before, skipped")
             else:
                 waiting.append((backbone, fold))
     for places in _passes(waiting):
@@ -138,7 +138,7 @@ def _load(job: Job, section: BackboneSection, fold: int | None) -> _Loaded:
     if fold is not None:
         planes = fold_metadata(job, fold) if job.config.regressor.metadata == "early" else None
     backbone = load_backbone(section, weights, 0 if planes is None else planes.shape[1])
-    name = _name(section, fold)
+    name = embed_name(section, fold)
     return _Loaded(embed_unit(job, section, fold), section, name, backbone, planes)
 
 
@@ -177,5 +177,6 @@ def _closeness(job: Job, item: _Loaded, device: "Device", pixels: Path) -> dict[
     }
 
 
-def _name(backbone: BackboneSection, fold: int | None) -> str:
+def embed_name(backbone: BackboneSection, fold: int | None) -> str:
+    """As a unit is called: `swin`, or `swin fold 0`."""
     return backbone.name if fold is None else f"{backbone.name} fold {fold}"

@@ -88,14 +88,14 @@ def drawn_photos(job: Job, fold: int) -> list[Path]:
     section = job.config.extra.gan
     if section is None:
         return []
-    folder = gan_unit(job, fold).folder / "photos"
-    return [folder / f"{number:05}.png" for number in range(section.images)]
+    folder = gan_unit(job, fold).folder
+    return [folder / f"drawn_{number:05}.png" for number in range(section.images)]
 
 
 def known_pixels(job: Job, backbone: BackboneSection) -> Path:
     """`.npy` of labelled and test photos as the backbone sees them."""
     fed = is_fed(job, backbone)
-    return pictures_unit(job).folder / "known.npy" if fed else job.pixels(backbone)
+    return _pictures(job) / "known.npy" if fed else job.pixels(backbone)
 
 
 def all_pixels(job: Job, backbone: BackboneSection, fold: int | None = None) -> Path:
@@ -103,9 +103,17 @@ def all_pixels(job: Job, backbone: BackboneSection, fold: int | None = None) -> 
     from paw_stack.network.backbone import input_size
 
     if is_fed(job, backbone):
-        return pictures_unit(job).folder / "all.npy"
+        return _pictures(job) / "all.npy"
     drawn = [] if fold is None else drawn_photos(job, fold)
+    if drawn and fold is not None:
+        job.run.require(gan_unit(job, fold))
     return job.decoded([*job.paths, *job.extra.paths, *drawn], input_size(backbone))
+
+
+def _pictures(job: Job) -> Path:
+    unit = pictures_unit(job)
+    job.run.require(unit)
+    return unit.folder
 
 
 def extra_ids(job: Job, fold: int) -> np.ndarray:

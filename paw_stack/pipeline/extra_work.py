@@ -33,14 +33,11 @@ from paw_stack.pipeline.extra_units import (
     pretrain_unit,
 )
 from paw_stack.pipeline.finetune_unit import (
-    finetune_one,
     fold_recipe,
     fold_rows,
     seed_of,
-    teacher_unit,
 )
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.pseudo_unit import label_fold
 from paw_stack.pipeline.second_round import with_extra
 
 if TYPE_CHECKING:
@@ -50,49 +47,38 @@ KEEP_EVERY_S = 5.0
 SHOWN = 8  # photos in a line of a contact sheet, and lines
 
 
-def prepare(job: Job) -> None:
-    """What all folds share: the autoencoder, pretrained backbones."""
-    if job.extra.remark:
-        say(job.extra.remark)
-    if job.config.extra.autoencoder:
-        _once(job, autoencoder_unit(job), "autoencoder", _autoencode)
-        if job.config.extra.autoencoder.feed:
-            _once(job, pictures_unit(job), "reconstructions", _reconstruct)
-    if job.config.extra.pretrain:
-        for backbone in (b for b in job.config.backbones if not b.frozen):
-            work = partial(_pretrain, backbone=backbone)
-            _once(job, pretrain_unit(job, backbone), f"pretrain {backbone.name}", work)
+def autoencode(job: Job) -> None:
+    """Train the autoencoder on the extra and the test photos."""
+    _make(job, autoencoder_unit(job), "autoencoder", _autoencode)
 
 
-def prepare_fold(job: Job, backbone: BackboneSection, fold: int) -> None:
-    """Drawn photos, the first round, and the labels that it gives."""
-    extra = job.config.extra
-    if extra.gan:
-        _once(job, gan_unit(job, fold), f"gan fold {fold}", partial(_draw, fold=fold))
-    if extra.pseudo is None:
-        return
-    if extra.pseudo.source is None:
-        unit = teacher_unit(job, backbone, fold)
-        if unit.record():
-            say(f"teacher {backbone.name} fold {fold}: done before, skipped")
-        else:
-            finetune_one(job, backbone, fold, unit)
-    label_fold(job, backbone, fold)
+def reconstruct_photos(job: Job) -> None:
+    """Keep what the autoencoder makes of every photo."""
+    _make(job, pictures_unit(job), "reconstructions", _reconstruct)
 
 
-def _once(job: Job, unit: Unit, what: str, work: Any) -> None:
-    """Do the unit's work, from the last finished epoch, where it is not done."""
-    if unit.record():
-        say(f"{what}: done before, skipped")
-        return
-    state = unit.folder / "state.safetensors"
-    resumed = read_state(state, unit.fingerprint)
+def pretrain(job: Job, backbone: BackboneSection) -> None:
+    """Let the backbone learn the class column of the extra rows."""
+    work = partial(_pretrain, backbone=backbone)
+    _make(job, pretrain_unit(job, backbone), f"pretrain {backbone.name}", work)
+
+
+def draw(job: Job, fold: int) -> None:
+    """Train fold k's generator on its fit rows and keep what it draws."""
+    _make(job, gan_unit(job, fold), f"gan fold {fold}", partial(_draw, fold=fold))
+
+
+def _make(job: Job, unit: Unit, what: str, work: Any) -> None:
+    """Do the unit's work, from the last finished epoch."""
+    if unit.twin:
+        unit.twin.fetch_state()
+    resumed = read_state(unit.state, unit.fingerprint)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
     unit.begin()
     facts, sentence = work(job, unit, resumed)
     unit.finish(**facts)
-    state.unlink(missing_ok=True)
+    unit.state.unlink(missing_ok=True)
     say(f"{what}: {sentence}")
 
 
@@ -103,7 +89,9 @@ def _keeper(unit: Unit) -> Callable[[State], None]:
     def keep(state: State) -> None:
         nonlocal last
         if time.perf_counter() - last >= KEEP_EVERY_S:
-            write_state(unit.folder / "state.safetensors", state, unit.fingerprint)
+            write_state(unit.state, state, unit.fingerprint)
+            if unit.twin:
+                unit.twin.push_state()
             last = time.perf_counter()
 
     return keep
@@ -210,7 +198,9 @@ def _reconstruct(job: Job, unit: Unit, resumed: State | None) -> tuple[dict[str,
 
     section, backbone = job.config.extra.autoencoder, encoder(job)
     assert section is not None and backbone is not None
-    weights = read_weights(autoencoder_unit(job).folder / "weights.safetensors")
+    source = autoencoder_unit(job)
+    job.run.require(source)
+    weights = read_weights(source.folder / "weights.safetensors")
     pixels = job.decoded([*job.paths, *job.extra.paths], input_size(backbone))
     model, device = load_autoencoder(backbone, section, weights), resolve_device(job.config.compute)
     pictures = reconstruct(model.to(device.name), np.load(pixels, mmap_mode="r"), device)
@@ -230,7 +220,7 @@ def _draw(job: Job, unit: Unit, resumed: State | None, fold: int) -> tuple[dict[
     device, keep = resolve_device(job.config.compute), _keeper(unit)
     done = train_gan(pixels, rows, section, device, seed, resumed, keep)
     for number, photo in enumerate(done.photos):
-        write_picture(unit.folder / "photos" / f"{number:05}.png", photo)
+        write_picture(unit.folder / f"drawn_{number:05}.png", photo)
     write_csv(unit.folder / "history.csv", pd.DataFrame(done.history))
     write_picture(unit.folder / "samples.png", _sheet(done.photos[: SHOWN * SHOWN]))
     return {}, f"{len(done.photos)} photos drawn from {len(rows)}; {unit.folder / 'samples.png'}"

@@ -34,11 +34,16 @@ def possible(job: Job, heads: list[str], folds: list[int]) -> list[tuple[Source,
     """Candidates of these heads that these folds suffice for; the others are named."""
     found = []
     for source, head in candidates(job.config):
-        if head in heads and source.chosen_from and len(folds) < job.folds.n:
+        if head in heads and not are_enough(job, source, folds):
             say(f"fit {source.name}.{head}: needs all folds, left out")
         elif head in heads:
             found.append((source, head))
     return found
+
+
+def are_enough(job: Job, source: Source, folds: list[int]) -> bool:
+    """A selection is made over all folds."""
+    return not source.chosen_from or len(folds) == job.folds.n
 
 
 def fitted_predictions(job: Job) -> list[Predictions]:

@@ -1,40 +1,13 @@
-"""Units (finetune, backbone, fold), one after another, and the predictions that they wrote."""
+"""Candidates `<backbone>.nn`: what fine-tuned networks predicted, gathered from the folds."""
 
 import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts import read_csv
 from paw_stack.config import BackboneSection
-from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
-from paw_stack.pipeline.extra_work import prepare, prepare_fold
-from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit
+from paw_stack.pipeline.finetune_unit import finetune_unit
 from paw_stack.pipeline.job import Job
-
-
-def finetune_all(job: Job, folds: list[int]) -> None:
-    """Train what is not done yet. The first of several processes knows what that is."""
-    from paw_stack.network.device import from_first, leave_group, resolve_device
-
-    device = resolve_device(job.config.compute)
-    prepare(job)
-    for backbone in (b for b in job.config.backbones if not b.frozen):
-        for fold in folds:
-            prepare_fold(job, backbone, fold)
-            unit = finetune_unit(job, backbone, fold)
-            if from_first(unit.record(), device):
-                say(f"finetune {backbone.name} fold {fold}: done before, skipped")
-            else:
-                finetune_one(job, backbone, fold, unit)
-    leave_group()
-
-
-def label_all(job: Job, folds: list[int]) -> None:
-    """Pseudo-labels for every fold's extra rows, and what they wait for."""
-    prepare(job)
-    for backbone in (b for b in job.config.backbones if not b.frozen):
-        for fold in folds:
-            prepare_fold(job, backbone, fold)
 
 
 def is_optimistic(job: Job, backbone: BackboneSection) -> bool:

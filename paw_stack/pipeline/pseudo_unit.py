@@ -27,9 +27,6 @@ def label_fold(job: Job, backbone: BackboneSection, fold: int) -> None:
     pseudo, unit = job.config.extra.pseudo, labels_unit(job, backbone, fold)
     what = f"pseudo-labels {backbone.name} fold {fold}"
     assert pseudo is not None
-    if unit.record():
-        say(f"{what}: done before, skipped")
-        return
     prediction, mirrored = _predicted(job, backbone, fold)
     unit.begin()
     ids = extra_ids(job, fold)

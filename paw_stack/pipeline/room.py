@@ -103,7 +103,7 @@ def require_room(
 def _needs(job: Job, folds: Sequence[int], stages: Sequence[Stage]) -> list[Need]:
     """Of what is not done; nothing where all is."""
     todo = {
-        (one.stage, one.name)
+        (one.stage, one.short)
         for one in units(job, folds)
         if one.stage in stages and one.unit.record() is None
     }

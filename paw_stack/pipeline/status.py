@@ -4,7 +4,7 @@ from paw_stack.artifacts import RunFolder
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.units import STAGES, Listed, units
+from paw_stack.pipeline.units import STAGES, Work, units
 
 MEGABYTE = 1e6
 
@@ -19,18 +19,18 @@ def show_status(config: Config) -> None:
         if of_stage:
             say(f"{stage}: {_done(of_stage)} of {len(of_stage)} done")
         for one in of_stage:
-            say(f"  {one.name:24} {_state(job.run, one)}")
+            say(f"  {one.short:24} {_state(job.run, one)}")
     submission = job.run.root / "submission.csv"
     say(f"blend\n  {'submission.csv':24} {'written' if submission.exists() else 'missing'}")
     if _done(listed) < len(listed):
         say("`paw-stack run` does what is stale or missing, and nothing else")
 
 
-def _done(listed: list[Listed]) -> int:
+def _done(listed: list[Work]) -> int:
     return sum(one.unit.record() is not None for one in listed)
 
 
-def _state(run: RunFolder, one: Listed) -> str:
+def _state(run: RunFolder, one: Work) -> str:
     if record := one.unit.record():
         return f"done     {record['seconds']:8.1f} s  {_megabytes(run.size(one.unit))}"
     changes = one.unit.changes()
