@@ -263,6 +263,11 @@ def test_status_tells_done_stale_and_missing_and_force_does_again(
     assert said.count("done  ") == 5
     assert "swin.knn" in said
     assert "stale    heads.knn.k: 3 -> 4" in said
+    assert "stale    'fit swin.knn' (1 in all)\n" in said  # submission.csv
+    call("status", config, "--set", "blend.method=mean")
+    assert "stale    'blend' (1 in all)\n" in capsys.readouterr().out
+    call("status", config)
+    assert "stale" not in capsys.readouterr().out
     call("status", config, "--set", "finetune.epochs=2")
     said = capsys.readouterr().out
     assert said.count("stale    finetune.epochs: 1 -> 2") == 2

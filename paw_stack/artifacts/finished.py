@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.files import read_csv, read_weights
+from paw_stack.artifacts.files import read_array, read_csv, read_weights
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
@@ -87,8 +87,8 @@ class FinishedRun:
         place = self.folder / "embeddings" / backbone / ("all" if fold is None else f"fold{fold}")
         if not (place / "done.json").is_file():
             return None
-        vectors = np.load(place / f"{layer}.npy", mmap_mode="r", allow_pickle=False)
-        return read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str), vectors
+        ids = read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str)
+        return ids, read_array(place / f"{layer}.npy", len(ids))
 
     def photo_paths(self, ids: pd.Series) -> list[str]:
         """Where the labelled photos lay when the run was made."""

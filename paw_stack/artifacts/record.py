@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from paw_stack.artifacts.files import read_csv, write_text
+from paw_stack.artifacts.files import read_array, read_csv, write_text
 from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 from paw_stack.errors import ArtifactError, offenders
 
@@ -158,7 +158,7 @@ def _sample(
         if (folder / "done.json").is_file() and file.is_file():
             ids = pd.Index(read_csv(folder / "ids.csv")["Id"])
             rows = np.arange(len(labelled)) if frozen else np.flatnonzero(labelled["fold"] == 0)
-            stored = np.load(file, mmap_mode="r", allow_pickle=False)
+            stored = read_array(file, len(ids))
             places = ids.get_indexer(labelled["Id"].iloc[rows])
             if (places >= 0).all():
                 vectors = np.asarray(stored[places], dtype=np.float32)

@@ -27,8 +27,8 @@ from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.twin import Twin
-from paw_stack.artifacts.unit import Unit, fingerprints, versions
-from paw_stack.config import Config
+from paw_stack.artifacts.unit import Unit, fingerprints, read_done, versions
+from paw_stack.config import Config, load_config
 from paw_stack.data.competition import Competition
 from paw_stack.data.extra import ExtraRows
 from paw_stack.data.findings import Findings
@@ -263,6 +263,14 @@ class RunFolder:
         blend.record.update(versions=versions(), made_from=made_from)
         write_config(folder / "config.yaml", config)
         write_blend(folder, blend, competition.labelled.ids, competition.test.ids)
+
+    def blended(self) -> tuple[Config, dict[str, str]] | None:
+        """The config of the last blend, and place -> fingerprint of what it was made from."""
+        folder = self.root / "blend"
+        made_from = read_done(folder / "blend.json").get("made_from")
+        if not made_from or not (folder / "config.yaml").is_file():
+            return None
+        return load_config(folder / "config.yaml"), made_from
 
     def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
         write_submission(self.root / "submission.csv", table, bounds)
