@@ -267,7 +267,7 @@ def test_status_tells_done_stale_and_missing_and_force_does_again(
     call("status", config, "--set", "blend.method=mean")
     assert "stale    'blend' (1 in all)\n" in capsys.readouterr().out
     call("status", config)
-    assert "stale" not in capsys.readouterr().out
+    assert "stale  " not in capsys.readouterr().out
     call("status", config, "--set", "finetune.epochs=2")
     said = capsys.readouterr().out
     assert said.count("stale    finetune.epochs: 1 -> 2") == 2
