@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_end_to_end import call, failure, write_config
 from test_extra_runs import AUTOENCODER, GAN, VARIANTS, extra_config
+from test_study import write_study
 
 from paw_stack.artifacts.store import Store
 from paw_stack.cluster.table import TaskTable
@@ -246,3 +248,19 @@ def test_what_extra_photos_make_goes_through_s3_too(
     call(*words, "--address", two_machines[0].address)
     assert submission(tmp_path / "there") == submission(tmp_path / "here")
     assert leftovers(tmp_path / "there") == []
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_study_finds_the_same_on_a_cluster(sample_folder, tmp_path, two_machines):
+    variants = [{"name": "base"}, {"name": "two", "set": ["finetune.epochs=2"]}]
+    here = write_study(tmp_path / "here", sample_folder, variants)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([PAW_STACK, "study", here], env=one_thread, check=True, capture_output=True)
+    there = write_study(tmp_path / "there", sample_folder, variants)
+    call("study", there, "--on", "ray", "--address", two_machines[0].address)
+    one, other = (
+        pd.read_csv(path.parent / "study" / "study.csv").drop(columns=["seconds", "seconds_here"])
+        for path in (here, there)
+    )
+    pd.testing.assert_frame_equal(one, other, check_exact=True)

@@ -209,11 +209,13 @@ def study(
     file: Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file of the study.")],
     set_: Overrides = None,
     only: Annotated[list[str] | None, typer.Option(help="This variant; repeat it.")] = None,
+    on: On = "here",
+    address: Address = None,
 ) -> None:
     """Compare variants of a config with the first: paw-stack study configs/studies/extra.yaml"""
     from paw_stack.pipeline.study import run_study
 
-    run_study(file, set_, only)
+    run_study(file, set_, only, on, address)
 
 
 @app.command()

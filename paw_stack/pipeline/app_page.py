@@ -4,6 +4,7 @@ Files come as they are (`gr.File`): an image component would decode and save the
 score would be another photo's. All scoring runs one call at a time, with the networks in memory.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Callable
 from html import escape
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import write_csv
+from paw_stack.artifacts import write_csv, write_picture
 from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.data.competition import Competition, load_competition
 from paw_stack.data.photo_columns import photo_columns
@@ -40,18 +41,21 @@ def make_page(run: FinishedRun) -> "Blocks":
 
     kinds = sorted(SUFFIXES)
     kept: Kept = {}
+    folder = Path(tempfile.mkdtemp(prefix="paw-stack-"))
+    gr.set_static_paths([folder])  # served as they lie: gradio's own copies are written again and
+    # again, and one that is read meanwhile is half a picture
     fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     with gr.Blocks(title=f"paw-stack: {run.folder.name}", analytics_enabled=False) as page:
         page.theme = fonts
         gr.Markdown(f"# {escape(run.folder.name)}: how people would score a photo")
         with gr.Tab("One photo"):
-            _photo_tab(gr, run, kinds, kept)
+            _photo_tab(gr, run, kinds, kept, folder)
         with gr.Tab("Many photos"):
             _batch_tab(gr, run, kinds, kept)
     return page
 
 
-def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
+def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept, folder: Path) -> None:
     columns = run.config.data.metadata if needs_metadata(run) else []
     known = _labelled(run)
     usual = np.median(known.labelled.metadata, axis=0) if known else np.zeros(len(columns))
@@ -73,7 +77,7 @@ def _photo_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
             )
             similar = gr.Gallery(label="Most similar labelled photos", columns=3, height=280)
     button.click(
-        _scorer(gr, run, known, kept),
+        _scorer(gr, run, known, kept, folder),
         inputs=[file, *values],
         outputs=[verdict, picture, similar],
         api_name="score",
@@ -107,8 +111,10 @@ def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
     )
 
 
-def _scorer(gr: Any, run: FinishedRun, known: Competition | None, kept: Kept) -> Callable[..., Any]:
-    def score(file: str | None, *values: float) -> tuple[str, np.ndarray, list[Any]]:
+def _scorer(
+    gr: Any, run: FinishedRun, known: Competition | None, kept: Kept, folder: Path
+) -> Callable[..., Any]:
+    def score(file: str | None, *values: float) -> tuple[str, str, list[Any]]:
         if file is None:
             raise gr.Error("Choose a photo first.")
         own = np.array([values], dtype=np.float64).reshape(1, len(values))
@@ -124,7 +130,7 @@ def _scorer(gr: Any, run: FinishedRun, known: Competition | None, kept: Kept) ->
             run.oof("blend")["prediction"].to_numpy(),
             _tips(run, known, own[0]) if values else [],
         )
-        return said, overlay(found.pixels, found.heat), _gallery(found)
+        return said, _picture(folder, overlay(found.pixels, found.heat)), _gallery(folder, found)
 
     return score
 
@@ -154,7 +160,7 @@ def _batch_scorer(gr: Any, run: FinishedRun, kept: Kept) -> Callable[..., Any]:
     return batch
 
 
-def _gallery(found: Explanation) -> list[tuple[np.ndarray, str]]:
+def _gallery(folder: Path, found: Explanation) -> list[tuple[str, str]]:
     """Those of the similar photos that still lie where the run found them."""
     from paw_stack.data.decode import UnreadablePhoto, decode
 
@@ -164,8 +170,17 @@ def _gallery(found: Explanation) -> list[tuple[np.ndarray, str]]:
             pixels = decode(Path(str(row.path)).read_bytes(), THUMBNAIL, "crop")
         except (OSError, UnreadablePhoto):
             continue
-        shown.append((pixels, f"scored {row.target:g} (similarity {row.cosine:.2f})"))
+        words = f"scored {row.target:g} (similarity {row.cosine:.2f})"
+        shown.append((_picture(folder, pixels), words))
     return shown
+
+
+def _picture(folder: Path, pixels: np.ndarray) -> str:
+    """Path of a PNG that is written once, whole, whoever else asks for it."""
+    path = folder / f"{hashlib.sha256(pixels.tobytes()).hexdigest()[:32]}.png"
+    if not path.exists():
+        write_picture(path, pixels)
+    return str(path)
 
 
 def _tips(run: FinishedRun, known: Competition | None, own: np.ndarray) -> list[str]:

@@ -32,9 +32,15 @@ class Studied:
 
 
 def run_study(
-    file: Path, overrides: list[str] | None = None, only: list[str] | None = None
+    file: Path,
+    overrides: list[str] | None = None,
+    only: list[str] | None = None,
+    on: str = "here",
+    address: str | None = None,
 ) -> pd.DataFrame:
     """Run every variant and write `study.csv`, a row a variant; the first is the base.
+
+    Variants follow each other, since they share units; on ray the units of each run side by side.
 
     Raises:
         ConfigError: of any variant, before one is run; `only` names an unknown one.
@@ -44,7 +50,7 @@ def run_study(
     base: Studied | None = None
     for name in _chosen(list(configs), only):
         say(f"== {name}")
-        found = _run(configs[name])
+        found = _run(configs[name], on, address)
         base = base or found
         rows.append({"variant": name, **_compared(base, found)})
         table = pd.DataFrame(rows, columns=COLUMNS)
@@ -62,11 +68,11 @@ def _chosen(names: list[str], only: list[str] | None) -> list[str]:
     return [name for name in names if not only or name in only or name == names[0]]
 
 
-def _run(config: Config) -> Studied:
+def _run(config: Config, on: str, address: str | None) -> Studied:
     from paw_stack import pipeline
 
     start = time.perf_counter()
-    result = pipeline.run(config)
+    result = pipeline.run(config, on=on, address=address)
     here = time.perf_counter() - start
     assert result is not None  # all folds were run
     job = open_job(config)
