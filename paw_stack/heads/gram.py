@@ -9,7 +9,7 @@ over labelled and test rows together. It never sees the target; it does see the 
 held-out rows, as a scaler that is fitted on all photos at hand. Use `cross_fit` with a scaler in
 its pipeline where that is not wanted.
 
-Memory: 4 n^2 bytes for the distances and again for a kernel (0.4 GB each at n = 10,000), and 4 MB
+Memory: 4 n^2 bytes for the distances and again for a kernel (0.4 GB each at n = 10,000), and 9 MB
 a thread.
 """
 

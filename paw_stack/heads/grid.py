@@ -6,8 +6,10 @@ on the rows of j, for every j but k. The model without {j, k} rates for both k a
 unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
 
 Solves of the same left-out rows follow each other from setting to setting, each starting at the
-last one's solution. None starts at a solution that has seen rows which it must not know: a stop at
-`tol` would carry a trace of them along.
+last one's solution. Settings are told apart by coarse solves, whose predictions are off by far
+less than settings differ by; the chosen one's is then carried on to `tol`. None starts at a
+solution that has seen rows which it must not know: a stop at `tol` would carry a trace of them
+along.
 """
 
 import itertools
@@ -23,6 +25,8 @@ from paw_stack.heads.gram import checked, default_threads, predict_rows, rbf
 from paw_stack.heads.smo import Solution, solve
 from paw_stack.metrics import rmse
 from paw_stack.progress import track
+
+COARSE = 30  # times `tol`, points: how well the solves are done that settings are told apart by
 
 
 @dataclass(frozen=True)
@@ -92,28 +96,25 @@ def grid_search(
     if choose_by == "pairs":
         pairs = itertools.combinations(range(n_folds), 2)
         left_out += [pair for pair in pairs if set(pair) & set(outer)]
-    oof = np.full((len(points), len(y)), np.nan)
-    beta, bias = np.empty((len(points), n_folds, len(y))), np.empty((len(points), n_folds))
+    oof, beta = np.full((len(points), len(y)), np.nan), np.empty((len(points), n_folds, len(y)))
     errors = np.zeros((len(points), n_folds, n_folds))
-    fits = _fits(D, y, fold_of, weight, points, left_out, tol, threads or default_threads())
+    threads = threads or default_threads()
+    fits = _fits(D, y, fold_of, weight, points, left_out, COARSE * tol, threads)
     for at, folds, solution in track(fits, "grid search", len(points) * len(left_out), "fits"):
         prediction = solution.f + solution.bias
         if len(folds) == 1:
             rows = fold_of == folds[0]
-            oof[at, rows] = prediction[rows]
-            beta[at, folds[0]], bias[at, folds[0]] = solution.beta, solution.bias
+            oof[at, rows], beta[at, folds[0]] = prediction[rows], solution.beta
             continue
         for fold, inner in (folds, folds[::-1]):
             rows = fold_of == inner
             errors[at, fold, inner] = np.sum((y[rows] - prediction[rows]) ** 2)
     if choose_by == "oof":
         errors = _oof_errors(oof, y, fold_of, n_folds)
-    chosen = choose(errors)[outer]
-    final = [points[at] for at in chosen]
-    test = _test(D_test, final, beta[chosen, outer], bias[chosen, outer])
-    return _result(
-        points, outer, chosen, oof, test, beta[chosen, outer], bias[chosen, outer], y, fold_of
-    )
+    chosen = dict(zip(outer, choose(errors)[outer].tolist(), strict=True))
+    starts = {fold: (points[at], beta[at, fold]) for fold, at in chosen.items()}
+    final = _carried_on(D, y, fold_of, weight, starts, tol, threads)
+    return _result(points, chosen, oof, final, D_test, y, fold_of)
 
 
 def choose(errors: np.ndarray) -> np.ndarray:
@@ -124,6 +125,41 @@ def choose(errors: np.ndarray) -> np.ndarray:
             model with setting p that may be used for outer fold k; 0 where j = k.
     """
     return errors.sum(2).argmin(0)
+
+
+def _carried_on(
+    D: np.ndarray,
+    y: np.ndarray,
+    fold_of: np.ndarray,
+    weight: np.ndarray,
+    starts: dict[int, tuple[Point, np.ndarray]],
+    tol: float,
+    threads: int,
+) -> dict[int, Solution]:
+    """Outer fold -> its chosen point's fit, from the coefficients at hand."""
+    K, found = np.empty_like(D), dict[int, Solution]()
+    with ThreadPoolExecutor(threads) as pool:
+        for gamma in dict.fromkeys(point.gamma for point, _ in starts.values()):
+            rbf(D, gamma, out=K)
+            jobs = {
+                k: pool.submit(_one, K, y, np.where(fold_of == k, 0, weight), point, tol, start)
+                for k, (point, start) in starts.items()
+                if point.gamma == gamma
+            }
+            found |= {fold: checked(job.result()) for fold, job in jobs.items()}
+    return {fold: found[fold] for fold in starts}
+
+
+def _one(
+    K: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    point: Point,
+    tol: float,
+    start: np.ndarray | None,
+) -> Solution:
+    target = y if point.clip is None else np.clip(y, *point.clip)
+    return solve(K, target, point.C * weight, point.epsilon, tol, start)
 
 
 def _fits(
@@ -173,9 +209,8 @@ def _follow(
     found: list[tuple[int, Solution]] = []
     start, last_C = None, 1.0
     for at, point in order:
-        target = y if point.clip is None else np.clip(y, *point.clip)
         start = None if start is None else start * (point.C / last_C)
-        solution = solve(K, target, point.C * weight, point.epsilon, tol, start)
+        solution = _one(K, y, weight, point, tol, start)
         found.append((at, solution))
         start, last_C = solution.beta, point.C
     return found
@@ -201,26 +236,34 @@ def _test(
 
 def _result(
     points: Sequence[Point],
-    outer: list[int],
-    chosen: np.ndarray,
+    chosen: dict[int, int],
     oof: np.ndarray,
-    test: np.ndarray,
-    beta: np.ndarray,
-    bias: np.ndarray,
+    final: dict[int, Solution],
+    D_test: np.ndarray,
     y: np.ndarray,
     fold_of: np.ndarray,
 ) -> GridResult:
-    scored = np.isin(fold_of, outer)
+    """
+    Args:
+        chosen: outer fold -> number of its point.
+        oof: (points, n) of the coarse solves.
+        final: outer fold -> the fit that predicts it.
+    """
+    scored = np.isin(fold_of, list(chosen))
     nested = np.full(len(y), np.nan)
-    for fold, at in zip(outer, chosen, strict=True):
-        nested[fold_of == fold] = oof[at, fold_of == fold]
+    for fold, fit in final.items():
+        rows = fold_of == fold
+        nested[rows] = fit.f[rows] + fit.bias
+    beta = np.array([fit.beta for fit in final.values()])
+    bias = np.array([fit.bias for fit in final.values()])
+    winners = [points[at] for at in chosen.values()]
     table = pd.DataFrame([vars(point) for point in points])
     table["rmse"] = [rmse(y[scored], row[scored]) for row in oof]
-    table["chosen_by"] = np.bincount(chosen, minlength=len(points))
+    table["chosen_by"] = np.bincount(list(chosen.values()), minlength=len(points))
     return GridResult(
         oof=nested,
-        test=test,
-        chosen=[points[at] for at in chosen],
+        test=_test(D_test, winners, beta, bias),
+        chosen=winners,
         beta=beta,
         bias=bias,
         table=table,

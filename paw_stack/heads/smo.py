@@ -25,7 +25,7 @@ from numba import njit
 
 from paw_stack.errors import DataError
 
-WORKING_SET = 1024  # rows; a copy of 4 MB
+WORKING_SET = 1536  # rows; a copy of 9 MB, of which most problems touch a part
 TAU = 1e-12  # floor of a pair's curvature: float32 kernels are not exactly positive semidefinite
 BLOCKED = 1e300  # slope of a move that a bound forbids; finite, since fast maths knows no infinity
 CHUNK = 64
