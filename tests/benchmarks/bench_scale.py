@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.config import NystroemSection, RidgeSection, SvrSection
+from paw_stack.config import GridSection, NystroemSection, RidgeSection, SvrSection
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import SideBySide
 from paw_stack.heads.cross_fit import Problem
@@ -75,7 +75,8 @@ def main() -> None:
             section = NystroemSection(landmarks=landmarks)
             rows = SideBySide([X]), SideBySide([X_test])
             measure(f"nystroem {landmarks}", section, *rows, y, args.folds, truth)
-        exact = SvrSection(C=16), X.astype(np.float32), X_test.astype(np.float32)
+        grid = GridSection(C=[1, 4, 16], epsilon=[0.1, 8])
+        exact = SvrSection(grid=grid), X.astype(np.float32), X_test.astype(np.float32)
         for n in args.rows:
             X, y = written(Path(folder) / "X.npy", n, args.width, 1)
             X_test, truth = written(Path(folder) / "test.npy", n, args.width, 2)
@@ -84,7 +85,7 @@ def main() -> None:
         print("what holds everything in memory:")
         X, y = written(Path(folder) / "X.npy", args.exact_rows, args.width, 1)
         X_test, truth = written(Path(folder) / "test.npy", args.exact_rows, args.width, 2)
-        measure("exact SVR (gram)", *exact, y, args.folds, truth)
+        measure("exact SVR (gram), grid", *exact, y, args.folds, truth)
         ridge = RidgeSection()
         measure("ridge", ridge, *exact[1:], y, args.folds, truth)
 
