@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import TINY_SWIN
+from PIL import Image
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.pipeline.predict import predict
@@ -78,18 +79,21 @@ def rows(sample_folder):
 def test_photos_at_once_get_the_scores_that_the_command_gives(page, run, sample_folder):
     from gradio_client import Client, handle_file
 
-    client = Client(page.src, verbose=False, download_files=False)
+    client = Client(page.src, verbose=False)
     photos = rows(sample_folder)
     table = predict(run, [p for p, _, _ in photos], metadata=sample_folder / "test.csv")
 
     def asked(row):
         html, picture, similar = client.predict(handle_file(row[0]), *row[1:], api_name="/score")
-        return shown_score(html), bool(picture), len(similar)
+        return shown_score(html), [picture, *(one["image"] for one in similar)]
 
     with ThreadPoolExecutor(6) as people:
         found = list(people.map(asked, photos))
-    np.testing.assert_allclose([score for score, _, _ in found], table["score"], atol=0.051)
-    assert all(picture and n == 6 for _, picture, n in found)
+    np.testing.assert_allclose([score for score, _ in found], table["score"], atol=0.051)
+    assert all(len(pictures) == 7 for _, pictures in found)
+    for path in {path for _, pictures in found for path in pictures}:
+        with Image.open(path) as picture:
+            picture.load()  # whole, whoever asked at the same time
 
 
 @pytest.mark.slow

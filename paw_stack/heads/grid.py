@@ -82,7 +82,8 @@ def grid_search(
         choose_by: "pairs" as described above. "oof" rates for fold k the plain out-of-fold
             predictions of the other folds, as a stacker would: (F + 1) / 2 times fewer solves, but
             fold k's targets were in the fits of the models that are compared.
-        tol: points, largest violation of the optimality conditions.
+        tol: points, largest violation of the optimality conditions in the fits that predict; the
+            others may have `COARSE` times as much.
         only: outer folds to run; default all. The inner ones are always all others.
 
     Raises:
