@@ -98,8 +98,6 @@ def test_a_variant_runs_and_the_second_time_nothing_is_done(
         photos = sample_folder / "test"
         said = failure(capsys, monkeypatch, "predict", run_folder(tmp_path), photos)
         assert "autoencoder of its own" in said
-        words = ("embed", config, "--source", photos)
-        assert "ae is trained by the run itself" in failure(capsys, monkeypatch, *words)
 
 
 @pytest.mark.slow
@@ -360,6 +358,15 @@ def test_a_config_that_lacks_something_is_told(
     place = {"root": str(sample_folder), "target": "Pawpularity", "bounds": [1, 100], "extra": data}
     config = extra_config(tmp_path, sample_folder, extra, data=place)
     assert told in failure(capsys, monkeypatch, "finetune", config)
+
+
+def test_a_collection_is_not_put_through_a_runs_autoencoder(
+    sample_folder, tmp_path, capsys, monkeypatch
+):
+    extra = {"autoencoder": AUTOENCODER}
+    config = extra_config(tmp_path, sample_folder, extra, backbones=[ENCODER])
+    words = ("embed", config, "--source", sample_folder / "test")
+    assert "ae is trained by the run itself" in failure(capsys, monkeypatch, *words)
 
 
 def test_several_processes_are_refused(sample_folder, tmp_path, capsys, monkeypatch):
