@@ -211,13 +211,14 @@ def _reconstruct(job: Job, unit: Unit, resumed: State | None) -> tuple[dict[str,
 
 def _draw(job: Job, unit: Unit, resumed: State | None, fold: int) -> tuple[dict[str, Any], str]:
     from paw_stack.extra.gan import train_gan
-    from paw_stack.network.device import resolve_device
+    from paw_stack.network.device import Device, resolve_device
 
     section = job.config.extra.gan
     assert section is not None
     pixels = job.decoded(job.paths, section.size)
     rows, seed = job.folds.fit_rows(fold), seed_of(job.config.run.seed, "gan", fold)
-    device, keep = resolve_device(job.config.compute), _keeper(unit)
+    # The two networks' balance is lost in bfloat16, and networks so small gain no time by it.
+    device, keep = Device(resolve_device(job.config.compute).name, "fp32"), _keeper(unit)
     done = train_gan(pixels, rows, section, device, seed, resumed, keep)
     for number, photo in enumerate(done.photos):
         write_picture(unit.folder / f"drawn_{number:05}.png", photo)
