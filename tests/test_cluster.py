@@ -44,6 +44,17 @@ def leftovers(folder: Path) -> list[Path]:
     return found + list(folder.rglob("lock.json")) + list(folder.rglob("state.safetensors"))
 
 
+def in_its_own_process(*words: object) -> None:
+    """A command with one thread; fsspec keeps the servers that a process has once met."""
+    done = subprocess.run(
+        [PAW_STACK, *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def wait_for(condition, alive) -> None:
     while not condition():
         assert alive(), "over before what was waited for"
@@ -55,8 +66,7 @@ def local(sample_folder, tmp_path_factory) -> Path:
     """A whole run on this machine with one thread."""
     folder = tmp_path_factory.mktemp("local")
     config = write_config(folder, sample_folder, finetune=LONG)
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([PAW_STACK, "run", config], env=one_thread, check=True, capture_output=True)
+    in_its_own_process("run", config)
     return folder
 
 
@@ -241,11 +251,10 @@ def test_what_extra_photos_make_goes_through_s3_too(
     extra, sample_folder, tmp_path, bucket, two_machines
 ):
     here = extra_config(tmp_path / "here", sample_folder, extra)
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([PAW_STACK, "run", here], env=one_thread, check=True, capture_output=True)
+    in_its_own_process("run", here)
     there = extra_config(tmp_path / "there", sample_folder, extra)
     words = ("run", there, "--set", f"run.store={bucket}", "--on", "ray")
-    call(*words, "--address", two_machines[0].address)
+    in_its_own_process(*words, "--address", two_machines[0].address)
     assert submission(tmp_path / "there") == submission(tmp_path / "here")
     assert leftovers(tmp_path / "there") == []
 
@@ -255,10 +264,9 @@ def test_what_extra_photos_make_goes_through_s3_too(
 def test_a_study_finds_the_same_on_a_cluster(sample_folder, tmp_path, two_machines):
     variants = [{"name": "base"}, {"name": "two", "set": ["finetune.epochs=2"]}]
     here = write_study(tmp_path / "here", sample_folder, variants)
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([PAW_STACK, "study", here], env=one_thread, check=True, capture_output=True)
+    in_its_own_process("study", here)
     there = write_study(tmp_path / "there", sample_folder, variants)
-    call("study", there, "--on", "ray", "--address", two_machines[0].address)
+    in_its_own_process("study", there, "--on", "ray", "--address", two_machines[0].address)
     one, other = (
         pd.read_csv(path.parent / "study" / "study.csv").drop(columns=["seconds", "seconds_here"])
         for path in (here, there)
