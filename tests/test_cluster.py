@@ -183,7 +183,10 @@ def test_an_error_on_a_worker_reads_as_it_does_here(sample_folder, tmp_path, cap
     config = write_config(tmp_path, sample_folder)
     words = ("run", config, "--set", "finetune.learning_rate=1e6")
     here = failure(capsys, monkeypatch, *words, "--fold", 0)
-    there = failure(capsys, monkeypatch, *words, "--on", "ray")
+    command = [PAW_STACK, *map(str, words), "--on", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    there = done.stderr
     assert "the loss is" in here
     assert there.splitlines()[0].startswith("paw-stack: finetune swin fold")
     assert "lower finetune.learning_rate" in there

@@ -60,11 +60,13 @@ def run_tasks(tasks: Sequence[Task], section: ClusterSection, address: str | Non
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     ray = import_ray()
-    new: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    if address or "RAY_ADDRESS" in os.environ:
-        new = {}
+    where: dict[str, Any] = {"address": address}
+    if not address and "RAY_ADDRESS" not in os.environ:
+        # "local", or Ray would join what it last started here, which may be about to end.
+        where = {"address": "local", "include_dashboard": False}
+        where["object_store_memory"] = OBJECT_STORE_BYTES
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **new)
+        ray.init(log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
