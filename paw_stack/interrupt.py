@@ -5,6 +5,11 @@ way out. Python runs no handler while compiled code is at work, such as the fit 
 hears of the signal all the same and ends the process after a second (on a cluster after more, see
 `grace`), lock removed. That is safe anywhere: what a killed process leaves is never taken for
 finished.
+
+Compiled code also loses the exception at times: torch asks an object for its length, takes the
+`Interrupted` that comes back for "it has none" and raises an error of its own. So it is remembered
+that a signal came: no file gets its name after it, and whatever ends the command then, it was the
+signal.
 """
 
 import os
@@ -27,6 +32,7 @@ GRACE_S = 1.0  # for the way out
 _grace_s = GRACE_S
 _ending = threading.Lock()  # taken once and kept: one farewell
 _removed: set[Path] = set()
+_came: int | None = None  # number of the signal that this process was told to end by
 
 
 class Interrupted(BaseException):
@@ -40,6 +46,8 @@ class Interrupted(BaseException):
 @contextmanager
 def ending_soon() -> Iterator[None]:
     """Inside, a signal ends the process with 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
+    global _came
+    _came = None
     before = {number: signal.signal(number, _raise) for number in SIGNALS}
     heard, told = socket.socketpair()
     told.setblocking(False)
@@ -47,13 +55,25 @@ def ending_soon() -> Iterator[None]:
     threading.Thread(target=_watch, args=(heard,), daemon=True).start()
     try:
         yield
-    except Interrupted as stop:
-        _end(stop.number)
+    except BaseException:
+        if _came is not None:
+            _end(_came)
+        raise
     finally:
         signal.set_wakeup_fd(earlier)
         for number, handler in before.items():
             signal.signal(number, handler)
         told.close()
+
+
+def stop_if_told() -> None:
+    """To be called before anything is made final.
+
+    Raises:
+        Interrupted: a signal came, which compiled code may have lost.
+    """
+    if _came is not None:
+        raise Interrupted(_came)
 
 
 @contextmanager
@@ -79,6 +99,8 @@ def removed_on_leaving(path: Path) -> Iterator[None]:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
+    global _came
+    _came = number
     raise Interrupted(number)
 
 

@@ -178,3 +178,33 @@ def test_a_signal_ends_compiled_code_that_python_cannot_interrupt(tmp_path):
     assert process.returncode == 130
     assert not lock.exists()
     assert "stopped by SIGINT" in said
+
+
+@pytest.mark.parametrize("then", ["", "write_text(path, 'made after the signal')"])
+def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, tmp_path):
+    """torch takes whatever `len` raises for "has no length" and raises an error of its own."""
+    path = tmp_path / "file.txt"
+    code = (
+        "import os, signal, torch\n"
+        "from pathlib import Path\n"
+        "from paw_stack.artifacts.files import write_text\n"
+        "from paw_stack.interrupt import ending_soon\n"
+        "class Struck:\n"
+        "    def __len__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        return 1\n"
+        "    def __getitem__(self, place):\n"
+        "        return 1.0\n"
+        f"path = Path({str(path)!r})\n"
+        "with ending_soon():\n"
+        "    try:\n"
+        "        torch.asarray(Struck())\n"
+        "    except ValueError:\n"
+        f"        {then or 'raise'}\n"
+        "    print('went on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "stopped by SIGTERM" in done.stderr and "Traceback" not in done.stderr
+    assert "went on" not in done.stdout
+    assert not path.exists() and not list(tmp_path.iterdir())

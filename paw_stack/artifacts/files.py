@@ -23,6 +23,7 @@ from paw_stack.config import Config
 from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
+from paw_stack.interrupt import stop_if_told
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,7 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
+        stop_if_told()
         temporary.replace(path)
     except Exception as error:  # each library has its own for a full disk
         if is_full_disk(error):

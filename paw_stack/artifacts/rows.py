@@ -12,6 +12,7 @@ import numpy as np
 
 from paw_stack.artifacts.files import beside
 from paw_stack.errors import ArtifactError, offenders
+from paw_stack.interrupt import stop_if_told
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
 
@@ -61,6 +62,7 @@ class RowsFile:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
+        stop_if_told()
         self.temporary.replace(self.path)
 
     def discard(self) -> None:

@@ -12,15 +12,15 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Entry point: what a user can mend is one message and exit 2; a bug keeps its traceback."""
-    with ending_soon():
-        try:
+    try:
+        with ending_soon():
             app()
-        except PawStackError as error:
-            for problem in error.problems:
-                print(f"paw-stack: {problem}", file=sys.stderr)
-            sys.exit(2)
-        except OSError as error:
-            if not is_full_disk(error):
-                raise
-            print(f"paw-stack: {full_disk_sentence(error.filename or 'writing')}", file=sys.stderr)
-            sys.exit(2)
+    except PawStackError as error:
+        for problem in error.problems:
+            print(f"paw-stack: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        print(f"paw-stack: {full_disk_sentence(error.filename or 'writing')}", file=sys.stderr)
+        sys.exit(2)

@@ -28,6 +28,7 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
+from paw_stack.interrupt import stop_if_told
 
 if TYPE_CHECKING:
     from paw_stack.data.portrait import Photo
@@ -214,6 +215,7 @@ def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
     text = json.dumps(_marker(facts, complete), indent=2) + "\n"
     unfinished = folder / f"{MARKER}.part"
     unfinished.write_text(text, encoding="utf-8")
+    stop_if_told()
     unfinished.replace(folder / MARKER)
 
 
