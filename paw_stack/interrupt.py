@@ -6,10 +6,10 @@ hears of the signal all the same and ends the process after a second (on a clust
 `grace`), lock removed. That is safe anywhere: what a killed process leaves is never taken for
 finished.
 
-Compiled code also loses the exception at times: torch asks an object for its length, takes the
-`Interrupted` that comes back for "it has none" and raises an error of its own. So it is remembered
-that a signal came: no file gets its name after it, and whatever ends the command then, it was the
-signal.
+Compiled code also loses the exception at times: torch asks a storage for an element, takes the
+`Interrupted` that comes back for "it has no shape" and raises an error of its own. So it is
+remembered that a signal came: no file gets its name after it, and whatever ends the command then,
+it was the signal.
 """
 
 import os

@@ -182,7 +182,7 @@ def test_a_signal_ends_compiled_code_that_python_cannot_interrupt(tmp_path):
 
 @pytest.mark.parametrize("then", ["", "write_text(path, 'made after the signal')"])
 def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, tmp_path):
-    """torch takes whatever `len` raises for "has no length" and raises an error of its own."""
+    """torch takes whatever an element raises for "has no shape" and raises an error of its own."""
     path = tmp_path / "file.txt"
     code = (
         "import os, signal, torch\n"
@@ -191,9 +191,9 @@ def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, t
         "from paw_stack.interrupt import ending_soon\n"
         "class Struck:\n"
         "    def __len__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "        return 1\n"
         "    def __getitem__(self, place):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "        return 1.0\n"
         f"path = Path({str(path)!r})\n"
         "with ending_soon():\n"
