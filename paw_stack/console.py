@@ -26,13 +26,15 @@ def show_scores(
     Below them what frames every RMSE: a constant's, and the label noise where it is known.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
+    from rich.table import Column, Table
 
-    table = Table("candidate", "fold RMSE", title="out-of-fold scores, points")
+    name = Column("candidate", overflow="fold")  # else a narrow terminal cuts it
+    table = Table(name, "fold RMSE", title="out-of-fold scores, points")
     for column in ("RMSE", "r", "std\nratio", "slope", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     for candidate in candidates:
-        table.add_row(*_cells(candidate, target))
+        table.add_row(*map(escape, _cells(candidate, target)))
     covered = np.isfinite(candidates[0].oof)
     table.add_section()
     table.add_row("a constant", "", f"{np.std(target[covered]):.3f}")
@@ -43,26 +45,33 @@ def show_scores(
 
 
 def show_study(table: pd.DataFrame) -> None:
-    """Print a row a variant; a difference whose interval leaves out 0 is marked."""
-    from rich.console import Console
-    from rich.table import Table
+    """Print a row a variant; a difference whose interval leaves out 0 is marked.
 
-    shown = Table("variant", title="nested RMSE, points; difference to the first variant")
-    for column in ("RMSE", "difference", "95 %", "seconds", "of them here", ""):
+    Seconds are those of all units that the variant is made of, whoever did them, and those that
+    this call waited for it.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    name = Column("variant", overflow="fold")  # else a narrow terminal cuts it
+    shown = Table(name, title="nested RMSE, points; difference to the first variant")
+    for column in ("RMSE", "difference", "95 %", "s of\nunits", "s of\nthis call"):
         shown.add_column(column, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         clear = row["low"] > 0 or row["high"] < 0
         known = np.isfinite(row["difference"])
         shown.add_row(
-            row["variant"],
+            escape(row["variant"]),
             f"{row['rmse']:.3f}",
             f"{row['difference']:+.3f}{' *' if clear else ''}" if known else "",
             f"{row['low']:+.3f} to {row['high']:+.3f}" if known else "",
             f"{row['seconds']:.0f}",
             f"{row['seconds_here']:.0f}",
-            row["remark"],
         )
     Console().print(shown)
+    for row in table[table["remark"] != ""].to_dict("records"):
+        say(f"{row['variant']}: {row['remark']}")
 
 
 def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:

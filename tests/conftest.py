@@ -14,6 +14,14 @@ from paw_stack.data.sample import write_sample
 
 # A Swin with 19,000 parameters; 32 wide.
 TINY_SWIN = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]}
+SWIN = {
+    "name": "swin",
+    "model": "swin_tiny_patch4_window7_224",
+    "model_args": TINY_SWIN,
+    "pretrained": False,
+    "image_size": 32,
+}
+FROZEN = {**SWIN, "frozen": True}
 N_LABELLED, N_TEST, N_EXTRA = 42, 9, 32
 
 
@@ -63,13 +71,7 @@ def record(run) -> RunRecord:
 
 @pytest.fixture(scope="session")
 def tiny_swin() -> BackboneSection:
-    return BackboneSection(
-        name="tiny",
-        model="swin_tiny_patch4_window7_224",
-        model_args=TINY_SWIN,
-        pretrained=False,
-        image_size=32,
-    )
+    return BackboneSection(**{**SWIN, "name": "tiny"})
 
 
 @pytest.fixture(scope="session")

@@ -6,20 +6,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import N_LABELLED, TINY_SWIN
+from conftest import FROZEN, N_LABELLED
 from test_end_to_end import call, write_config
 
 import paw_stack
 from paw_stack.errors import ArtifactError, ConfigError, DataError
-
-FROZEN = {
-    "name": "swin",
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
-    "frozen": True,
-    "image_size": 32,
-}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY_SWIN
+from conftest import FROZEN
 from PIL import Image
 from test_end_to_end import call, failure, write_config
 
@@ -27,19 +27,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, sample_folder):
     """A finished run of a frozen backbone whose heads look at two metadata columns."""
-    frozen = {
-        "name": "swin",
-        "model": "swin_tiny_patch4_window7_224",
-        "model_args": TINY_SWIN,
-        "pretrained": False,
-        "frozen": True,
-        "image_size": 32,
-    }
-    data = {"root": str(sample_folder), "target": "Pawpularity", "bounds": [1, 100]}
-    data["metadata"] = ["Eyes", "Blur"]
+    data = {"metadata": ["Eyes", "Blur"]}
     folder = tmp_path_factory.mktemp("app")
     heads = {"ridge": {"metadata": True}}
-    call("run", write_config(folder, sample_folder, data=data, backbones=[frozen], heads=heads))
+    call("run", write_config(folder, sample_folder, data=data, backbones=[FROZEN], heads=heads))
     return folder / "runs" / "tiny"
 
 

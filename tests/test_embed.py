@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_SWIN
+from conftest import FROZEN, TINY_SWIN
 from efficientnet_lite import convert
 from test_end_to_end import BASS, ROOT, call, write_config
 
@@ -35,13 +35,6 @@ from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
 
 CPU = Device("cpu", "fp32")
-FROZEN = {
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
-    "image_size": 32,
-    "frozen": True,
-}
 
 
 def require(package: str) -> None:
@@ -269,8 +262,8 @@ def test_auto_takes_an_engine_where_it_repays_its_start(monkeypatch):
 
 
 def test_a_run_records_engine_and_closeness_and_shares_a_pass(sample_folder, tmp_path, capsys):
-    backbones = [{"name": name, **FROZEN} for name in ("a", "b")]
-    other = {"name": "c", **FROZEN, "image_size": 40, "model_args": {**TINY_SWIN, "window_size": 5}}
+    backbones = [{**FROZEN, "name": name} for name in ("a", "b")]
+    other = {**FROZEN, "name": "c", "image_size": 40, "model_args": {**TINY_SWIN, "window_size": 5}}
     config = write_config(tmp_path, sample_folder, backbones=[backbones[0], other, backbones[1]])
     precise = ["--set", "compute.precision=bf16", "--set", "embed.dtype=float16"]
     call("embed", config, *precise)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY_SWIN
+from conftest import FROZEN
 from PIL import Image
 from test_end_to_end import call, failure, write_config
 
@@ -21,14 +21,6 @@ from paw_stack.errors import DataError
 from paw_stack.network.device import resolve_device
 from paw_stack.pipeline.embed_source import embed_shard, source_networks
 
-FROZEN = {
-    "name": "swin",
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
-    "image_size": 32,
-    "frozen": True,
-}
 N, BAD = 11, 4  # photos, and the number of the one that is cut short
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import N_LABELLED, N_TEST, TINY_SWIN
+from conftest import N_LABELLED, N_TEST, SWIN
 from PIL import Image
 
 from paw_stack import cli, pipeline
@@ -21,21 +21,13 @@ BASS = ROOT.parent / "shared" / "data" / "bass"
 CANDIDATES = ["swin.nn", "swin.svr", "swin.gbm", "swin.ridge"]
 
 
-def write_config(folder: Path, sample: Path, **changes) -> Path:
+def write_config(folder: Path, sample: Path, data: dict | None = None, **changes) -> Path:
     """A run on the drawn sample that takes seconds: one Swin of 19,000 parameters, two folds."""
     config = {
         "run": {"name": "tiny", "root": str(folder / "runs")},
-        "data": {"root": str(sample), "target": "Pawpularity", "bounds": [1, 100]},
+        "data": {"root": str(sample), "target": "Pawpularity", "bounds": [1, 100], **(data or {})},
         "folds": {"n": 2},
-        "backbones": [
-            {
-                "name": "swin",
-                "model": "swin_tiny_patch4_window7_224",
-                "model_args": TINY_SWIN,
-                "pretrained": False,
-                "image_size": 32,
-            }
-        ],
+        "backbones": [SWIN],
         "finetune": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3},
         "heads": {"svr": {}, "gbm": {"trees": 5, "min_rows": 5}, "ridge": {}},
     }

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import N_LABELLED, TINY_SWIN
+from conftest import N_LABELLED, SWIN
 from PIL import Image
 from sklearn.linear_model import Ridge
 from test_end_to_end import call, failure, write_config
 
+from paw_stack.artifacts import Unit
 from paw_stack.config import AutoencoderSection, BackboneSection, GanSection
 from paw_stack.data.nouns import State
 from paw_stack.data.sample import write_sample
 from paw_stack.extra.autoencoder import pixel_rmse, reconstruct, train_autoencoder
-from paw_stack.extra.gan import train_gan
+from paw_stack.extra.gan import Judge, steepness, train_gan
 from paw_stack.metrics import rmse
 from paw_stack.network.device import Device
 
@@ -28,13 +29,6 @@ ENCODER = {
     "model": "resnet10t",
     "pretrained": False,
     "frozen": True,
-    "image_size": 32,
-}
-SWIN = {
-    "name": "swin",
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
     "image_size": 32,
 }
 GAN = {"images": 10, "size": 32, "width": 4, "epochs": 1}
@@ -59,9 +53,13 @@ def slow_but(*fast: str) -> list:
 
 def extra_config(folder: Path, sample: Path, extra: dict, **changes) -> Path:
     """A tiny run that makes `extra` of the sample's extra photos."""
-    data = {"root": str(sample), "target": "Pawpularity", "bounds": [1, 100], "extra": ROWS}
     backbones = [SWIN, ENCODER] if "autoencoder" in extra else [SWIN]
-    common = {"data": data, "backbones": backbones, "heads": {"ridge": {}}, "extra": extra}
+    common = {
+        "data": {"extra": ROWS},
+        "backbones": backbones,
+        "heads": {"ridge": {}},
+        "extra": extra,
+    }
     return write_config(folder, sample, **{**common, **changes})
 
 
@@ -272,6 +270,33 @@ def test_a_generator_sees_its_fit_rows_alone(striped):
     assert np.array_equal(first, second)
 
 
+def test_the_penalty_is_the_mean_over_photos_of_their_squared_gradients():
+    torch.manual_seed(0)
+    judge, photos = Judge(GanSection(size=32, width=4)), torch.rand(5, 3, 32, 32)
+    photos.requires_grad_(True)
+    squares = [
+        torch.autograd.grad(judge(photo[None]).sum(), photo)[0].square().sum() for photo in photos
+    ]
+    found = steepness(judge(photos), photos)
+    torch.testing.assert_close(found, torch.stack(squares).mean())
+    found.backward()  # it is learned from
+    assert all(part.grad is not None for part in list(judge.parameters())[:-1:2])
+
+
+def test_a_generator_comes_to_draw_the_stripes_of_its_photos(striped):
+    """They run down or across, and none of its photos has both."""
+
+    def striped_share(epochs):
+        section = GanSection(images=64, size=32, width=8, epochs=epochs, batch_size=8)
+        photos = train_gan(striped[0], np.arange(40), section, CPU, 0).photos.astype(float)
+        across = np.abs(np.diff(photos.mean(axis=(1, 3)), axis=1)).mean(axis=1)  # (n,) levels
+        down = np.abs(np.diff(photos.mean(axis=(2, 3)), axis=1)).mean(axis=1)
+        return np.mean(np.maximum(down, across) > 5 * np.minimum(down, across))
+
+    assert striped_share(1) < 0.1
+    assert striped_share(60) > 0.8
+
+
 @pytest.fixture(scope="module")
 def encoder() -> BackboneSection:
     return BackboneSection(**ENCODER)
@@ -308,18 +333,18 @@ def test_an_interrupted_unit_goes_on(sample_folder, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(extra_work, "KEEP_EVERY_S", 0.0)
     extra = {"pretrain": {"epochs": 3}}
     call("finetune", extra_config(tmp_path / "whole", sample_folder, extra), "--fold", 0)
-    write = extra_work.write_state
+    keep = Unit.keep
 
-    def write_and_die(path, state, fingerprint):
-        write(path, state, fingerprint)
+    def keep_and_die(unit, state):
+        keep(unit, state)
         if state.epoch == 2:
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(extra_work, "write_state", write_and_die)
+    monkeypatch.setattr(Unit, "keep", keep_and_die)
     config = extra_config(tmp_path / "broken", sample_folder, extra)
     with pytest.raises(RuntimeError, match="killed"):
         call("finetune", config, "--fold", 0)
-    monkeypatch.setattr(extra_work, "write_state", write)
+    monkeypatch.setattr(Unit, "keep", keep)
     capsys.readouterr()
     call("finetune", config, "--fold", 0)
     assert "pretrain swin: goes on after epoch 2" in capsys.readouterr().out
@@ -355,8 +380,7 @@ def test_what_the_autoencoder_reached_is_recorded(sample_folder, tmp_path):
 def test_a_config_that_lacks_something_is_told(
     extra, data, told, sample_folder, tmp_path, capsys, monkeypatch
 ):
-    place = {"root": str(sample_folder), "target": "Pawpularity", "bounds": [1, 100], "extra": data}
-    config = extra_config(tmp_path, sample_folder, extra, data=place)
+    config = extra_config(tmp_path, sample_folder, extra, data={"extra": data})
     assert told in failure(capsys, monkeypatch, "finetune", config)
 
 

@@ -22,17 +22,17 @@ TRAINING = {"epochs": 3, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0
 # 21 fit rows a fold: batches of seven, which two processes share as four and three.
 KILLED = """
 import os, signal
-import paw_stack.pipeline.finetune_unit as unit
 from paw_stack import cli
+from paw_stack.artifacts import Unit
 
-write_state = unit.write_state
+keep = Unit.keep
 
-def write_and_die(path, state, fingerprint):
-    write_state(path, state, fingerprint)
-    if state.epoch == 2 and "fold1" in str(path):
+def keep_and_die(unit, state):
+    keep(unit, state)
+    if state.epoch == 2 and "fold1" in str(unit.state):
         os.kill(os.getpid(), signal.SIGKILL)
 
-unit.write_state = write_and_die
+Unit.keep = keep_and_die
 cli.main()
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY_SWIN
+from conftest import FROZEN, SWIN
 from PIL import Image
 from test_end_to_end import call, failure, write_config
 
@@ -26,24 +26,12 @@ from paw_stack.report.overlay import overlay
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sample_folder):
     """A run with every kind of candidate: views, metadata, layers together, chosen layers."""
-    swin = {
-        "name": "swin",
-        "model": "swin_tiny_patch4_window7_224",
-        "model_args": TINY_SWIN,
-        "pretrained": False,
-        "image_size": 32,
-    }
-    frozen = {**swin, "name": "random", "frozen": True, "image_size": 64}
+    frozen = {**FROZEN, "name": "random", "image_size": 64}
     config = write_config(
         tmp_path_factory.mktemp("finished"),
         sample_folder,
-        data={
-            "root": str(sample_folder),
-            "target": "Pawpularity",
-            "bounds": [1, 100],
-            "metadata": ["Eyes", "Blur"],
-        },
-        backbones=[swin, frozen, {**frozen, "name": "other", "image_size": 32}],
+        data={"metadata": ["Eyes", "Blur"]},
+        backbones=[SWIN, frozen, {**frozen, "name": "other", "image_size": 32}],
         regressor={"metadata": "late"},
         finetune={"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "tta": {"flip": True}},
         embed={"dtype": "float16", "flip": True},

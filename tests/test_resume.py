@@ -12,17 +12,17 @@ from test_end_to_end import call, failure, write_config
 TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3}
 KILLED = """
 import os, signal, sys
-import paw_stack.pipeline.finetune_unit as unit
 from paw_stack import cli
+from paw_stack.artifacts import Unit
 
-write_state = unit.write_state
+keep = Unit.keep
 
-def write_and_die(path, state, fingerprint):
-    write_state(path, state, fingerprint)
-    if state.epoch == 2 and "fold1" in str(path):
+def keep_and_die(unit, state):
+    keep(unit, state)
+    if state.epoch == 2 and "fold1" in str(unit.state):
         os.kill(os.getpid(), signal.SIGKILL)
 
-unit.write_state = write_and_die
+Unit.keep = keep_and_die
 cli.app(["finetune", sys.argv[1]], standalone_mode=False)
 """
 

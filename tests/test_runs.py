@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY_SWIN
+from conftest import FROZEN
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.metrics import paired_bootstrap, rmse
@@ -19,15 +19,7 @@ from paw_stack.pipeline.runs import show_runs
 def runs(tmp_path_factory, sample_folder):
     """Three finished runs of a frozen backbone, and one that was only checked."""
     folder = tmp_path_factory.mktemp("runs")
-    frozen = {
-        "name": "swin",
-        "model": "swin_tiny_patch4_window7_224",
-        "model_args": TINY_SWIN,
-        "pretrained": False,
-        "frozen": True,
-        "image_size": 32,
-    }
-    config = write_config(folder, sample_folder, backbones=[frozen], heads={"ridge": {}})
+    config = write_config(folder, sample_folder, backbones=[FROZEN], heads={"ridge": {}})
     changes = {"tiny": "ridge: {}", "weak": "ridge: {alphas: [1.0e-9]}", "other": "knn: {k: 9}"}
     for name, heads in changes.items():
         call("run", config, "--set", f"run.name={name}", "--set", f"heads={{{heads}}}")

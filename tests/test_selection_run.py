@@ -6,27 +6,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import N_TEST, TINY_SWIN
+from conftest import FROZEN, N_TEST, TINY_SWIN
 from test_end_to_end import BASS, ROOT, call, failure, write_config
 
 from paw_stack.artifacts import RunFolder
 from paw_stack.config import load_config
 from paw_stack.heads.stored import predict_stored
 
-FROZEN = {
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
-    "image_size": 32,
-    "frozen": True,
-}
 HEADS = {"svr": {"C": 4}, "nystroem": {"landmarks": 12}, "selection": {"starts": 2, "most": 3}}
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, sample_folder) -> Path:
     backbones = [
-        {"name": name, **FROZEN, "model_args": {**TINY_SWIN, "embed_dim": width}}
+        {**FROZEN, "name": name, "model_args": {**TINY_SWIN, "embed_dim": width}}
         for name, width in (("a", 16), ("b", 8), ("c", 24))
     ]
     folder = tmp_path_factory.mktemp("selection")

@@ -5,11 +5,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+import torch
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit
+from paw_stack.data.nouns import State
 
 NAMES = ("weights.bin", "held_out.csv")
 
@@ -85,15 +87,13 @@ def test_a_unit_made_before_there_was_a_store_is_copied_there(tmp_path, url):
 def test_a_state_moves_with_its_unit_and_is_no_output(tmp_path, url):
     here, there = unit_of(tmp_path / "here", url), unit_of(tmp_path / "there", url)
     here.begin()
-    here.state.write_text("epoch 2")
-    here.twin.push_state()
-    there.twin.fetch_state()
-    assert there.state.read_text() == "epoch 2"
+    here.keep(State(2, {"model/weight": torch.ones(3)}))
+    assert there.interrupted().epoch == 2
+    assert unit_of(tmp_path / "other", url, 1).interrupted() is None
     make(there)
     late = unit_of(tmp_path / "late", url)
     late.fetch()
-    late.twin.fetch_state()
-    assert not late.state.exists()
+    assert late.interrupted() is None
 
 
 def test_a_store_that_nothing_serves_is_told(sample_folder, tmp_path, capsys, monkeypatch):

@@ -39,13 +39,11 @@ from paw_stack.artifacts.candidates import (
 )
 from paw_stack.artifacts.files import (
     read_csv,
-    read_state,
     read_weights,
     write_array,
     write_csv,
     write_file,
     write_picture,
-    write_state,
     write_weights,
 )
 from paw_stack.artifacts.record import read_record, save_report
@@ -60,7 +58,6 @@ __all__ = [
     "read_candidates",
     "read_csv",
     "read_record",
-    "read_state",
     "read_table",
     "read_weights",
     "save_report",
@@ -69,7 +66,6 @@ __all__ = [
     "write_csv",
     "write_file",
     "write_picture",
-    "write_state",
     "write_submission",
     "write_weights",
 ]

@@ -15,9 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.files import read_state, write_json, write_state
 from paw_stack.artifacts.twin import STATE, Twin
 from paw_stack.config import Section, digest
+from paw_stack.data.nouns import State
 
 PACKAGES = (
     "paw-stack",
@@ -98,6 +99,18 @@ class Unit:
             self.twin.begin()
         self.start = time.perf_counter()
 
+    def keep(self, state: State) -> None:
+        """What `interrupted` gives to whoever does this unit after a kill."""
+        write_state(self.state, state, self.fingerprint)
+        if self.twin:
+            self.twin.push_state()
+
+    def interrupted(self) -> State | None:
+        """What a call that was killed kept, here or in the store, if its inputs were the same."""
+        if self.twin:
+            self.twin.fetch_state()
+        return read_state(self.state, self.fingerprint)
+
     def finish(self, **facts: Any) -> None:
         """Write `done.json`: fingerprint, seconds, versions, and facts such as the engine."""
         seconds = round(time.perf_counter() - self.start, 2)
@@ -113,6 +126,7 @@ class Unit:
         )
         if self.twin:
             self.twin.push()
+        self.state.unlink(missing_ok=True)
 
 
 def _stored(value: Any) -> Any:

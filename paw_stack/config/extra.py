@@ -68,8 +68,8 @@ class GanSection(Section):
     images: int = Field(500, ge=1, description="photos to draw a fold; they become extra rows")
     size: Literal[32, 64, 128] = Field(64, description="side of a photo, pixels")
     epochs: int = Field(100, ge=1, description="passes over the fold's fit rows")
-    batch_size: int = Field(32, ge=2, description="photos a step")
-    learning_rate: float = Field(2e-4, gt=0, description="of Adam, for both networks")
+    batch_size: int = Field(16, ge=2, description="photos a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam, for both networks")
     latent: int = Field(64, ge=2, description="random numbers that a photo is drawn from")
     width: int = Field(32, ge=4, description="channels of the layers next to the photo")
     auxiliary: float = Field(

@@ -6,8 +6,12 @@ import torch
 
 
 def named(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies on the CPU under `name/`: training goes on in place."""
-    return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
+    """Copies on the CPU under `name/`: training goes on in place. As files hold them, by rows."""
+    plain = torch.contiguous_format
+    return {
+        f"{name}/{key}": value.detach().cpu().clone(memory_format=plain)
+        for key, value in tensors.items()
+    }
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

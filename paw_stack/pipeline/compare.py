@@ -114,9 +114,11 @@ def _flat(node: Any, path: str = "") -> dict[str, Any]:
 def _print(found: list[Comparison], names: list[str]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("candidate", title="out-of-fold RMSE on shared rows, points")
+    table = Table(
+        Column("candidate", overflow="fold"), title="out-of-fold RMSE on shared rows, points"
+    )
     for column in (*names, "difference", "95 %", ""):
         table.add_column(escape(column), justify="right")
     for row in found:

@@ -7,6 +7,7 @@ reconstructions         every photo as the autoencoder gives it back, where that
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +18,14 @@ from paw_stack.pipeline.job import Job
 
 def pretrain_unit(job: Job, backbone: BackboneSection) -> Unit:
     config = job.config
-    return job.run.unit(
+    return _unit(
+        job,
         f"pretrain/{backbone.name}",
         {
-            "run.seed": config.run.seed,
-            "data.resize": config.data.resize,
             "backbone": backbone,
             "regressor": config.regressor,
             "finetune": config.finetune,
             "pretrain": config.extra.pretrain,
-            "compute": config.compute,
             "extra photos": job.extra.content,
             "classes": job.extra.classes.tolist(),
         },
@@ -34,14 +33,11 @@ def pretrain_unit(job: Job, backbone: BackboneSection) -> Unit:
 
 
 def gan_unit(job: Job, fold: int) -> Unit:
-    config = job.config
-    return job.run.unit(
+    return _unit(
+        job,
         f"gan/fold{fold}",
         {
-            "run.seed": config.run.seed,
-            "data.resize": config.data.resize,
-            "gan": config.extra.gan,
-            "compute": config.compute,
+            "gan": job.config.extra.gan,
             "photos": job.photos_digest,
             "held-out rows": job.folds.held_out_rows(fold).tolist(),
         },
@@ -49,19 +45,27 @@ def gan_unit(job: Job, fold: int) -> Unit:
 
 
 def autoencoder_unit(job: Job) -> Unit:
-    config, section = job.config, job.config.extra.autoencoder
-    return job.run.unit(
+    section = job.config.extra.autoencoder
+    return _unit(
+        job,
         "autoencoder",
         {
-            "run.seed": config.run.seed,
-            "data.resize": config.data.resize,
             "autoencoder": section.model_dump(exclude={"feed"}) if section else None,
             "backbone": encoder(job),
-            "compute": config.compute,
             "photos": job.photos_digest,
             "extra photos": job.extra.content,
         },
     )
+
+
+def _unit(job: Job, place: str, inputs: dict[str, Any]) -> Unit:
+    config = job.config
+    common = {
+        "run.seed": config.run.seed,
+        "data.resize": config.data.resize,
+        "compute": config.compute,
+    }
+    return job.run.unit(place, {**common, **inputs})
 
 
 def pictures_unit(job: Job) -> Unit:

@@ -12,12 +12,10 @@ import pandas as pd
 
 from paw_stack.artifacts import (
     Unit,
-    read_state,
     read_weights,
     write_array,
     write_csv,
     write_picture,
-    write_state,
     write_weights,
 )
 from paw_stack.config import AuxiliarySection, BackboneSection, LossSection
@@ -70,15 +68,12 @@ def draw(job: Job, fold: int) -> None:
 
 def _make(job: Job, unit: Unit, what: str, work: Any) -> None:
     """Do the unit's work, from the last finished epoch."""
-    if unit.twin:
-        unit.twin.fetch_state()
-    resumed = read_state(unit.state, unit.fingerprint)
+    resumed = unit.interrupted()
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
     unit.begin()
     facts, sentence = work(job, unit, resumed)
     unit.finish(**facts)
-    unit.state.unlink(missing_ok=True)
     say(f"{what}: {sentence}")
 
 
@@ -89,9 +84,7 @@ def _keeper(unit: Unit) -> Callable[[State], None]:
     def keep(state: State) -> None:
         nonlocal last
         if time.perf_counter() - last >= KEEP_EVERY_S:
-            write_state(unit.state, state, unit.fingerprint)
-            if unit.twin:
-                unit.twin.push_state()
+            unit.keep(state)
             last = time.perf_counter()
 
     return keep

@@ -10,11 +10,9 @@ import pandas as pd
 from paw_stack.artifacts import (
     Unit,
     read_csv,
-    read_state,
     read_weights,
     write_csv,
     write_file,
-    write_state,
     write_weights,
 )
 from paw_stack.config import BackboneSection, digest
@@ -152,7 +150,6 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
     unit.finish(device=str(recipe.device), processes=n_processes(), metadata=rows.scale())
-    unit.state.unlink(missing_ok=True)
     say(_sentence(what, result.history, str(recipe.device)))
 
 
@@ -162,9 +159,7 @@ def _beginning(
     """What an interrupted run left, or the weights to warm-start from."""
     if rank():
         return None, None
-    if unit.twin:
-        unit.twin.fetch_state()
-    resumed = read_state(unit.state, unit.fingerprint)
+    resumed = unit.interrupted()
     start = None if resumed else _start_file(job, backbone, fold, taught)
     return resumed, read_weights(start) if start else None
 
@@ -182,9 +177,7 @@ def _start_file(job: Job, backbone: BackboneSection, fold: int, taught: bool) ->
 
 
 def _keep(unit: Unit, state: State) -> None:
-    write_state(unit.state, state, unit.fingerprint)
-    if unit.twin:
-        unit.twin.push_state()
+    unit.keep(state)
     _write_history(unit, state.history)
 
 

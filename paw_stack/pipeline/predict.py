@@ -170,11 +170,12 @@ def _needed(
 def _show(table: pd.DataFrame, level: str) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
-    shown = Table("photo", "score", level, "candidates", title="scores, points")
+    photo = Column("photo", overflow="fold")
+    shown = Table(photo, "score", level, "candidates", title="scores, points")
     for _, row in good.head(SHOWN).iterrows():
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
         parts = ", ".join(f"{name} {row[name]:.2f}" for name in own)

@@ -137,10 +137,11 @@ def _sorted(table: pd.DataFrame, sort: str) -> pd.DataFrame:
 def _print(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     boards = [name for name in table.columns if name.startswith(LB)]
-    shown = Table("run", "made of", title="runs; RMSE in points", show_lines=True)
+    names = [Column(name, overflow="fold") for name in ("run", "made of")]
+    shown = Table(*names, title="runs; RMSE in points", show_lines=True)
     shown.add_column("candidates", no_wrap=True)
     for name in ("blend", "slope", "time", *(name.removeprefix(LB) for name in boards)):
         shown.add_column(escape(name), justify="right", no_wrap=True)
