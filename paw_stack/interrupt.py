@@ -48,6 +48,17 @@ def ending_soon() -> Iterator[None]:
     """Inside, a signal ends the process with 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
     global _came
     _came = None
+    try:
+        with _handled():
+            yield
+    except BaseException:
+        if _came is not None:
+            _end(_came)
+        raise
+
+
+@contextmanager
+def _handled() -> Iterator[None]:
     before = {number: signal.signal(number, _raise) for number in SIGNALS}
     heard, told = socket.socketpair()
     told.setblocking(False)
@@ -55,10 +66,6 @@ def ending_soon() -> Iterator[None]:
     threading.Thread(target=_watch, args=(heard,), daemon=True).start()
     try:
         yield
-    except BaseException:
-        if _came is not None:
-            _end(_came)
-        raise
     finally:
         signal.set_wakeup_fd(earlier)
         for number, handler in before.items():
