@@ -24,6 +24,7 @@ Stage = Literal["finetune", "embed", "fit-heads"]
 OBJECT_STORE_BYTES = 200_000_000  # of a cluster that is started here; results are a few lines each
 LOOK_EVERY_S = 0.5
 GRACE_S = 10.0  # for a cancelled task to remove its temporary files
+SETTLE_S = 2.0  # for what needs a task that failed to fail as well
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def run_tasks(tasks: Sequence[Task], section: ClusterSection, address: str | Non
         running = _submit(ray, tasks, section)
         try:
             _watch(ray, running, TaskTable([task.stage for task in tasks]))
-        except BaseException:
-            _cancel(ray, list(running))
+        except BaseException as error:
+            _cancel(ray, list(running), SETTLE_S if isinstance(error, Exception) else 0.0)
             raise
 
 
@@ -181,10 +182,21 @@ def _result(ray: Any, ref: Any, task: Task) -> str:
     return text
 
 
-def _cancel(ray: Any, refs: list[Any]) -> None:
-    """Interrupt the tasks so that they tidy up; end those that do not."""
-    for ref in reversed(refs):  # the waiting ones first, else they would start
+def _cancel(ray: Any, refs: list[Any], settle_s: float) -> None:
+    """Interrupt the tasks so that they tidy up; end those that do not.
+
+    Ray 2.60 ends this very process ("Tried to complete task that was not pending") where a task is
+    over while it is being cancelled, as those are that need one that has just failed: each is sent
+    to a worker, which only then finds what it needs to be an error. They get a moment first.
+    """
+    left = _left(ray, refs, settle_s)
+    for ref in reversed(left):  # the waiting ones first, else they would start
         ray.cancel(ref)
-    _, left = ray.wait(refs, num_returns=len(refs), timeout=GRACE_S) if refs else ([], [])
-    for ref in left:
+    for ref in _left(ray, left, GRACE_S):
         ray.cancel(ref, force=True)
+
+
+def _left(ray: Any, refs: list[Any], seconds: float) -> list[Any]:
+    """Those that are not over after so many seconds."""
+    left: list[Any] = ray.wait(refs, num_returns=len(refs), timeout=seconds)[1] if refs else []
+    return left
