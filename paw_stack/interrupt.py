@@ -73,14 +73,15 @@ def _handled() -> Iterator[None]:
         told.close()
 
 
-def stop_if_told() -> None:
-    """To be called before anything is made final.
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a whole file its name.
 
     Raises:
         Interrupted: a signal came, which compiled code may have lost.
     """
     if _came is not None:
         raise Interrupted(_came)
+    temporary.replace(path)
 
 
 @contextmanager

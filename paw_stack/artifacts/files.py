@@ -23,7 +23,7 @@ from paw_stack.config import Config
 from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
-from paw_stack.interrupt import stop_if_told
+from paw_stack.interrupt import put_in_place
 
 if TYPE_CHECKING:
     import torch
@@ -45,8 +45,7 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
-        stop_if_told()
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except Exception as error:  # each library has its own for a full disk
         if is_full_disk(error):
             raise ArtifactError(full_disk_sentence(path)) from error

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paw_stack.artifacts.unit import Unit
+from paw_stack.interrupt import put_in_place
 
 
 def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> None:
@@ -48,4 +49,4 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, temporary)
     except OSError:
         shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    put_in_place(temporary, target)

@@ -12,7 +12,7 @@ import numpy as np
 
 from paw_stack.artifacts.files import beside
 from paw_stack.errors import ArtifactError, offenders
-from paw_stack.interrupt import stop_if_told
+from paw_stack.interrupt import put_in_place
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
 
@@ -62,8 +62,7 @@ class RowsFile:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
-        stop_if_told()
-        self.temporary.replace(self.path)
+        put_in_place(self.temporary, self.path)
 
     def discard(self) -> None:
         """Leave nothing unfinished behind."""

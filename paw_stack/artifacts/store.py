@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.errors import ConfigError
+from paw_stack.interrupt import put_in_place
 
 
 class Store:
@@ -35,7 +36,7 @@ class Store:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             self._fs.get_file(self._twin(path), str(temporary))
-            temporary.replace(path)
+            put_in_place(temporary, path)
         except FileNotFoundError:
             return False
         finally:

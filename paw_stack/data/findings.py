@@ -20,7 +20,7 @@ from paw_stack.data.duplicates import between, duplicate_groups, duplicate_pairs
 from paw_stack.data.images import cached_photos, unreadable_sentence
 from paw_stack.data.label_noise import LabelNoise, label_noise
 from paw_stack.errors import DataError, offenders
-from paw_stack.interrupt import stop_if_told
+from paw_stack.interrupt import put_in_place
 
 THUMBNAIL = 64  # pixels; twice what the comparison of near-duplicates wants
 SEARCH_VERSION = 2  # raise it when the search for near-duplicates finds others
@@ -101,6 +101,5 @@ def cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
     temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
     with temporary.open("wb") as file:
         np.save(file, pairs)
-    stop_if_told()
-    temporary.replace(path)
+    put_in_place(temporary, path)
     return pairs

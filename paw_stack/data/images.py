@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.errors import DataError, is_full_disk, offenders
-from paw_stack.interrupt import stop_if_told
+from paw_stack.interrupt import put_in_place
 from paw_stack.progress import track
 
 if TYPE_CHECKING:  # decode imports torch, which takes a second
@@ -197,11 +197,10 @@ def _build(
     staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(folder), dir=folder.parent))
     try:
         _decode_all(staging, files, size, resize, workers)
-        stop_if_told()
         folder.mkdir(exist_ok=True)
         # File by file over what is there: whoever else built these has written the same bytes.
         for name in ("pixels.npy", "photos.csv"):
-            (staging / name).replace(folder / name)
+            put_in_place(staging / name, folder / name)
     except OSError as error:
         if is_full_disk(error):  # others filled it since the estimate
             _require_room(folder.parent, len(files), size, free=0)

@@ -28,7 +28,7 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
-from paw_stack.interrupt import stop_if_told
+from paw_stack.interrupt import put_in_place
 
 if TYPE_CHECKING:
     from paw_stack.data.portrait import Photo
@@ -215,8 +215,7 @@ def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
     text = json.dumps(_marker(facts, complete), indent=2) + "\n"
     unfinished = folder / f"{MARKER}.part"
     unfinished.write_text(text, encoding="utf-8")
-    stop_if_told()
-    unfinished.replace(folder / MARKER)
+    put_in_place(unfinished, folder / MARKER)
 
 
 def _read_marker(folder: Path) -> dict[str, object]:
