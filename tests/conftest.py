@@ -1,5 +1,6 @@
 """Small competitions and backbones that the tests share; all of them are real files."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ SWIN = {
 }
 FROZEN = {**SWIN, "frozen": True}
 N_LABELLED, N_TEST, N_EXTRA = 42, 9, 32
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process a core for the whole suite; none besides this one for files or tests by name."""
+    if config.args != config.getini("testpaths") or config.option.keyword:
+        return 0
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # workers inherit it: more threads than cores stall all
+    return os.cpu_count() or 1
 
 
 @pytest.fixture(scope="session")

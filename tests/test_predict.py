@@ -117,7 +117,7 @@ def test_a_table_is_printed_without_an_output_file(finished, photos, capsys, mon
     folder, columns = photos
     shutil.copy(folder / "a.jpg", folder / "[red]a.jpg")
     columns.write_text(columns.read_text() + "[red]a,1,0\n")
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
     call("predict", run, folder / "[red]a.jpg", "--metadata", columns)
     said = capsys.readouterr().out
     assert "scores, points" in said
