@@ -212,6 +212,16 @@ def test_of_a_phone_jpeg_with_several_pictures_the_first_counts():
     assert (pixels == WHOLE).all()
 
 
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def padded(jpeg: bytes, marker: int) -> bytes:
+    """Seven bytes of nothing before the first segment of this kind."""
+    at = jpeg.index(bytes([0xFF, marker]))
+    return jpeg[:at] + bytes(7) + jpeg[at:]
+
+
 def odd_scan(jpeg: bytes) -> bytes:
     """The parameters of the scan are (0, 0, 0), not (0, 63, 0) as in any sequential JPEG."""
     scan = jpeg.index(b"\xff\xda")
@@ -224,6 +234,13 @@ HARMLESS: dict[str, Callable[[bytes], bytes]] = {
     "padding before the end": lambda jpeg: jpeg[:-2] + bytes(10) + jpeg[-2:],
     "odd parameters of the scan": odd_scan,
     "unknown JFIF revision": lambda jpeg: jpeg[:11] + b"\x09" + jpeg[12:],
+    "a colour profile that is none": lambda jpeg: (
+        jpeg[:2] + segment(0xE2, b"ICC_PROFILE\0\0\0junk") + jpeg[2:]
+    ),
+    **{
+        f"padding before {marker:#x}": lambda jpeg, marker=marker: padded(jpeg, marker)
+        for marker in (0xDB, 0xC0, 0xC4, 0xDA)
+    },
 }
 
 
@@ -241,7 +258,7 @@ REFUSED = {
     "zero bytes": (b"", "empty file (0 bytes)"),
     "text": (b"BMW, GIF87 and JPEG: a text", NO_IMAGE),
     "sound": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(30), NO_IMAGE),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(30), "a HEIC or AVIF photo, which is not read; save"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(30), "a HEIC photo, which is not read; save it as"),
     "JPEG": (JPEG[:-50], "damaged JPEG: Premature end of JPEG file"),
     "progressive JPEG": (PROGRESSIVE[:-40], "damaged JPEG: Premature end of JPEG file"),
     "JPEG header": (JPEG[:60], f"damaged JPEG: {BAD_HEADER}"),

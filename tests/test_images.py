@@ -229,7 +229,13 @@ def test_all_bad_photos_are_listed_at_once_with_their_reasons(paths, cache):
         require_readable(photos.table)
     (message,) = caught.value.problems
     assert message.endswith("(5 in all)")
-    reasons = ["missing", "empty file (0 bytes)", "damaged ", "not an image", "cannot be opened: "]
+    reasons = [
+        "missing",
+        "empty file (0 bytes)",
+        "damaged ",
+        "not an image",
+        "a folder, not a photo",
+    ]
     for row, reason in zip((2, 5, 7, 9, 11), reasons, strict=True):
         assert f"'{paths[row]}: {reason}" in message
     bad = photos.table["reason"] != ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paw_stack.data.images import EXTENSIONS
+from paw_stack.data.reading import read_photo
 from paw_stack.errors import ConfigError, DataError
 
 SHARD_PHOTOS = 10_000
@@ -81,7 +82,7 @@ def shard_photos(shard: Shard) -> Iterator[tuple[str, bytes]]:
 def _files(shard: Shard) -> Iterator[tuple[str, bytes]]:
     for path in map(Path, shard.paths):
         try:
-            data = path.read_bytes()
+            data = read_photo(path)
         except OSError:
             data = b""
         yield path.relative_to(shard.root).as_posix(), data

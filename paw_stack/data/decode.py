@@ -6,6 +6,8 @@ Each kind of file is treated in one way:
 |---|---|
 | JPEG, grey or colour | decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 scale where that still leaves the wanted size, then resized |
 | JPEG with a harmless oddity | decoded by Pillow at that scale: see `PILLOW_READS` |
+| lossless JPEG, and any that may be one | decoded at full scale, see `_may_be_lossless` |
+| JPEG of 12 bits, hierarchical, JPEG-LS | refused by that name |
 | JPEG in CMYK or YCCK | RGB by Pillow, Adobe's inverted values included |
 | several pictures in one JPEG (MPO of phones) | the first |
 | PNG, WebP, BMP, GIF, TIFF | decoded by Pillow |
@@ -14,10 +16,11 @@ Each kind of file is treated in one way:
 | alpha, transparent colour | composited on white: what a web page shows; black would be a dark photo |
 | 16-bit grey | divided by 257 (65535 is 255), never clipped; 12 bits of a TIFF likewise |
 | 16-bit RGB | the high byte of each value: at most one level from a division by 257 |
-| 32-bit grey, float | refused: nothing says which value is white |
+| 32-bit grey, float, in TIFF or BigTIFF | refused: nothing says which value is white |
 | EXIF or TIFF orientation | turned upright; a damaged EXIF block is ignored |
 | colour profile | ignored |
 | animated, several pages | the first frame |
+| HEIC, AVIF, JPEG XL, JPEG 2000, raw, PSD, PDF, video | refused by that name |
 | truncated, corrupt, empty, no image, above 200 megapixels | refused: `UnreadablePhoto` with the reason |
 
 `crop` takes the centred square of the shorter side and resizes that, which keeps the aspect;
@@ -51,18 +54,20 @@ from paw_stack.errors import DataError
 
 Resize = Literal["crop", "squash"]
 
-DECODER_VERSION = 2  # raise it with every change that moves a pixel: caches are then built anew
+DECODER_VERSION = 3  # raise it with every change that moves a pixel: caches are then built anew
 MAX_PIXELS = 200_000_000  # checked in the header: a small file can unpack to any size
 ORIENTATION, BITS, PHOTOMETRIC = 0x0112, 258, 262  # tags of EXIF and TIFF
 WHITE_IS_ZERO = 0
 # Photos are whole although libjpeg-turbo complains or does not know their kind; Pillow reads them,
 # and still refuses them where they are cut short.
-PILLOW_READS = (
-    "extraneous bytes before marker 0xd9",  # padding before the end, by some cameras
-    "Invalid SOS parameters for sequential JPEG",  # some phones
-    "unknown JFIF revision",
-    "Unknown Adobe color transform code",
-    "Could not determine subsampling level",
+PILLOW_READS = re.compile(
+    # Padding between segments or before the end, by some cameras; before a restart it is damage.
+    "extraneous bytes before marker 0x(?!d[0-7])"
+    "|Invalid SOS parameters for sequential JPEG"  # some phones
+    "|unknown JFIF revision"
+    "|Unknown Adobe color transform code"
+    "|Could not determine subsampling level"
+    "|bad ICC marker"
 )
 # Made directly, not by Image.open: that would try dozens of formats, and warn above 89 megapixels.
 OPENERS: dict[re.Pattern[bytes], Any] = {
@@ -73,10 +78,27 @@ OPENERS: dict[re.Pattern[bytes], Any] = {
         rb"RIFF.{4}WEBP": WebPImageFile,  # RIFF alone may be sound or video
         rb"BM.{13}\0\0\0": BmpImageFile,  # BM alone may be a text
         rb"GIF8[79]a": GifImageFile,
-        rb"II\*\0|MM\0\*": TiffImageFile,
+        rb"II[*+]\0|MM\0[*+]": TiffImageFile,
     }.items()
 }
-HEIF = re.compile(rb".{4}ftyp(hei|hev|mif|msf|avi[fs])", re.DOTALL)
+# What is known and not read, by its first bytes; a camera's raw file may be a TIFF to its header.
+UNREAD: dict[re.Pattern[bytes], str] = {
+    re.compile(start, re.DOTALL): name
+    for start, name in {
+        rb".{4}ftypavi[fs]": "an AVIF photo",
+        rb".{4}ftyp(hei|hev|mif|msf)": "a HEIC photo",
+        rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL photo",
+        rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 photo",
+        rb"II\*\0.{4}CR|.{4}ftypcrx|IIU\0|IIRO|FUJIFILMCCD-RAW|FOVb": "a camera's raw photo",
+        rb"8BPS": "a Photoshop document",
+        rb"%PDF-": "a PDF document",
+        rb"\s*<(svg|\?xml|!DOCTYPE)": "an SVG, HTML or XML text",
+        rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ": "a video",
+    }.items()
+}
+# Kinds of JPEG that no decoder here knows: by their frame's marker, and bits a value.
+LOSSLESS = b"\xff\xc3"
+FRAME = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7])..(.)", re.DOTALL)
 # Seen clockwise: how often to turn by 90 degrees, after mirroring left to right.
 UPRIGHT = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True)}
 UPRIGHT |= {5: (3, True), 6: (1, False), 7: (1, True), 8: (3, False)}
@@ -176,11 +198,12 @@ def _opener(data: bytes) -> Any:
     """Pillow's class for this kind of file, by its first bytes."""
     if not data:
         raise UnreadablePhoto("empty file (0 bytes)")
+    for start, name in UNREAD.items():
+        if start.match(data):
+            raise UnreadablePhoto(f"{name}, which is not read; save it as JPEG")
     for start, opener in OPENERS.items():
         if start.match(data):
             return opener
-    if HEIF.match(data):
-        raise UnreadablePhoto("a HEIC or AVIF photo, which is not read; save it as JPEG")
     raise UnreadablePhoto("not an image (JPEG, PNG, WebP, BMP, GIF and TIFF are read)")
 
 
@@ -188,10 +211,43 @@ def _header(opener: Any, data: bytes) -> Any:
     """A Pillow image whose header alone is read."""
     try:
         return opener(io.BytesIO(data))
-    except Exception:  # on damaged bytes the decoders raise nearly anything
+    except Exception as error:  # on damaged bytes the decoders raise nearly anything
+        if "unknown pixel mode" in str(error):
+            raise UnreadablePhoto(
+                f"a {opener.format} of values that are not read, such as floats; save it with 8 or"
+                " 16 bits"
+            ) from None
+        if opener is JpegImageFile and (kind := _unread_jpeg(data)):
+            raise UnreadablePhoto(f"{kind}, which is not read; save it as baseline JPEG") from None
         raise UnreadablePhoto(
             f"damaged {opener.format}: its header is cut short or wrong"
         ) from None
+
+
+def _unread_jpeg(data: bytes) -> str | None:
+    """Name a kind of JPEG that no decoder here knows."""
+    at = 2
+    while len(data) > at + 4 and data[at] == 0xFF:
+        if frame := FRAME.match(data, at):
+            marker, bits = frame[1][0], frame[2][0]
+            if marker == 0xF7:
+                return "a JPEG-LS photo"
+            if marker in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
+                return "a hierarchical JPEG"
+            return f"a JPEG of {bits} bits a value" if bits != 8 else None
+        fill = data[at + 1] == 0xFF
+        at += 1 if fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _may_be_lossless(data: bytes) -> bool:
+    """Whether a JPEG could be a lossless one, wherever its frame's marker lies.
+
+    libjpeg-turbo before 3.1.4.1, which simplejpeg 1.9.0 and Pillow 12.3 bundle, overruns its
+    buffer when it decodes those at a reduced scale. Photos that hold the two bytes by chance are
+    decoded at full scale too, which only takes longer.
+    """
+    return LOSSLESS in data
 
 
 def _orientation(image: Any) -> int:
@@ -224,10 +280,11 @@ def _jpeg(data: bytes, size: int) -> np.ndarray:
     except KeyError:  # a subsampling that libjpeg-turbo knows and simplejpeg does not
         pass
     except ValueError as error:
-        if not any(words in str(error) for words in PILLOW_READS):
+        if not PILLOW_READS.search(str(error)):
             raise
     image = JpegImageFile(io.BytesIO(data))
-    image.draft(None, (size, size))
+    if not _may_be_lossless(data):
+        image.draft(None, (size, size))
     return _rgb(image)
 
 
@@ -238,7 +295,8 @@ def _turbo_jpeg(data: bytes, size: int) -> np.ndarray:
     what they leave is closer to a full decode.
     """
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    scale = max((s for s in (1, 2, 4, 8) if min(height, width) >= s * size), default=1)
+    scales = (1,) if _may_be_lossless(data) else (1, 2, 4, 8)
+    scale = max((s for s in scales if min(height, width) >= s * size), default=1)
     sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
     return simplejpeg.decode_jpeg(data, "RGB", min_factor=1, **sides)
 

@@ -1,12 +1,12 @@
-"""Plant known faults in copies of the project, one at a time, and see the tests that guard against them fail.
+"""Plant known faults in copies of the project, one at a time: the tests that guard must fail.
 
     python tests/planted_faults/plant.py                   # every fault of every table
     python tests/planted_faults/plant.py network           # those of network.yaml
     python tests/planted_faults/plant.py --some 12         # a draw that the commit seeds
 
-A table lists faults: one line that says what is wrong, the file, the text to replace (which must stand
-in the file exactly once), what takes its place, and the fast test that must fail. Who moves the code
-moves its faults along: a text or a test that is gone is an error. Exit 0 if every fault was killed.
+A table lists faults: one line that says what is wrong, the file, the text to replace (which must
+stand in the file exactly once), what takes its place, and the fast test that must fail. Who moves
+code moves its faults along: a text or a test that is gone is an error. Exit 0 if all were killed.
 """
 
 import argparse
