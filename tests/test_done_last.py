@@ -1,4 +1,4 @@
-"""`done.json` vouches for what is there: it comes last, goes first, and files have their content."""
+"""`done.json` vouches for what is there: it comes last, goes first, and files are whole."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def journal(monkeypatch) -> Journal:
     replace, unlink, fsync = os.replace, os.unlink, os.fsync
 
     def seen_replace(source, target, **how):
-        if os.stat(source).st_ino not in found.synced:
+        if Path(source).stat().st_ino not in found.synced:
             found.unsynced.append(Path(target))
         found.events.append(("named", Path(target)))
         replace(source, target, **how)
@@ -61,7 +61,7 @@ def vouched_for(done: Path, run: Path, path: Path) -> bool:
     """Whether a file is an output of the unit of this `done.json`."""
     if done.parent.name == "predictions":
         name = done.name.removesuffix(".done.json")
-        files = [done.with_name(f"{name}{end}") for end in (".csv", ".test.csv")]
+        files = [done, *(done.with_name(f"{name}{end}") for end in (".csv", ".test.csv"))]
         return path in files or path.parent == run / "heads" / name
     return done.parent in path.parents
 
