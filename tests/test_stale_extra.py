@@ -5,7 +5,9 @@ Every key of `extra`, `data.extra` and `heads.selection`, which `test_stale.py` 
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -105,11 +107,14 @@ def place(sample_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jobs(place) -> dict[str, Job]:
-    found = {}
-    for name, write in SETTINGS.items():
-        write(place, place / "competition")
-        found[name] = opened(place, name)
+def jobs(place) -> Callable[[str], Job]:
+    """Name of a setting -> its job."""
+
+    @cache
+    def found(name: str) -> Job:
+        SETTINGS[name](place, place / "competition")
+        return opened(place, name)
+
     return found
 
 
@@ -181,7 +186,7 @@ def own_keys(name: str, config: Config) -> list[str]:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_every_key_redoes_what_depends_on_it_and_nothing_else(name, jobs, place):
-    job, root = jobs[name], place / "competition"
+    job, root = jobs(name), place / "competition"
     shutil.copytree(root / "extra", root / "more", dirs_exist_ok=True)
     table = pd.read_csv(root / "extra.csv", dtype=str).assign(Kind=lambda t: t["Breed"])
     table.to_csv(root / "more.csv", index=False)

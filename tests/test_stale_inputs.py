@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from test_stale import changed, replaced
 from test_stale_extra import (
     ENCODED,
+    SETTINGS,
     VALUES,
     Inputs,
     inputs,
@@ -117,17 +119,20 @@ def inputs_with(change: Callable[[Path], None], place: Path, name: str) -> Input
 
 
 @pytest.fixture(scope="module")
-def by_content(jobs, place) -> dict[str, set[tuple[str, str]]]:
-    """Kind and name of the inputs that each change moves."""
-    return {
-        what: moved(inputs(jobs[name]), inputs_with(change, place, name))
-        for what, (name, change, _) in CONTENTS.items()
-    }
+def moved_by(jobs, place) -> Callable[[str], set[tuple[str, str]]]:
+    """Name of a change -> kind and name of the inputs that it moves."""
+
+    @cache
+    def found(what: str) -> set[tuple[str, str]]:
+        name, change, _ = CONTENTS[what]
+        return moved(inputs(jobs(name)), inputs_with(change, place, name))
+
+    return found
 
 
 @pytest.mark.parametrize("what", CONTENTS)
-def test_other_content_redoes_what_was_made_of_it_and_nothing_else(what, by_content):
-    assert {kind for kind, _ in by_content[what]} == CONTENTS[what][2]
+def test_other_content_redoes_what_was_made_of_it_and_nothing_else(what, moved_by):
+    assert {kind for kind, _ in moved_by(what)} == CONTENTS[what][2]
 
 
 def other_groups(job: Job) -> Job:
@@ -139,22 +144,22 @@ def other_groups(job: Job) -> Job:
 )
 def test_groups_count_where_they_part_rows(name, wanted, jobs):
     """For the epoch that inner rows choose, and for LightGBM's early stopping."""
-    assert redone(jobs[name], other_groups(jobs[name])) == wanted
+    assert redone(jobs(name), other_groups(jobs(name))) == wanted
 
 
 def test_an_engine_that_auto_takes_is_an_input(jobs, monkeypatch):
-    before = inputs(jobs["fed"])
+    before = inputs(jobs("fed"))
     monkeypatch.setattr("paw_stack.heads.svr.resolve_engine", lambda section: "another")
-    after = inputs(jobs["fed"])
+    after = inputs(jobs("fed"))
     differ = {work for work in before if before[work] != after[work]}
     assert differ == {"fit swin.svr", "fit ae.svr", "fit b.svr", "fit selection.svr"}
 
 
 def test_heads_of_some_folds_are_not_those_of_others(jobs):
-    for name, job in jobs.items():
-        for source, head in candidates(job.config):
-            units = [fit_unit(job, source, head, folds) for folds in ([0], [1], [0, 1])]
-            assert len({unit.fingerprint for unit in units}) == 3, (name, source.name)
+    job = jobs("drawn")
+    for source, head in candidates(job.config):
+        units = [fit_unit(job, source, head, folds) for folds in ([0], [1], [0, 1])]
+        assert len({unit.fingerprint for unit in units}) == 3, source.name
 
 
 # The place; the tests before; `test_stale.py`.
@@ -171,10 +176,11 @@ SECTIONS: dict[str, tuple[str, object]] = {  # and settings, which `test_stale.p
 }
 
 
-def test_every_input_of_every_unit_is_changed_by_a_test(jobs, by_content, monkeypatch):
+def test_every_input_of_every_unit_is_changed_by_a_test(jobs, moved_by):
     """A new input of a unit wants a line in one of the tables above."""
-    seen: set[tuple[str, str]] = set().union(*by_content.values())
-    for name, job in jobs.items():
+    seen: set[tuple[str, str]] = set().union(*map(moved_by, CONTENTS))
+    for name in SETTINGS:
+        job = jobs(name)
         found = [
             replaced(job.config, {key.format(number): value})
             for key, value in SECTIONS.values()
@@ -188,7 +194,7 @@ def test_every_input_of_every_unit_is_changed_by_a_test(jobs, by_content, monkey
         seen |= moved(inputs(job), inputs(other_groups(job)))
     every = {
         (kind, name)
-        for job in jobs.values()
+        for job in map(jobs, SETTINGS)
         for kind, own in inputs(job).values()
         for name, value in own.items()
         if value not in (None, "") and name not in OTHERS
