@@ -76,33 +76,33 @@ AUTOENCODED = {"autoencoder", "reconstructions", *ENCODED, *taught("fed")}
 GUIDED = {"finetune", "embed swin", "swin.ridge", "swin.gbm"}  # of `warm`
 # Setting, what is changed beside the config, and all that is made again.
 CONTENTS: dict[str, tuple[str, Callable[[Path], None], set[str]]] = {
-    "an extra photo": ("drawn", photo("extra"), {"pretrain", *labelled("drawn"), "teacher"}),
-    "an extra photo, fed": ("fed", photo("extra"), AUTOENCODED),
-    "an extra photo, warm": ("warm", photo("extra"), {"pseudo-labels", *GUIDED}),
-    "a class of an extra photo": ("drawn", BREED, {"pretrain", *taught("drawn")}),
+    "an-extra-photo": ("drawn", photo("extra"), {"pretrain", *labelled("drawn"), "teacher"}),
+    "an-extra-photo-fed": ("fed", photo("extra"), AUTOENCODED),
+    "an-extra-photo-warm": ("warm", photo("extra"), {"pseudo-labels", *GUIDED}),
+    "a-class-of-an-extra-photo": ("drawn", BREED, {"pretrain", *taught("drawn")}),
     "weights": ("drawn", written("w.safetensors", "two"), {"pretrain", *taught("drawn")}),
-    "weights of the encoder": ("fed", written("w.safetensors", "two"), AUTOENCODED),
-    "a labelled photo": ("drawn", photo("train"), {"gan", *taught("drawn")}),
-    "a test photo": ("fed", photo("test"), {*AUTOENCODED, "embed b", "b.svr"}),
-    "a target": ("drawn", TARGET, taught("drawn")),
-    "a target, fed": (
+    "weights-of-the-encoder": ("fed", written("w.safetensors", "two"), AUTOENCODED),
+    "a-labelled-photo": ("drawn", photo("train"), {"gan", *taught("drawn")}),
+    "a-test-photo": ("fed", photo("test"), {*AUTOENCODED, "embed b", "b.svr"}),
+    "a-target": ("drawn", TARGET, taught("drawn")),
+    "a-target-fed": (
         "fed",
         TARGET,
         {*taught("fed"), "ae.svr", "b.svr", "selection.svr"},
     ),
-    "a target, warm": ("warm", TARGET, {"pseudo-labels", *GUIDED}),
-    "metadata of a head": ("drawn", METADATA, {"swin.ridge"}),
-    "metadata of a network": ("warm", METADATA, GUIDED),
-    "a class of the loss": ("warm", HUMAN, GUIDED),
-    "the start": ("warm", written("first/finetune/swin/fold0/done.json", "{}"), GUIDED),
-    "the teacher": (
+    "a-target-warm": ("warm", TARGET, {"pseudo-labels", *GUIDED}),
+    "metadata-of-a-head": ("drawn", METADATA, {"swin.ridge"}),
+    "metadata-of-a-network": ("warm", METADATA, GUIDED),
+    "a-class-of-the-loss": ("warm", HUMAN, GUIDED),
+    "the-start": ("warm", written("first/finetune/swin/fold0/done.json", "{}"), GUIDED),
+    "the-teacher": (
         "warm",
         written("second/finetune/swin/fold1/done.json", "{}"),
         {"pseudo-labels", *GUIDED},
     ),
     "folds": ("drawn", swapped_folds, {"gan", *taught("drawn")}),
-    "folds, fed": ("fed", swapped_folds, {*taught("fed"), "ae.svr", "b.svr", "selection.svr"}),
-    "a row": ("drawn", one_row_less, {"pretrain", "gan", *taught("drawn")}),
+    "folds-fed": ("fed", swapped_folds, {*taught("fed"), "ae.svr", "b.svr", "selection.svr"}),
+    "a-row": ("drawn", one_row_less, {"pretrain", "gan", *taught("drawn")}),
 }
 
 
