@@ -46,7 +46,7 @@ def test_large_groups_leave_sizes_that_single_rows_make_even():
 
 
 def test_large_groups_leave_the_bins_spread():
-    """One of 20 rows, and 100 single ones: its fold gets ten of these, two of each bin by chance."""
+    """One of 20 rows, and 100 single ones: its fold gets two of each bin, by chance."""
     target = np.r_[np.full(20, 50.0), np.repeat(np.arange(5.0), 20) * 20]
     group_of = np.r_[np.zeros(20, int), np.arange(1, 101)]
     beside = []

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import FROZEN, SWIN
+from PIL import Image
 from test_end_to_end import call, write_config
 
 from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished import open_finished
 from paw_stack.metrics import rmse
-from paw_stack.pipeline.predict import predict
+from paw_stack.pipeline.explain import explain, occluded
+from paw_stack.pipeline.predict import predict, score_paths
 from paw_stack.pipeline.runs import show_runs
 
 MODEL = {"method": "simplex", "calibration": "affine"}
@@ -111,3 +113,18 @@ def test_the_in_sample_score_is_that_of_the_model_that_is_kept(run):
     assert facts["nested"]["rmse"] == pytest.approx(facts["scores"]["blend"]["rmse"])
     for name in facts["weights"]:
         assert facts["scores"][name]["rmse"] == pytest.approx(rmse(target, record.oof[name]))
+
+
+def test_a_map_tells_what_the_score_loses_without_each_square(run, sample_folder, tmp_path):
+    """The covered pictures, scored as photos of their own; positive where a part adds."""
+    opened = open_finished(run)
+    photo = sorted((sample_folder / "test").iterdir())[1]
+    found = explain(opened, photo, np.empty((1, 0)))
+    places = [tmp_path / f"{number}.png" for number in range(50)]
+    for place, pixels in zip(places, occluded(found.pixels), strict=True):
+        Image.fromarray(pixels).save(place)
+    whole, *covered = score_paths(opened, places)["score"]
+    np.testing.assert_allclose(found.heat.ravel(), whole - np.array(covered), atol=1e-3)
+    assert np.ptp(found.heat) > 0.01
+    oof = pd.read_csv(run / "blend" / "blend.csv")["prediction"]
+    assert found.share_below == (oof < found.row["score"]).mean()
