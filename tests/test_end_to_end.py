@@ -15,6 +15,7 @@ from PIL import Image
 from paw_stack import cli, pipeline
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.metrics import rmse
 
 ROOT = Path(__file__).parents[1]
 BASS = ROOT.parent / "shared" / "data" / "bass"
@@ -88,10 +89,12 @@ def test_the_blend_tells_its_scores_and_weights(finished):
     assert list(facts["weights"]) == CANDIDATES
     assert all(weight >= 0 for weight in facts["weights"].values())
     assert set(facts["scores"]) == {*CANDIDATES, "blend"}
-    target = facts["constant_rmse"]
-    assert facts["in_sample_rmse"] <= target
-    blend = pd.read_csv(run / "blend" / "blend.csv")
+    blend = pd.read_csv(run / "blend" / "blend.csv", dtype={"Id": str}).set_index("Id")
+    labelled = pd.read_csv(run / "labelled.csv", dtype={"Id": str}).set_index("Id")["target"]
     assert len(blend) == N_LABELLED
+    score = rmse(labelled[blend.index], blend["prediction"])
+    assert facts["scores"]["blend"]["rmse"] == pytest.approx(score)
+    assert facts["constant_rmse"] == pytest.approx(rmse(labelled, labelled.mean()))
 
 
 def test_a_second_run_skips_every_unit_and_writes_the_same_bytes(finished, capsys):

@@ -8,6 +8,7 @@ import pytest
 
 from paw_stack.config import DataSection
 from paw_stack.data.competition import load_competition
+from paw_stack.data.duplicates import between
 from paw_stack.data.findings import admit, examine
 from paw_stack.errors import DataError
 
@@ -129,8 +130,17 @@ def test_all_photos_missing_is_a_wrong_folder_and_an_error(data):
 
 
 def test_copies_with_other_scores_tell_the_label_noise(data, tmp_path):
+    """By hand: pairs that are 20, 10 and 3 apart, and the sample's own pair, that is 5 apart."""
+    _, before = survey(data, tmp_path)
+    ((first, second),) = between(before.pairs, len(before.target))[0]
     spoil(data, copies=[(0, 10), (1, 11), (2, 12)])
+    table = pd.read_csv(data.root / "train.csv", dtype=str)
+    apart = {(0, 10): (30, 50), (1, 11): (61, 51), (2, 12): (90, 93), (first, second): (20, 25)}
+    assert len({row for pair in apart for row in pair}) == 8
+    for pair, scores in apart.items():
+        table.loc[list(pair), "Pawpularity"] = [str(score) for score in scores]
+    table.to_csv(data.root / "train.csv", index=False)
     _, findings = survey(data, tmp_path)
-    assert findings.noise is not None
-    assert findings.noise.n_groups >= 3
-    assert findings.noise.low <= findings.noise.sd <= findings.noise.high
+    assert (findings.noise.n_groups, findings.noise.n_rows) == (4, 8)
+    assert findings.noise.sd == pytest.approx(np.sqrt((400 + 100 + 9 + 25) / 4 / 2))
+    assert findings.noise.mean_difference == pytest.approx((20 + 10 + 3 + 5) / 4)

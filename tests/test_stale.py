@@ -55,7 +55,7 @@ VALUES: dict[str, Any] = {
     "loss.auxiliary": {"column": "Human"},
     "loss.bins": 30,
 }
-# Tested below, with resuming, with selection, which needs frozen backbones, and with extra photos.
+# The file of folds below; the others in test_stale_extra.py, which holds them to this list.
 ELSEWHERE = (
     "folds.file",
     "finetune.warm_start",

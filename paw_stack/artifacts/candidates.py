@@ -36,8 +36,8 @@ def candidate_files(path: Path) -> list[CandidateFile]:
     Raises:
         DataError: there is neither.
     """
-    if path.is_file():
-        return [CandidateFile(path.stem, path)]
+    if path.is_file():  # perhaps one of a run's own, in `predictions/` or `blend/`
+        return [CandidateFile(path.stem, path, path.stem in _optimistic(path.parents[1]))]
     files = sorted(f for f in path.glob("predictions/*.csv") if not f.name.endswith(".test.csv"))
     if not files:
         raise DataError(

@@ -43,8 +43,6 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = beside(path)
     try:
         write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
         put_in_place(temporary, path)
     except Exception as error:  # each library has its own for a full disk
         if is_full_disk(error):

@@ -4,7 +4,6 @@ Blocks are written to the file, not to a memory map of it: a map on a full disk 
 """
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,8 +58,6 @@ class RowsFile:
         missing = np.flatnonzero(~self.filled)
         if len(missing):
             raise ArtifactError(f"{self.path}: no values for rows {offenders(missing)}")
-        self.file.flush()
-        os.fsync(self.file.fileno())
         self.file.close()
         put_in_place(self.temporary, self.path)
 

@@ -22,7 +22,11 @@ class Twin:
         return self._store.read(self._done)
 
     def push(self) -> None:
-        """Copy all outputs and remove what the store has beside them, such as a state."""
+        """Copy all outputs and remove what the store has beside them, such as a state.
+
+        Its record goes first: it may be one of other inputs, and must not vouch for these files.
+        """
+        self.begin()
         here = [path for pattern in self._outputs for path in self._store.root.glob(pattern)]
         made = sorted(path for path in here if self._is_output(path))
         for old in set(self._there()) - set(made):

@@ -243,8 +243,6 @@ def _decode_all(
             return {"bytes": files[row].bytes, "digest": files[row].digest, **vars(facts)}
 
         rows = _each(work, range(len(files)), "Decoding photos", workers)
-        out.flush()
-        os.fsync(out.fileno())  # after a power cut the file may else be there, and black
     pd.DataFrame(rows, columns=STORED).to_csv(staging / "photos.csv", index=False)
 
 

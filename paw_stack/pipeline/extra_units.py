@@ -23,11 +23,13 @@ def pretrain_unit(job: Job, backbone: BackboneSection) -> Unit:
         f"pretrain/{backbone.name}",
         {
             "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone),
             "regressor": config.regressor,
             "finetune": config.finetune,
             "pretrain": config.extra.pretrain,
             "extra photos": job.extra.content,
             "classes": job.extra.classes.tolist(),
+            "first row": len(job.ids),  # augmentation draws by row, and the others come first
         },
     )
 
@@ -45,13 +47,14 @@ def gan_unit(job: Job, fold: int) -> Unit:
 
 
 def autoencoder_unit(job: Job) -> Unit:
-    section = job.config.extra.autoencoder
+    section, backbone = job.config.extra.autoencoder, encoder(job)
     return _unit(
         job,
         "autoencoder",
         {
             "autoencoder": section.model_dump(exclude={"feed"}) if section else None,
-            "backbone": encoder(job),
+            "backbone": backbone,
+            "backbone.weights": job.weights_digest(backbone) if backbone else None,
             "photos": job.photos_digest,
             "extra photos": job.extra.content,
         },
