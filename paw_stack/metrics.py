@@ -1,6 +1,10 @@
 """Errors and calibration of predictions in points; RMSE is always pooled over rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+ALIKE = 1e-12  # of the largest value: what differs by less differs by rounding
 
 
 def rmse(y_true: np.ndarray, y_pred: np.ndarray) -> float:
@@ -16,9 +20,20 @@ def fold_rmse(y_true: np.ndarray, y_pred: np.ndarray, fold_of: np.ndarray) -> li
     ]
 
 
+def is_constant(values: np.ndarray) -> bool:
+    """Whether values (n,) differ by rounding alone."""
+    return bool(np.ptp(values) <= ALIKE * np.abs(values).max())
+
+
+def clipped(points: np.ndarray, bounds: Sequence[float | None]) -> np.ndarray:
+    """Points (n,) inside [lowest, highest]; None, as JSON has it, or infinity: no bound there."""
+    low, high = bounds
+    return np.clip(points, -np.inf if low is None else low, np.inf if high is None else high)
+
+
 def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Pearson's r; 0 where either side is constant."""
-    if np.ptp(y_true) == 0 or np.ptp(y_pred) == 0:
+    if is_constant(y_true) or is_constant(y_pred):
         return 0.0
     return float(np.corrcoef(y_true, y_pred)[0, 1])
 
@@ -29,7 +44,7 @@ def calibration_line(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, flo
     b = 1 is calibrated, above 1 squashed, below 1 too wide; NaN where predictions are constant.
     """
     spread = np.var(y_pred)
-    if spread == 0:
+    if is_constant(y_pred):
         return float(np.mean(y_true)), float("nan")
     slope = np.mean((y_pred - np.mean(y_pred)) * (y_true - np.mean(y_true))) / spread
     return float(np.mean(y_true) - slope * np.mean(y_pred)), float(slope)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from paw_stack.metrics import is_constant
+
 DIGITS = 7  # decimals of a standardised score
-ALIKE = 1e-12  # of the largest score: what differs by less differs by rounding
 
 
 class TargetScale(NamedTuple):
@@ -42,11 +43,6 @@ class TargetScale(NamedTuple):
     def points(self, standardised: np.ndarray) -> np.ndarray:
         """The way back, (...) float64."""
         return self.mean + self.spread * np.asarray(standardised, dtype=np.float64)
-
-
-def is_constant(values: np.ndarray) -> bool:
-    """Whether values (n,) differ by rounding alone."""
-    return bool(np.ptp(values) <= ALIKE * np.abs(values).max())
 
 
 # Of scores as they are.

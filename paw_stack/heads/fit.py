@@ -15,9 +15,9 @@ from paw_stack.config import (
     SvrSection,
 )
 from paw_stack.data.nouns import StoredHead
-from paw_stack.data.target import is_constant
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
+from paw_stack.metrics import is_constant
 
 
 def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted:
