@@ -1,5 +1,6 @@
 """Errors and calibration of predictions in points; RMSE is always pooled over rows."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +30,23 @@ def clipped(points: np.ndarray, bounds: Sequence[float | None]) -> np.ndarray:
     """Points (n,) inside [lowest, highest]; None, as JSON has it, or infinity: no bound there."""
     low, high = bounds
     return np.clip(points, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+def shown_range(bounds: Sequence[float | None], scores: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest score to speak of: the bounds, or those of the scores (n,) given."""
+    low, high = (np.inf if bound is None else bound for bound in bounds)
+    return (
+        float(low if np.isfinite(low) else scores.min()),
+        float(high if np.isfinite(high) else scores.max()),
+    )
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals of an RMSE of scores from `low` to `high`, points."""
+    width = high - low
+    if width > 20 or width <= 0:
+        return 2
+    return 3 + max(0, math.ceil(math.log10(2 / width)))
 
 
 def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
