@@ -23,7 +23,7 @@ def fit_interval(
     """What `predict_interval` needs, and its coverage on rows of folds that it was not fitted on.
 
     Args:
-        nested: (n,) float64, points, nested predictions.
+        nested: (n,) float64, points, nested predictions before they are clipped.
     """
     covered, width = np.empty(len(target)), np.empty(len(target))
     for fold in np.unique(fold_of):

@@ -50,7 +50,8 @@ def fit_blend(
     """
     scale, bounds = TargetScale.of(target), recipe.bounds
     columns, target = scale.standardised(columns), scale.standardised(target)
-    recipe = replace(recipe, bounds=tuple(scale.standardised(np.array(bounds))))
+    # Choices do not know the bounds, which only clip: they are made inside the scores at hand.
+    recipe = replace(recipe, bounds=(float(target.min()), float(target.max())))
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of) for cell_of in cells]
     found: dict[tuple[str, bool], np.ndarray] = {}
@@ -107,6 +108,15 @@ def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: 
         models.append(fit_blend(columns[fit], target[fit], rest, recipe))
         predictions[held_out] = predict_blend(models[-1], columns[held_out])
     return Nested(predictions, models)
+
+
+def unclipped(nested: Nested, columns: np.ndarray, folds: Folds) -> np.ndarray:
+    """The nested predictions (n,) before they were clipped, points."""
+    predictions = np.empty(len(columns))
+    for fold, model in enumerate(nested.models):
+        rows = folds.held_out_rows(fold)
+        predictions[rows] = predict_blend({**model, "bounds": [None, None]}, columns[rows])
+    return predictions
 
 
 def divisions(target: np.ndarray, folds: Folds) -> list[np.ndarray]:
