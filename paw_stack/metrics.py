@@ -1,6 +1,11 @@
 """Errors and calibration of predictions in points; RMSE is always pooled over rows."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
+
+ALIKE = 1e-12  # of the largest value: what differs by less differs by rounding
 
 
 def rmse(y_true: np.ndarray, y_pred: np.ndarray) -> float:
@@ -16,9 +21,37 @@ def fold_rmse(y_true: np.ndarray, y_pred: np.ndarray, fold_of: np.ndarray) -> li
     ]
 
 
+def is_constant(values: np.ndarray) -> bool:
+    """Whether values (n,) differ by rounding alone."""
+    return bool(np.ptp(values) <= ALIKE * np.abs(values).max())
+
+
+def clipped(points: np.ndarray, bounds: Sequence[float | None]) -> np.ndarray:
+    """Points (n,) inside [lowest, highest]; None, as JSON has it, or infinity: no bound there."""
+    low, high = bounds
+    return np.clip(points, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+def shown_range(bounds: Sequence[float | None], scores: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest score to speak of: the bounds, or those of the scores (n,) given."""
+    low, high = (np.inf if bound is None else bound for bound in bounds)
+    return (
+        float(low if np.isfinite(low) else scores.min()),
+        float(high if np.isfinite(high) else scores.max()),
+    )
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals of an RMSE of scores from `low` to `high`, points."""
+    width = high - low
+    if width > 20 or width <= 0:
+        return 2
+    return 3 + max(0, math.ceil(math.log10(2 / width)))
+
+
 def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Pearson's r; 0 where either side is constant."""
-    if np.ptp(y_true) == 0 or np.ptp(y_pred) == 0:
+    if is_constant(y_true) or is_constant(y_pred):
         return 0.0
     return float(np.corrcoef(y_true, y_pred)[0, 1])
 
@@ -29,7 +62,7 @@ def calibration_line(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, flo
     b = 1 is calibrated, above 1 squashed, below 1 too wide; NaN where predictions are constant.
     """
     spread = np.var(y_pred)
-    if spread == 0:
+    if is_constant(y_pred):
         return float(np.mean(y_true)), float("nan")
     slope = np.mean((y_pred - np.mean(y_pred)) * (y_true - np.mean(y_true))) / spread
     return float(np.mean(y_true) - slope * np.mean(y_pred)), float(slope)

@@ -20,6 +20,7 @@ from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
 from paw_stack.data.nouns import StoredHead
 from paw_stack.errors import ArtifactError, offenders
+from paw_stack.metrics import shown_range
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,11 @@ class FinishedRun:
     def level(self) -> float:
         """Share of photos whose score lies in its interval."""
         return float(self.blend["interval"]["level"])
+
+    @cached_property
+    def shown_range(self) -> tuple[float, float]:
+        """Lowest and highest score to speak of, points: the bounds, or the labelled photos'."""
+        return shown_range(self.config.data.limits, self.labelled["target"].to_numpy())
 
     @cached_property
     def n_folds(self) -> int:
@@ -73,6 +79,11 @@ class FinishedRun:
         record = read_done(self._network(backbone, fold) / "done.json")
         scale: dict[str, list[float]] = record["metadata"]
         return scale
+
+    def span(self, backbone: str, fold: int) -> tuple[float, float] | None:
+        """The points between which the fold's network learned; None: the bounds."""
+        known = read_done(self._network(backbone, fold) / "done.json").get("span")
+        return (known[0], known[1]) if known else None
 
     def device(self) -> str:
         """Where its networks ran, such as 'cuda bf16'; '' where nothing was computed."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from paw_stack.blend.methods import METHODS, squared_error
 from paw_stack.blend.moments import Moments, moments_of
+from paw_stack.data.target import TargetScale
 
 
 def diversity(
@@ -21,6 +22,8 @@ def diversity(
     Nested over `cell_of` (n,), the folds, or sub-folds where these are few.
     Copies count as none; the median is taken for a mean.
     """
+    scale = TargetScale.of(target)
+    columns, target = scale.standardised(columns), scale.standardised(target)
     moments = moments_of(columns, target, cell_of)
     distinct = moments.distinct()
     whole = nested_rmse(moments.take(distinct), method)
@@ -32,15 +35,15 @@ def diversity(
     return {
         "error_correlation": _error_correlation(columns, target),
         "copies": [name for c, name in enumerate(names) if c not in distinct],
-        "added": dict(zip(names, added.tolist(), strict=True)),
-        "rmse": whole,
+        "added": dict(zip(names, (scale.spread * added).tolist(), strict=True)),
+        "rmse": scale.spread * whole,
         "add_nothing": [name for c, name in enumerate(names) if c not in kept],
-        "pruned_rmse": pruned_rmse,
+        "pruned_rmse": scale.spread * pruned_rmse,
     }
 
 
 def nested_rmse(moments: Moments, method: str) -> float:
-    """Of all cells, each predicted with weights of the others, not calibrated, points."""
+    """Of all cells, each predicted with weights of the others, not calibrated."""
     total = 0.0
     for cell, gram in enumerate(moments.plain):
         weights, intercept = METHODS[method](moments.without(cell))

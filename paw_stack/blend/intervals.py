@@ -2,12 +2,16 @@
 
 Errors grow with the prediction where a score is bounded below, so residuals are divided by a
 straight line of the expected error on the prediction before their quantiles are taken (Papadopoulos
-and others, 2002; Barber and others, 2021, for the cross-fitted form).
+and others, 2002; Barber and others, 2021, for the cross-fitted form). Beyond the predictions that
+it was fitted on the line stays level: nothing is known there. Bounds clip the ends and no more.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from paw_stack.metrics import calibration_line, clipped
 
 LEVEL = 0.9
 SMALLEST_ERROR = 0.25  # of the mean one: the line never gives less
@@ -19,7 +23,7 @@ def fit_interval(
     """What `predict_interval` needs, and its coverage on rows of folds that it was not fitted on.
 
     Args:
-        nested: (n,) float64, points, nested predictions.
+        nested: (n,) float64, points, nested predictions before they are clipped.
     """
     covered, width = np.empty(len(target)), np.empty(len(target))
     for fold in np.unique(fold_of):
@@ -44,19 +48,19 @@ def predict_interval(record: dict[str, Any], predictions: np.ndarray) -> np.ndar
     return _ends(record["interval"], np.asarray(predictions, dtype=np.float64))
 
 
-def _fit(target: np.ndarray, nested: np.ndarray, bounds: tuple[float, float]) -> dict[str, Any]:
+def _fit(target: np.ndarray, nested: np.ndarray, bounds: Sequence[float]) -> dict[str, Any]:
     residual = target - nested
     error = np.abs(residual)
-    slope, intercept = (0.0, error.mean())
-    if np.ptp(nested) > 0:
-        slope, intercept = np.polyfit(nested, error, 1)
+    intercept, slope = calibration_line(error, nested)
     facts = {
-        "error_intercept": float(intercept),
-        "error_slope": float(slope),
+        "error_intercept": intercept,
+        "error_slope": 0.0 if np.isnan(slope) else slope,  # of predictions that are all alike
         "smallest_error": float(SMALLEST_ERROR * error.mean()),
+        "predicted": [float(nested.min()), float(nested.max())],
         "bounds": list(bounds),
     }
-    scaled = residual / np.maximum(_expected(facts, nested), 1e-12)
+    expected = _expected(facts, nested)
+    scaled = residual / np.where(expected > 0, expected, 1.0)  # 0 where nothing is ever missed
     upper = min(1.0, (1 + LEVEL) / 2 * (1 + 1 / len(target)))  # conformal: for one row more
     facts["low"] = float(np.quantile(scaled, 1 - upper, method="lower"))
     facts["high"] = float(np.quantile(scaled, upper, method="higher"))
@@ -64,11 +68,12 @@ def _fit(target: np.ndarray, nested: np.ndarray, bounds: tuple[float, float]) ->
 
 
 def _expected(facts: dict[str, Any], predictions: np.ndarray) -> np.ndarray:
-    line = facts["error_intercept"] + facts["error_slope"] * predictions
+    seen = np.clip(predictions, *facts["predicted"])
+    line = facts["error_intercept"] + facts["error_slope"] * seen
     return np.maximum(line, facts["smallest_error"])
 
 
 def _ends(facts: dict[str, Any], predictions: np.ndarray) -> np.ndarray:
     expected = _expected(facts, predictions)
     ends = predictions[:, None] + expected[:, None] * np.array([facts["low"], facts["high"]])
-    return np.clip(ends, *facts["bounds"])
+    return clipped(ends, facts["bounds"])

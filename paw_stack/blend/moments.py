@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-JITTER = 1e-9  # of 1 + the mean variance: keeps matrices of alike candidates positive definite
+# Of 1 + the mean variance: keeps matrices of alike candidates positive definite. Fits standardise
+# the target (nested.py), so that 1 is its variance.
+JITTER = 1e-9
 COPY = 0.9999  # correlation of candidates; above it they are one
 SMALLEST_SD = 1 / 3  # of the mean error: no row counts for more than nine average ones
 

@@ -8,9 +8,11 @@ Inside a fit the method and the calibration are chosen by predictions that are t
 cross-fitted over the fit rows' folds, or, where these are few, over random sub-folds, repeatedly.
 A choice must earn its keep: the first is taken whose squared error is within one standard error
 of the best one's (Breiman and others, 1984); they stand in order, the simplest first.
+
+A fit sees candidates and target in standard deviations of its own rows' target (data/target.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,10 @@ import numpy as np
 from paw_stack.blend.calibration import KINDS, calibrate, fit_calibration
 from paw_stack.blend.methods import AUTO, METHODS
 from paw_stack.blend.moments import Moments, moments_of
+from paw_stack.blend.units import model_in_points
 from paw_stack.data.folds import Folds, make_folds
+from paw_stack.data.target import TargetScale
+from paw_stack.metrics import clipped
 
 FEWEST_FOLDS = 5  # with fewer among the fit rows, sub-folds are drawn
 SUB_FOLDS, REPEATS = 10, 3
@@ -43,6 +48,10 @@ def fit_blend(
         target: (n,) float64, points.
         folds: of these rows; their numbers may have gaps.
     """
+    scale, bounds = TargetScale.of(target), recipe.bounds
+    columns, target = scale.standardised(columns), scale.standardised(target)
+    # Choices do not know the bounds, which only clip: they are made inside the scores at hand.
+    recipe = replace(recipe, bounds=(float(target.min()), float(target.max())))
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of) for cell_of in cells]
     found: dict[tuple[str, bool], np.ndarray] = {}
@@ -67,18 +76,19 @@ def fit_blend(
     if kind == "auto":
         _, kind = simplest([(method, kind) for kind in KINDS])
     blended = target if kind == "none" else predictions(method, kind)
-    return {
+    model = {
         "method": method,
         **_weighed(moments[0], method, kind == "candidates"),
         "calibration": fit_calibration(kind, blended, target),
         "chosen_calibration": kind,
-        "bounds": list(recipe.bounds),
+        "bounds": list(bounds),
     }
+    return model_in_points(model, scale)
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
     """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order."""
-    return np.clip(calibrate(model["calibration"], _combined(model, columns)), *model["bounds"])
+    return clipped(calibrate(model["calibration"], _combined(model, columns)), model["bounds"])
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,15 @@ def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: 
         models.append(fit_blend(columns[fit], target[fit], rest, recipe))
         predictions[held_out] = predict_blend(models[-1], columns[held_out])
     return Nested(predictions, models)
+
+
+def unclipped(nested: Nested, columns: np.ndarray, folds: Folds) -> np.ndarray:
+    """The nested predictions (n,) before they were clipped, points."""
+    predictions = np.empty(len(columns))
+    for fold, model in enumerate(nested.models):
+        rows = folds.held_out_rows(fold)
+        predictions[rows] = predict_blend({**model, "bounds": [None, None]}, columns[rows])
+    return predictions
 
 
 def divisions(target: np.ndarray, folds: Folds) -> list[np.ndarray]:

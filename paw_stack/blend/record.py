@@ -21,6 +21,7 @@ from paw_stack.blend.nested import (
     fit_blend,
     nested_blend,
     predict_blend,
+    unclipped,
 )
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import prediction_shift
@@ -61,6 +62,7 @@ def blend(
     test = np.column_stack([c.test for c in candidates])  # (m, n_candidates)
     nested = nested_blend(oof, target, folds, recipe)
     model = {**fit_blend(oof, target, folds, recipe), "candidates": names}
+    interval = fit_interval(target, unclipped(nested, oof, folds), folds.fold_of, recipe.bounds)
     predictions = Predictions(
         name="blend",
         oof=nested.predictions,
@@ -77,7 +79,7 @@ def blend(
         in_sample_rmse=rmse(target, predict_blend(model, oof)),
         record={
             "model": model,
-            "interval": fit_interval(target, nested.predictions, folds.fold_of, recipe.bounds),
+            "interval": interval,
             **_told(candidates, predictions, target, folds),
             "label_noise": asdict(noise) if noise else None,
             "nested": _nested_facts(nested, model, peers, target),

@@ -49,7 +49,7 @@ def fault(target: np.ndarray, predicted: np.ndarray) -> str:
     _, slope = calibration_line(target, predicted)
     spread, shift = np.std(predicted), np.mean(predicted) - np.mean(target)
     found = []
-    if spread == 0 or abs(slope) * spread <= CERTAIN * error:
+    if not abs(slope) * spread > CERTAIN * error:  # NaN where predictions are all alike
         found.append("says nothing of the target")
     elif slope < 0:
         found.append("runs against the target")

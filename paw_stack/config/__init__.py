@@ -34,6 +34,7 @@ from paw_stack.config.sections import (
     Section,
 )
 from paw_stack.config.training import (
+    NEED_BOUNDS,
     AuxiliarySection,
     FinetuneSection,
     LossSection,
@@ -43,6 +44,7 @@ from paw_stack.config.training import (
 )
 
 __all__ = [
+    "NEED_BOUNDS",
     "AutoencoderSection",
     "AuxiliarySection",
     "BackboneSection",

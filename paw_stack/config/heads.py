@@ -25,8 +25,18 @@ class SvrSection(Section):
         description="auto: cuml with a GPU, else onedal on x86-64, else sklearn; gram with a grid."
         " gram: one matrix for all folds, standardised over labelled and test rows",
     )
-    C: float = Field(16.0, gt=0, description="cost of an error beyond epsilon")
-    epsilon: float = Field(0.1, ge=0, description="error that costs nothing, points")
+    C: float | None = Field(
+        None,
+        gt=0,
+        description="cost of an error beyond epsilon, both in points; null: 0.8 standard deviations"
+        " of the fit rows' scores (16 where that is 20 points)",
+    )
+    epsilon: float | None = Field(
+        None,
+        ge=0,
+        description="error that costs nothing, points; null: 0.005 standard deviations of the fit"
+        " rows' scores (0.1 where that is 20 points)",
+    )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
     clip: Clip | None = Field(None, description="bounds for the targets of fit rows, points")
     grid: GridSection | None = Field(None, description="settings to choose from; null: none")

@@ -8,6 +8,7 @@ Paths are relative to the working directory.
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -29,7 +30,12 @@ from paw_stack.config.sections import (
     RunSection,
     Section,
 )
-from paw_stack.config.training import FinetuneSection, LossSection, RegressorSection
+from paw_stack.config.training import (
+    NEED_BOUNDS,
+    FinetuneSection,
+    LossSection,
+    RegressorSection,
+)
 from paw_stack.errors import ConfigError
 
 
@@ -55,6 +61,17 @@ class Config(Section):
         names = [backbone.name for backbone in self.backbones]
         if len(set(names)) < len(names):
             raise ValueError(f"backbones: names {names} must differ from each other")
+        return self
+
+    @model_validator(mode="after")
+    def _a_loss_has_its_range(self) -> "Config":
+        trained = [backbone.name for backbone in self.backbones if not backbone.frozen]
+        closed = all(map(math.isfinite, self.data.limits))
+        if trained and self.loss.kind in NEED_BOUNDS and not closed:
+            raise ValueError(
+                f"loss.kind: {self.loss.kind} predicts a share of the way between two bounds, and"
+                f" data.bounds is {self.data.bounds}; give both, or set loss.kind: mse"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,9 +1,10 @@
 """The sections of a config, apart from training's: every key with its unit and default."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # Names become folder and file names, so they are kept plain.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -68,7 +69,11 @@ class DataSection(Section):
     extension: str = Field(".jpg", description="appended to an id to make a file name; may be ''")
     id: str = Field("Id", description="column of ids")
     target: str = Field(description="column of scores, in points")
-    bounds: tuple[float, float] = Field(description="lowest and highest possible score, in points")
+    bounds: tuple[float | None, float | None] | None = Field(
+        description="lowest and highest possible score, in points; predictions are clipped to them,"
+        " and nothing else follows but for a loss that needs a range. null, for both or for one:"
+        " there is none"
+    )
     metadata: list[str] = Field([], description="numeric columns, in both tables, for the heads")
     resize: Literal["crop", "squash"] = Field(
         "crop", description="crop: shortest side to size, then the centre; squash: both sides"
@@ -88,11 +93,24 @@ class DataSection(Section):
         None, description="photos without a score; section extra says what is made of them"
     )
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "DataSection":
-        if not self.bounds[0] < self.bounds[1]:
-            raise ValueError(f"bounds {list(self.bounds)}: the first must be below the second")
-        return self
+    @field_validator("bounds")
+    @classmethod
+    def _ordered(cls, given: tuple[float | None, float | None] | None) -> Any:
+        """Infinity is no bound either, and null for both is null."""
+        if given is None:
+            return None
+        low = -math.inf if given[0] is None else given[0]
+        high = math.inf if given[1] is None else given[1]
+        if not low < high or low == math.inf or high == -math.inf:
+            raise ValueError(f"{list(given)}: the first must be below the second")
+        known = tuple(bound if math.isfinite(bound) else None for bound in (low, high))
+        return None if known == (None, None) else known
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The bounds in points, infinite where there are none."""
+        low, high = self.bounds or (None, None)
+        return -math.inf if low is None else low, math.inf if high is None else high
 
 
 class FoldsSection(Section):

@@ -41,11 +41,16 @@ class AuxiliarySection(Section):
     weight: float = Field(0.1, gt=0, description="of its cross entropy, added to the loss")
 
 
+NEED_BOUNDS = ("bce", "bins", "ordinal")  # losses whose outputs cannot leave a range
+
+
 class LossSection(Section):
     kind: Literal["mse", "rmse", "bce", "smooth_l1", "bins", "ordinal"] = Field(
         "bce",
-        description="on the target scaled to 0..1; bins: a distribution over bins, its expectation"
-        " predicts; ordinal: the chances to exceed each threshold, their mean predicts",
+        description="on the target scaled to 0..1, which for bce, bins and ordinal are data.bounds,"
+        " both of which they need, and else the fit rows' lowest and highest score; bins: a"
+        " distribution over bins, its expectation predicts; ordinal: the chances to exceed each"
+        " threshold, their mean predicts",
     )
     bins: int = Field(20, ge=2, le=200, description="bins, or thresholds of ordinal")
     spread: float = Field(

@@ -36,7 +36,7 @@ class Competition:
     labelled: Rows
     test: Rows
     target: np.ndarray  # (n,) float64, points
-    bounds: tuple[float, float]  # points
+    bounds: tuple[float, float]  # points, infinite where there is none
     submission_ids: np.ndarray  # (m,) str, the order that the submission must have
     classes: np.ndarray | None = None  # (n,) str, of the auxiliary column; '' is unknown
 
@@ -71,7 +71,7 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
         labelled=_rows(data, data.labelled, labelled, data.labelled_images, problems),
         test=_rows(data, data.test or "", test, data.test_images, problems),
         target=_target(data, labelled, problems),
-        bounds=data.bounds,
+        bounds=data.limits,
         submission_ids=_submission_ids(data, test[data.id], problems),
         classes=labelled[auxiliary].to_numpy(dtype=str) if auxiliary else None,
     )
@@ -152,7 +152,7 @@ def _numbers(
 
 def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
     target = _numbers(data.labelled, table, data.id, data.target, problems)
-    low, high = data.bounds
+    low, high = data.limits
     outside = (target < low) | (target > high)
     if outside.any():
         problems.append(

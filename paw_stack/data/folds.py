@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.data.cells import as_known
+from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
 
 # Fold means farther from the mean of all targets than this many standard errors are remarked on.
@@ -108,8 +109,10 @@ def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
 
 def _bin(values: np.ndarray, bins: int) -> np.ndarray:
     """Bin number (n,) of each value between equally spaced quantiles."""
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.searchsorted(edges, values, side="right")
+    scaled = TargetScale.of(values).standardised(values)
+    quantiles = np.quantile(scaled, np.linspace(0, 1, bins + 1)[1:-1])
+    edges = np.unique(np.round(quantiles, DIGITS))  # one that falls on a value is that value
+    return np.searchsorted(edges, scaled, side="right")
 
 
 def _line(bin_of: np.ndarray, size: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 DRAWS = 2000
 TAILS = (0.025, 0.975)  # a 95 % interval
 FEWEST_GROUPS = 5  # below it resampled groups say nothing of the spread
+ROUNDING = 1e-9  # of the scores' range: a deviation below it is none
 SMALLEST_ERROR = 1e-9  # groups that differ alike have none, and are divided by it
 
 
@@ -49,6 +50,7 @@ def label_noise(target: np.ndarray, group_of: np.ndarray, seed: int) -> LabelNoi
     _, group, size = np.unique(group[kept], return_inverse=True, return_counts=True)
     points = np.asarray(target, dtype=np.float64)[kept]
     deviation = points - (np.bincount(group, points) / size)[group]
+    deviation[np.abs(deviation) <= ROUNDING * np.ptp(target)] = 0  # of scores that agree
     squares = np.bincount(group, deviation**2)
     low, high = _interval(squares, size - 1, seed)
     sd = np.sqrt(squares.sum() / (size - 1).sum())

@@ -1,7 +1,7 @@
 """Fit a head once per fold: out-of-fold predictions for labelled rows, a mean for test rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import StoredHead
+from paw_stack.data.target import TargetScale
 from paw_stack.progress import track
 
 # Features of fold k's backbone: labelled (n, d) and test (m, d), float32 arrays; for a head that
@@ -42,15 +43,15 @@ class CrossFitted:
 
 
 def cross_fit(
-    make_head: Callable[[], Any],
+    make_head: Callable[[TargetScale], Any],
     store: Callable[[Any], StoredHead],
     problem: Problem,
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
-    """Fold k's head learns from fold k's fit rows alone, scaler included.
+    """Fold k's head learns from fold k's fit rows alone, scalers of features and target included.
 
     Args:
-        make_head: gives a fresh scikit-learn regressor.
+        make_head: gives a fresh scikit-learn regressor for a target standardised by that scale.
         store: what is kept of a fitted one.
         clip: bounds for the target of fit rows, points.
     """
@@ -61,11 +62,17 @@ def cross_fit(
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
-        head = make_head().fit(labelled[fit], learned[fit])
-        oof[held_out] = head.predict(labelled[held_out])
-        tests.append(predict_or_none(head, test))
-        heads[f"fold{fold}"] = store(head)
+        scale = TargetScale.of(learned[fit])
+        head = make_head(scale).fit(labelled[fit], scale.standardised(learned[fit]))
+        oof[held_out] = scale.points(head.predict(labelled[held_out]))
+        tests.append(scale.points(predict_or_none(head, test)))
+        heads[f"fold{fold}"] = in_points(store(head), scale)
     return CrossFitted(oof, np.mean(tests, axis=0), heads)
+
+
+def in_points(head: StoredHead, scale: TargetScale) -> StoredHead:
+    """A head that was fitted on a standardised target, made to predict points."""
+    return replace(head, arrays={**head.arrays, "target_scale": np.array(scale)})
 
 
 def predict_or_none(head: Any, rows: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from paw_stack.config import (
 from paw_stack.data.nouns import StoredHead
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
+from paw_stack.metrics import is_constant
 
 
 def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted:
@@ -72,10 +73,16 @@ def _require_errors(section: SvrSection, problem: Problem) -> None:
     for fold in problem.only:
         target = problem.target[problem.folds.fit_rows(fold)]
         learned = np.clip(target, *section.clip) if section.clip else target
-        if np.ptp(learned) <= 2 * section.epsilon:
+        epsilon = section.epsilon or 0.0  # a share of the spread is never as wide
+        if is_constant(learned):
+            raise ConfigError(
+                f"heads.svr: all targets of fold {fold}'s fit rows are {learned[0]:g}, so nothing"
+                " can be learned; give more rows or fewer folds"
+            )
+        if np.ptp(learned) <= 2 * epsilon:
             raise ConfigError(
                 f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
-                f" {section.epsilon:g} from their middle, so nothing can be learned; lower it"
+                f" {epsilon:g} from their middle, so nothing can be learned; lower it"
             )
 
 

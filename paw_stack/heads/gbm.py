@@ -2,7 +2,8 @@
 
 Embeddings have a thousand dense columns. All of them in every tree, in 255 bins, cost many times
 the time and gain nothing; where folds share an embedding its columns are binned once for all.
-Bins come from the features of all labelled rows and look at no target.
+Bins come from the features of all labelled rows and look at no target. LightGBM keeps targets in
+float32: it gets them in standard deviations, so that scores far from 0 lose no digits.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import numpy as np
 from paw_stack.config import GbmSection
 from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import StoredHead
-from paw_stack.heads.cross_fit import CrossFitted, Problem
+from paw_stack.data.target import TargetScale
+from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
 from paw_stack.progress import track
 
 INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
@@ -27,11 +29,14 @@ def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
         labelled, test = problem.features(fold)
         fit, held_out = problem.folds.fit_rows(fold), problem.folds.held_out_rows(fold)
         reduce, arrays = _reduction(section, labelled[fit], problem.seed)
-        booster = _train(section, bins(fold, reduce), fit, problem)
-        oof[held_out] = booster.predict(reduce(labelled[held_out]))
-        tests.append(booster.predict(reduce(test)) if len(test) else np.empty(0))
+        scale = TargetScale.of(problem.target[fit])
+        learned = scale.standardised(problem.target)
+        booster = _train(section, bins(fold, reduce), fit, learned, problem)
+        oof[held_out] = scale.points(booster.predict(reduce(labelled[held_out])))
+        tests.append(scale.points(booster.predict(reduce(test)) if len(test) else []))
         trees.append(booster.current_iteration())
-        heads[f"fold{fold}"] = StoredHead("trees", arrays, booster.model_to_string())
+        head = StoredHead("trees", arrays, booster.model_to_string())
+        heads[f"fold{fold}"] = in_points(head, scale)
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees})
 
 
@@ -48,22 +53,34 @@ def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
     from lightgbm import Dataset
 
     parameters = _parameters(section, problem.seed)
-    return Dataset(vectors, problem.target, params=parameters, free_raw_data=False).construct()
+    no_target = np.zeros(len(vectors))  # LightGBM wants one; each fold's own follows
+    return Dataset(vectors, no_target, params=parameters, free_raw_data=False).construct()
 
 
-def _train(section: GbmSection, data: Any, fit: np.ndarray, problem: Problem) -> Any:
+def _part(data: Any, rows: np.ndarray, learned: np.ndarray) -> Any:
+    """These rows of the binned vectors, with their standardised targets."""
+    return data.subset(rows).construct().set_label(learned[rows])
+
+
+def _train(
+    section: GbmSection, data: Any, fit: np.ndarray, learned: np.ndarray, problem: Problem
+) -> Any:
+    """
+    Args:
+        learned: (n,) float64, the target by the scale of the fit rows.
+    """
     import lightgbm
 
     parameters = _parameters(section, problem.seed)
     if section.early_stopping is None:
-        return lightgbm.train(parameters, data.subset(fit), section.trees)
+        return lightgbm.train(parameters, _part(data, fit, learned), section.trees)
     groups = problem.folds.group_of[fit]
     inner = make_folds(problem.target[fit], groups, INNER_PARTS, None, problem.seed)
     grown = lightgbm.train(
         parameters,
-        data.subset(fit[inner.fit_rows(0)]),
+        _part(data, fit[inner.fit_rows(0)], learned),
         section.trees,
-        valid_sets=[data.subset(fit[inner.held_out_rows(0)])],
+        valid_sets=[_part(data, fit[inner.held_out_rows(0)], learned)],
         callbacks=[lightgbm.early_stopping(section.early_stopping, verbose=False)],
     )
     # As text: it ends with the best tree, so that what is stored is what predicts.

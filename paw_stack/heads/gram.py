@@ -17,13 +17,15 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
+from paw_stack.heads.costs import TOL, costs
 from paw_stack.heads.smo import Solution, solve
 
 ROWS = 512  # rows of a block; blocks are shared out to threads
@@ -132,13 +134,13 @@ def cross_fit_gram(
     D_test: np.ndarray,
     y: np.ndarray,
     fold_of: np.ndarray,
-    C: float,
+    C: float | None,
     gamma: float,
-    epsilon: float,
+    epsilon: float | None,
     clip: tuple[float, float] | None = None,
     sample_weight: np.ndarray | None = None,
     only: Iterable[int] | None = None,
-    tol: float = 1e-3,
+    tol: float = TOL,
     threads: int | None = None,
     solver: str = "smo",
 ) -> CrossFit:
@@ -151,10 +153,11 @@ def cross_fit_gram(
         D_test: (m, n) float32, from test rows to labelled rows.
         y: (n,) points.
         fold_of: (n,) the fold that holds a row out; below 0 a row that is never held out.
+        C, epsilon: points; None: shares of the spread of each fold's fit rows (heads/costs.py).
         clip: bounds for the target of fit rows, points; None leaves it alone.
         sample_weight: (n,) factor on C; 0 leaves a row out of every fit.
         only: folds to run; default all.
-        tol: points, largest violation of the optimality conditions.
+        tol: largest violation of the optimality conditions, share of the fit rows' spread.
         threads: folds solved at the same time; default the cores at hand.
         solver: "smo" is ours; "cuml" solves on a GPU, one fold after the other.
 
@@ -162,24 +165,52 @@ def cross_fit_gram(
         ConvergenceWarning: a fold's solver gave up; its fold and gap are named.
     """
     K, K_test = rbf(D, gamma), rbf(D_test, gamma)
-    cost = np.full(len(y), float(C)) if sample_weight is None else C * np.asarray(sample_weight)
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     target = y if clip is None else np.clip(y, *clip)
     folds = tuple(np.unique(fold_of[fold_of >= 0]).tolist() if only is None else only)
-    problems = [(K, target, np.where(fold_of == k, 0.0, cost), epsilon, tol) for k in folds]
-    if solver == "cuml":
-        solved = [cuml_solution(*problem) for problem in problems]
-    else:
-        solved = solve_all(problems, threads)
+    weights = [np.where(fold_of == k, 0.0, weight) for k in folds]
+    solved = solve_all(
+        K, target, weights, C, epsilon, tol, 1 if solver == "cuml" else threads, solver
+    )
     return _cross_fit(solved, folds, fold_of, K_test)
 
 
 def solve_all(
-    problems: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, float, float]],
+    K: np.ndarray,
+    y: np.ndarray,
+    weights: Sequence[np.ndarray],
+    C: float | None,
+    epsilon: float | None,
+    tol: float,
     threads: int | None = None,
+    solver: str = "smo",
 ) -> list[Solution]:
-    """Solutions of the problems (K, y, C, epsilon, tol), in their order, on several threads."""
+    """The solution in points for each of the row weights (n,), on several threads.
+
+    Each is solved on its own rows' standardised target, where `tol` counts.
+    """
+
+    def one(weight: np.ndarray) -> Solution:
+        scale = TargetScale.of(y[weight > 0])
+        cost, tube = costs(C, epsilon, scale)
+        problem = K, scale.standardised(y), cost * weight, tube, tol
+        return solution_in_points(
+            cuml_solution(*problem) if solver == "cuml" else checked(solve(*problem)), scale
+        )
+
     with ThreadPoolExecutor(threads or default_threads()) as pool:
-        return list(pool.map(lambda problem: checked(solve(*problem)), problems))
+        return list(pool.map(one, weights))
+
+
+def solution_in_points(solution: Solution, scale: TargetScale) -> Solution:
+    """Of a standardised target's solution: `f + bias` are points."""
+    return replace(
+        solution,
+        beta=scale.spread * solution.beta,
+        f=scale.spread * solution.f,
+        bias=float(scale.points(np.array(solution.bias))),
+        gap=scale.spread * solution.gap,
+    )
 
 
 def checked(solution: Solution) -> Solution:
@@ -188,8 +219,8 @@ def checked(solution: Solution) -> Solution:
         from sklearn.exceptions import ConvergenceWarning
 
         warnings.warn(
-            f"an SVR stopped after {solution.iterations} steps with a gap of {solution.gap:.2g}"
-            " points; lower C or gamma, or raise tol",
+            f"an SVR stopped after {solution.iterations} steps with a gap of {solution.gap:.2g};"
+            " lower C or gamma, or raise tol",
             ConvergenceWarning,
             stacklevel=2,
         )

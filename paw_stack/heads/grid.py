@@ -16,27 +16,45 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
-from paw_stack.heads.gram import checked, default_threads, predict_rows, rbf
+from paw_stack.heads.costs import TOL, costs
+from paw_stack.heads.gram import checked, default_threads, predict_rows, rbf, solution_in_points
 from paw_stack.heads.smo import Solution, solve
 from paw_stack.metrics import rmse
 from paw_stack.progress import track
 
-COARSE = 30  # times `tol`, points: how well the solves are done that settings are told apart by
+COARSE = 30  # times `tol`: how well the solves are done that settings are told apart by
 
 
 @dataclass(frozen=True)
 class Point:
     """One setting of the grid."""
 
-    C: float
+    C: float | None  # of an error in points; None: a share of the fit rows' spread
     gamma: float
-    epsilon: float  # points
+    epsilon: float | None  # points; None: a share of the fit rows' spread
     clip: tuple[float, float] | None = None  # bounds for the target of fit rows, points
+
+
+class Fit(NamedTuple):
+    """A solve of a point on some rows, in their own standardised target."""
+
+    solution: Solution
+    scale: TargetScale
+    cost: float  # C of the solve
+
+    def predicted(self) -> np.ndarray:
+        """Of all rows (n,), points."""
+        return self.scale.points(self.solution.f + self.solution.bias)
+
+    def in_points(self) -> Solution:
+        return solution_in_points(self.solution, self.scale)
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,9 @@ class GridResult:
 
 
 def grid_points(
-    C: Sequence[float],
+    C: Sequence[float | None],
     gamma: Sequence[float],
-    epsilon: Sequence[float],
+    epsilon: Sequence[float | None],
     clip: Sequence[tuple[float, float] | None] = (None,),
 ) -> list[Point]:
     """All combinations; earlier ones win ties."""
@@ -71,7 +89,7 @@ def grid_search(
     points: Sequence[Point],
     choose_by: str = "pairs",
     sample_weight: np.ndarray | None = None,
-    tol: float = 1e-3,
+    tol: float = TOL,
     threads: int | None = None,
     only: Sequence[int] | None = None,
 ) -> GridResult:
@@ -82,8 +100,8 @@ def grid_search(
         choose_by: "pairs" as described above. "oof" rates for fold k the plain out-of-fold
             predictions of the other folds, as a stacker would: (F + 1) / 2 times fewer solves, but
             fold k's targets were in the fits of the models that are compared.
-        tol: points, largest violation of the optimality conditions in the fits that predict; the
-            others may have `COARSE` times as much.
+        tol: largest violation of the optimality conditions in the fits that predict, share of the
+            fit rows' spread; the others may have `COARSE` times as much.
         only: outer folds to run; default all. The inner ones are always all others.
 
     Raises:
@@ -97,15 +115,15 @@ def grid_search(
     if choose_by == "pairs":
         pairs = itertools.combinations(range(n_folds), 2)
         left_out += [pair for pair in pairs if set(pair) & set(outer)]
-    oof, beta = np.full((len(points), len(y)), np.nan), np.empty((len(points), n_folds, len(y)))
+    oof, solved = np.full((len(points), len(y)), np.nan), dict[tuple[int, int], Fit]()
     errors = np.zeros((len(points), n_folds, n_folds))
     threads = threads or default_threads()
     fits = _fits(D, y, fold_of, weight, points, left_out, COARSE * tol, threads)
-    for at, folds, solution in track(fits, "grid search", len(points) * len(left_out), "fits"):
-        prediction = solution.f + solution.bias
+    for at, folds, fit in track(fits, "grid search", len(points) * len(left_out), "fits"):
+        prediction = fit.predicted()
         if len(folds) == 1:
             rows = fold_of == folds[0]
-            oof[at, rows], beta[at, folds[0]] = prediction[rows], solution.beta
+            oof[at, rows], solved[at, folds[0]] = prediction[rows], fit
             continue
         for fold, inner in (folds, folds[::-1]):
             rows = fold_of == inner
@@ -113,7 +131,7 @@ def grid_search(
     if choose_by == "oof":
         errors = _oof_errors(oof, y, fold_of, n_folds)
     chosen = dict(zip(outer, choose(errors)[outer].tolist(), strict=True))
-    starts = {fold: (points[at], beta[at, fold]) for fold, at in chosen.items()}
+    starts = {fold: (points[at], solved[at, fold]) for fold, at in chosen.items()}
     final = _carried_on(D, y, fold_of, weight, starts, tol, threads)
     return _result(points, chosen, oof, final, D_test, y, fold_of)
 
@@ -133,11 +151,11 @@ def _carried_on(
     y: np.ndarray,
     fold_of: np.ndarray,
     weight: np.ndarray,
-    starts: dict[int, tuple[Point, np.ndarray]],
+    starts: dict[int, tuple[Point, Fit]],
     tol: float,
     threads: int,
 ) -> dict[int, Solution]:
-    """Outer fold -> its chosen point's fit, from the coefficients at hand."""
+    """Outer fold -> its chosen point's fit, in points, from the coefficients at hand."""
     K, found = np.empty_like(D), dict[int, Solution]()
     with ThreadPoolExecutor(threads) as pool:
         for gamma in dict.fromkeys(point.gamma for point, _ in starts.values()):
@@ -147,7 +165,7 @@ def _carried_on(
                 for k, (point, start) in starts.items()
                 if point.gamma == gamma
             }
-            found |= {fold: checked(job.result()) for fold, job in jobs.items()}
+            found |= {fold: job.result().in_points() for fold, job in jobs.items()}
     return {fold: found[fold] for fold in starts}
 
 
@@ -157,10 +175,15 @@ def _one(
     weight: np.ndarray,
     point: Point,
     tol: float,
-    start: np.ndarray | None,
-) -> Solution:
+    start: Fit | None,
+) -> Fit:
+    """The fit on rows of weight above 0; coefficients at a bound stay there when C grows."""
     target = y if point.clip is None else np.clip(y, *point.clip)
-    return solve(K, target, point.C * weight, point.epsilon, tol, start)
+    scale = TargetScale.of(target[weight > 0])
+    cost, tube = costs(point.C, point.epsilon, scale)
+    beta = None if start is None else start.solution.beta * (cost / start.cost)
+    solution = solve(K, scale.standardised(target), cost * weight, tube, tol, beta)
+    return Fit(checked(solution), scale, cost)
 
 
 def _fits(
@@ -172,8 +195,8 @@ def _fits(
     left_out: Sequence[tuple[int, ...]],
     tol: float,
     threads: int,
-) -> Iterator[tuple[int, tuple[int, ...], Solution]]:
-    """Number of the point, folds left out, solution; one kernel matrix for all of a gamma."""
+) -> Iterator[tuple[int, tuple[int, ...], Fit]]:
+    """Number of the point, folds left out, fit; one kernel matrix for all of a gamma."""
     K = np.empty_like(D)
     with ThreadPoolExecutor(threads) as pool:
         for gamma in dict.fromkeys(point.gamma for point in points):
@@ -184,16 +207,16 @@ def _fits(
                 for folds in left_out
             )
             for folds, job in zip(left_out, list(jobs), strict=True):
-                yield from ((at, folds, checked(fit)) for at, fit in job.result())
+                yield from ((at, folds, fit) for at, fit in job.result())
 
 
 def _path(points: Sequence[Point], gamma: float) -> list[tuple[int, Point]]:
     """The points of a gamma, numbered, each next to one that it differs from in little."""
-    levels = sorted({point.C for point in points})
+    levels = sorted({point.C or 0.0 for point in points})  # None stands alone
 
     def place(numbered: tuple[int, Point]) -> tuple[str, int, float]:
-        level = levels.index(numbered[1].C)
-        epsilon = numbered[1].epsilon
+        level = levels.index(numbered[1].C or 0.0)
+        epsilon = numbered[1].epsilon or 0.0
         return str(numbered[1].clip), level, epsilon if level % 2 == 0 else -epsilon
 
     return sorted(((at, p) for at, p in enumerate(points) if p.gamma == gamma), key=place)
@@ -205,15 +228,11 @@ def _follow(
     weight: np.ndarray,
     order: list[tuple[int, Point]],
     tol: float,
-) -> list[tuple[int, Solution]]:
-    """Solutions along the path; coefficients at a bound stay there when C grows."""
-    found: list[tuple[int, Solution]] = []
-    start, last_C = None, 1.0
+) -> list[tuple[int, Fit]]:
+    """Fits along the path, each from the last one's coefficients."""
+    found: list[tuple[int, Fit]] = []
     for at, point in order:
-        start = None if start is None else start * (point.C / last_C)
-        solution = _one(K, y, weight, point, tol, start)
-        found.append((at, solution))
-        start, last_C = solution.beta, point.C
+        found.append((at, _one(K, y, weight, point, tol, found[-1][1] if found else None)))
     return found
 
 

@@ -48,10 +48,11 @@ class _Inverse:
 
         Their targets would cancel up to rounding; they are set to 0, so that none is ever read.
         """
-        y = self.y.copy()
-        y[left_out] = 0
-        a = self.P @ y
         kept = np.setdiff1d(np.arange(len(self.y)), left_out)
+        mean = self.y[kept].mean()  # scores far from 0 would cost digits
+        y = np.zeros(len(self.y))
+        y[kept] = self.y[kept] - mean
+        a = self.P @ y
         block = self.P[np.ix_(left_out, left_out)]
         across = self.P[np.ix_(left_out, kept)]
         solved = np.linalg.solve(block, np.column_stack([a[left_out], across]))
@@ -62,8 +63,8 @@ class _Inverse:
         loo = coefficients[kept] / diagonal
         return _Fit(
             coefficients,
-            float(self.row @ y - self.row[left_out] @ residual),
-            -residual,
+            float(mean + self.row @ y - self.row[left_out] @ residual),
+            mean - residual,
             float(np.mean(loo**2)),
         )
 

@@ -4,11 +4,15 @@ from typing import Any
 
 from paw_stack.config import KnnSection
 from paw_stack.data.nouns import StoredHead
+from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.heads.stored import neighbours_head
 
 
-def make_knn(section: KnnSection) -> Any:
-    """An unfitted pipeline: StandardScaler, then neighbours weighted by the inverse distance."""
+def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS) -> Any:
+    """An unfitted pipeline: StandardScaler, then neighbours weighted by the inverse distance.
+
+    They are the same whatever the `scale` of the target.
+    """
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -65,7 +65,8 @@ def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitte
         labelled, test = problem.features(group[0])
         marks = _landmarks(section, labelled, test, problem.seed)
         moments = _moments(marks, labelled, problem)
-        lines = {fold: _line(section, marks, moments, fold) for fold in group}
+        means = _fold_means(problem)
+        lines = {fold: _line(section, marks, moments, means, fold) for fold in group}
         _predict_held_out(marks, lines, labelled, problem, oof)
         head = _head(marks, list(lines.values()))
         heads["all" if problem.shared else f"fold{group[0]}"] = head
@@ -110,13 +111,17 @@ def _blocks(X: Any) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def _moments(marks: Landmarks, labelled: Any, problem: Problem) -> np.ndarray:
-    """Products (folds, r + 2, r + 2) float64 of features, ones and target, summed over folds."""
+    """Products (folds, r + 2, r + 2) float64 of features, ones and target, summed over folds.
+
+    A fold's target is taken from its own mean: scores far from 0 would cost digits.
+    """
     size, n = marks.whitening.shape[1] + 2, len(labelled)
     moments = np.zeros((problem.folds.n, size, size))
+    centred = problem.target - _fold_means(problem)[problem.folds.fold_of]
     blocks = track(_blocks(labelled), problem.what, n, "rows", BLOCK)
     for rows, block in blocks:
         features = marks.kernel(block) @ marks.whitening
-        ones, target = np.ones(len(block)), problem.target[rows]
+        ones, target = np.ones(len(block)), centred[rows]
         full = np.column_stack([features.astype(np.float64), ones, target])
         for fold in range(problem.folds.n):
             own = full[problem.folds.fold_of[rows] == fold]
@@ -124,9 +129,24 @@ def _moments(marks: Landmarks, labelled: Any, problem: Problem) -> np.ndarray:
     return moments
 
 
-def _line(section: NystroemSection, marks: Landmarks, moments: np.ndarray, fold: int) -> Line:
+def _fold_means(problem: Problem) -> np.ndarray:
+    """Mean target (folds,) of each fold's held-out rows."""
+    fold_of = problem.folds.fold_of
+    return np.bincount(fold_of, problem.target) / np.bincount(fold_of)
+
+
+def _line(
+    section: NystroemSection,
+    marks: Landmarks,
+    moments: np.ndarray,
+    fold_means: np.ndarray,
+    fold: int,
+) -> Line:
     """Ridge regression with an intercept, from the sums of all folds but one."""
-    total = moments[np.arange(len(moments)) != fold].sum(0)
+    others = np.arange(len(moments)) != fold
+    middle = fold_means[others].mean()
+    shifts = fold_means[others] - middle
+    total = np.sum(list(map(_moved, moments[others], shifts)), axis=0)
     n = total[-2, -2]
     mean, target_mean = total[:-2, -2] / n, total[-1, -2] / n
     values, axes = np.linalg.eigh(total[:-2, :-2] - n * np.outer(mean, mean))
@@ -142,7 +162,15 @@ def _line(section: NystroemSection, marks: Landmarks, moments: np.ndarray, fold:
     alpha = min(section.alphas, key=error)
     weights = axes @ (along / (values + alpha))
     coefficients = marks.whitening.astype(np.float64) @ weights
-    return Line(coefficients, float(target_mean - mean @ weights), alpha)
+    return Line(coefficients, float(middle + target_mean - mean @ weights), alpha)
+
+
+def _moved(moments: np.ndarray, by: float) -> np.ndarray:
+    """Of a target that is larger `by` so much."""
+    change = np.eye(len(moments))
+    change[-2, -1] = by
+    moved: np.ndarray = change.T @ moments @ change
+    return moved
 
 
 def _predict_held_out(

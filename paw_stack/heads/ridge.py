@@ -4,11 +4,15 @@ from typing import Any
 
 from paw_stack.config import RidgeSection
 from paw_stack.data.nouns import StoredHead
+from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.heads.stored import linear_head
 
 
-def make_ridge(section: RidgeSection) -> Any:
-    """An unfitted pipeline: StandardScaler, then RidgeCV (exact leave-one-out on the fit rows)."""
+def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS) -> Any:
+    """An unfitted pipeline: StandardScaler, then RidgeCV (exact leave-one-out on the fit rows).
+
+    The penalties are the same whatever the `scale` of the target.
+    """
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -24,6 +24,7 @@ import pandas as pd
 
 from paw_stack.errors import DataError
 from paw_stack.heads.blocks import Block, summed_rbf
+from paw_stack.heads.costs import TOL
 from paw_stack.heads.gram import predict_rows, solve_all
 from paw_stack.metrics import rmse
 from paw_stack.progress import track
@@ -78,13 +79,13 @@ def forward_selection(
     blocks: Sequence[Block],
     y: np.ndarray,
     fold_of: np.ndarray,
-    C: float,
-    epsilon: float,
+    C: float | None = None,
+    epsilon: float | None = None,
     gamma: float | None = None,
     clip: tuple[float, float] | None = None,
     starts: int = 3,
     most: int | None = None,
-    tol: float = 1e-3,
+    tol: float = TOL,
     threads: int | None = None,
 ) -> SelectionResult:
     """Grow sets from the best single blocks until no further block lowers the RMSE.
@@ -93,12 +94,12 @@ def forward_selection(
         blocks: at least one.
         y: (n,) points.
         fold_of: (n,) the fold that holds a row out; below 0 a row that is never held out.
-        C, epsilon: points, of every set.
+        C, epsilon: of every set, points; None: shares of the fit rows' spread (heads/costs.py).
         gamma: of every set; None is 1 / (its columns).
         clip: bounds for the target of fit rows, points.
         starts: how many single blocks, best first, a path is grown from.
         most: blocks in a set at most; default all.
-        tol: points, largest violation of the optimality conditions.
+        tol: largest violation of the optimality conditions, share of the fit rows' spread.
 
     Raises:
         DataError: no blocks, or fewer than two folds.
@@ -155,8 +156,8 @@ class _Sets:
     y: np.ndarray  # (n,) points, what errors are measured against
     learned: np.ndarray  # (n,) points, what is fitted
     fold_of: np.ndarray
-    C: float
-    epsilon: float
+    C: float | None  # points
+    epsilon: float | None  # points
     fixed_gamma: float | None
     tol: float
     threads: int | None
@@ -174,9 +175,9 @@ class _Sets:
         if members not in self.fits:
             parts = [self.blocks[b].labelled for b in members]
             K = summed_rbf(parts, self.gamma(members), self.K)
-            costs = [np.where(self.fold_of == k, 0.0, self.C) for k in range(self.n_folds)]
+            weights = [np.where(self.fold_of == k, 0.0, 1.0) for k in range(self.n_folds)]
             solved = solve_all(
-                [(K, self.learned, c, self.epsilon, self.tol) for c in costs], self.threads
+                K, self.learned, weights, self.C, self.epsilon, self.tol, self.threads
             )
             oof = np.full(len(self.y), np.nan)
             for k, solution in enumerate(solved):

@@ -8,7 +8,8 @@ estimators. Out: a `StoredHead`, whose arrays are the standardisation and those 
     neighbours  k nearest neighbours
     trees       LightGBM's own text
 
-A head that looks at some columns only names them in `columns`.
+A head that looks at some columns only names them in `columns`. One that was fitted on a
+standardised target has its mean and spread in `target_scale`.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.data.nouns import SideBySide, StoredHead
+from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.errors import ArtifactError
 
 ROWS = 1024  # rows that are predicted at once
@@ -45,7 +47,7 @@ def predict_stored(head: StoredHead, X: np.ndarray | SideBySide) -> np.ndarray:
         rows = np.asarray(X[begin : begin + ROWS], dtype=np.float32)
         picked = rows[:, head.arrays["columns"]] if "columns" in head.arrays else rows
         out[begin : begin + ROWS] = PREDICT[head.kind](head, picked)
-    return out
+    return TargetScale(*head.arrays.get("target_scale", IN_POINTS)).points(out)
 
 
 def predict_heads(

@@ -1,8 +1,9 @@
 """Support vector regression on standardised embeddings, by whichever engine the machine has.
 
 `cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs everywhere,
-and `gram` is our own on one matrix for all folds (heads/gram.py). All solve the same problem; C and
-epsilon are in points.
+and `gram` is our own on one matrix for all folds (heads/gram.py). All solve the same problem, on a
+target of mean 0 and standard deviation 1: a C or epsilon that is given in points is divided by the
+fit rows' spread, and those that are not given are shares of it.
 """
 
 import importlib.util
@@ -10,7 +11,9 @@ from typing import Any
 
 from paw_stack.config import SvrSection
 from paw_stack.data.nouns import StoredHead
+from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.errors import ConfigError
+from paw_stack.heads.costs import TOL, costs
 from paw_stack.heads.stored import kernel_head
 
 ENGINES = {
@@ -36,12 +39,17 @@ def resolve_engine(section: SvrSection) -> str:
     return section.engine
 
 
-def make_svr(section: SvrSection, engine: str) -> Any:
-    """An unfitted scikit-learn pipeline: StandardScaler, then the engine's SVR."""
+def make_svr(section: SvrSection, engine: str, scale: TargetScale = IN_POINTS) -> Any:
+    """An unfitted scikit-learn pipeline: StandardScaler, then the engine's SVR.
+
+    Args:
+        scale: of the target that it will be fitted on.
+    """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    arguments: dict[str, Any] = section.model_dump(include={"C", "epsilon", "gamma"})
+    C, epsilon = costs(section.C, section.epsilon, scale)
+    arguments: dict[str, Any] = {"C": C, "epsilon": epsilon, "gamma": section.gamma, "tol": TOL}
     if engine == "cuml":
         from cuml.svm import SVR
 

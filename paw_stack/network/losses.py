@@ -89,7 +89,7 @@ def _row_losses(output: Tensor, label: Tensor, section: LossSection) -> Tensor:
 
 
 def predicted_share(output: Tensor, section: LossSection) -> Tensor:
-    """Raw outputs (b, k) -> predictions (b,), each inside 0..1.
+    """Raw outputs (b, k) -> predictions (b,); of `bce`, `bins` and `ordinal` each inside 0..1.
 
     `bins` predicts the expectation of its distribution, as DEX (Rothe et al., 2015) and DLDL-v2
     (Gao et al., 2018) do for age; `ordinal` the mean of the chances to exceed each threshold.
@@ -101,7 +101,7 @@ def predicted_share(output: Tensor, section: LossSection) -> Tensor:
         return (output.softmax(1) * centres).sum(1).clamp(0, 1)
     if section.kind in ("bce", "ordinal"):
         return output.sigmoid().mean(1)
-    return output.squeeze(1).clamp(0, 1)
+    return output.squeeze(1)
 
 
 def spread_loss(predicted: Tensor, share: Tensor) -> Tensor:

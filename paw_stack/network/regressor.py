@@ -1,17 +1,20 @@
 """Backbone + metadata + head + loss: a network whose predictions are points inside the bounds.
 
 The target's 0..1 scale begins and ends in this file: targets enter in points and become shares of
-the way from the lower to the upper bound, predictions leave in points. What the raw outputs mean is
-known to `losses` alone.
+the way through a span, predictions leave in points. A loss whose outputs cannot leave its range
+spans the bounds; for any other one bounds only clip, and the span is that of the fit rows' targets.
+What the raw outputs mean is known to `losses` alone.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from paw_stack.config import BackboneSection, LossSection, RegressorSection
+from paw_stack.config import NEED_BOUNDS, BackboneSection, LossSection, RegressorSection
 from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.metrics import is_constant
 from paw_stack.network import losses
 from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.fusion import FactorisationMix, LateFusion
@@ -35,7 +38,8 @@ class Regressor(nn.Module):
     the image features alone, which they are there to shape.
 
     Args:
-        bounds: lowest and highest target, points.
+        bounds: lowest and highest target, points; infinite where there is none.
+        span: points that are the shares 0 and 1, as `span_of` gives them; None: the bounds.
         n_metadata: standardised columns that `forward` gets; without use under metadata: none.
         n_classes: of the auxiliary label; 0: none.
 
@@ -52,10 +56,12 @@ class Regressor(nn.Module):
         bounds: tuple[float, float],
         n_metadata: int = 0,
         n_classes: int = 0,
+        span: tuple[float, float] | None = None,
     ):
         super().__init__()
         _check(backbone, section, n_metadata)
         self.backbone, self.kind, self.bounds, self.mode = backbone, loss, bounds, section.metadata
+        self.span = span or bounds
         self.dropout = nn.Dropout(section.dropout)
         width = backbone.width
         self.n_main = losses.n_outputs(loss)
@@ -123,9 +129,9 @@ class Regressor(nn.Module):
 
     def points(self, outputs: Outputs) -> Tensor:
         """Predictions (b,) float32 in points, inside the bounds."""
-        low, high = self.bounds
+        low, high = self.span
         points = low + (high - low) * self._predicted(outputs).float()
-        return points.clamp(low, high)  # a rounding beyond a bound is beyond it too
+        return points.clamp(*self.bounds)  # a rounding beyond a bound is beyond it too
 
     def _predicted(self, outputs: Outputs) -> Tensor:
         """Predicted shares (b,); the second output has its part in them, as in the diary."""
@@ -136,8 +142,18 @@ class Regressor(nn.Module):
         return torch.lerp(first, second, self.kind.difference)
 
     def _share(self, points: Tensor) -> Tensor:
-        low, high = self.bounds
+        low, high = self.span
         return (points.float() - low) / (high - low)
+
+
+def span_of(
+    loss: LossSection, bounds: tuple[float, float], target: np.ndarray
+) -> tuple[float, float]:
+    """The points that are the shares 0 and 1, for the targets (n,) of a fold's fit rows."""
+    if loss.kind in NEED_BOUNDS:
+        return bounds
+    low = float(target.min())
+    return low, low + 1.0 if is_constant(target) else float(target.max())
 
 
 def load_regressor(
@@ -147,6 +163,7 @@ def load_regressor(
     loss: LossSection,
     bounds: tuple[float, float],
     n_metadata: int,
+    span: tuple[float, float] | None = None,
 ) -> Regressor:
     """The network that fine-tuning left; what it was pretrained with is not needed.
 
@@ -156,7 +173,8 @@ def load_regressor(
     bare = backbone.model_copy(update={"pretrained": False, "weights": None})
     planes = n_metadata if section.metadata == "early" else 0
     n_classes = len(weights.get("classes.weight", ()))
-    model = Regressor(build_backbone(bare, 0, planes), section, loss, bounds, n_metadata, n_classes)
+    built = build_backbone(bare, 0, planes)
+    model = Regressor(built, section, loss, bounds, n_metadata, n_classes, span)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -16,7 +16,7 @@ from paw_stack.network.batches import FoldRows, batches_per_epoch, extra_per_epo
 from paw_stack.network.device import Device, make_fabric
 from paw_stack.network.optimise import freeze, make_optimizer, mean_weights
 from paw_stack.network.predict import predict
-from paw_stack.network.regressor import Regressor
+from paw_stack.network.regressor import Regressor, span_of
 from paw_stack.network.state import (
     load_optimizer,
     load_scaler,
@@ -164,7 +164,13 @@ def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | 
     planes = n_metadata if recipe.regressor.metadata == "early" else 0
     backbone = build_backbone(recipe.backbone, recipe.seed, planes)
     model = Regressor(
-        backbone, recipe.regressor, recipe.loss, recipe.bounds, n_metadata, rows.n_classes
+        backbone,
+        recipe.regressor,
+        recipe.loss,
+        recipe.bounds,
+        n_metadata,
+        rows.n_classes,
+        span_of(recipe.loss, recipe.bounds, rows.target[rows.fit]),
     )
     if start and _load(model, start, recipe.backbone.name):
         return model.to(recipe.device.name)

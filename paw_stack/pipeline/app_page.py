@@ -126,7 +126,7 @@ def _scorer(
             {str(name): float(value) for name, value in found.row.items()},
             run.level,
             run.candidates,
-            run.config.data.bounds,
+            run.shown_range,
             run.oof("blend")["prediction"].to_numpy(),
             _tips(run, known, own[0]) if values else [],
         )

@@ -124,6 +124,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     """
     from paw_stack.network.device import from_first
     from paw_stack.network.finetune import finetune_fold
+    from paw_stack.network.regressor import span_of
 
     taught = bool(job.config.extra.pseudo) and unit.folder.parents[1].name == "finetune"
     recipe, rows = fold_recipe(job, backbone, fold), fold_rows(job, fold)
@@ -149,7 +150,9 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     unit.begin()
     result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, unit))
     _write(unit, rows, result)
-    unit.finish(device=str(recipe.device), processes=n_processes(), metadata=rows.scale())
+    span = span_of(recipe.loss, recipe.bounds, rows.target[rows.fit])
+    facts = {"metadata": rows.scale(), "span": list(span)}
+    unit.finish(device=str(recipe.device), processes=n_processes(), **facts)
     say(_sentence(what, result.history, str(recipe.device)))
 
 

@@ -151,8 +151,8 @@ def _regressor(run: FinishedRun, backbone: BackboneSection, fold: int) -> "Regre
 
     config, weights = run.config, run.weights(backbone.name, fold)
     n_metadata = len(config.data.metadata) if config.regressor.metadata != "none" else 0
-    about = config.regressor, config.loss, config.data.bounds
-    return load_regressor(weights, backbone, *about, n_metadata)
+    about = config.regressor, config.loss, config.data.limits
+    return load_regressor(weights, backbone, *about, n_metadata, run.span(backbone.name, fold))
 
 
 def _engine(run: FinishedRun, backbone: BackboneSection, fold: int | None) -> Any:

@@ -37,6 +37,14 @@ def candidate_table(record: RunRecord) -> pd.DataFrame:
     return scores
 
 
+def drawn_range(record: RunRecord) -> tuple[float, float]:
+    """What charts show of the scale, points: given and predicted scores, not wide bounds."""
+    found = [record.labelled["target"], record.oof["blend"]]
+    found += [] if record.test.empty else [record.test["blend"]]
+    every = np.concatenate([scores.to_numpy(dtype=np.float64) for scores in found])
+    return float(every.min()), float(every.max())
+
+
 def _network_seconds(record: RunRecord) -> dict[str, float]:
     """A network's own candidate takes what its folds took."""
     found: dict[str, float] = {}

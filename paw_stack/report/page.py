@@ -15,6 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from paw_stack.data.record import RunRecord
+from paw_stack.metrics import decimals, shown_range
 from paw_stack.report import charts, numbers, sentences, svg
 from paw_stack.report.thumbnails import thumbnails
 
@@ -86,7 +87,8 @@ def _view(record: RunRecord) -> dict[str, Any]:
     facts, data = record.blend, record.config["data"]
     best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
     target, blend = record.labelled["target"].to_numpy(), record.oof["blend"].to_numpy()
-    interval = numbers.rmse_interval(target, blend)
+    interval, drawn = numbers.rmse_interval(target, blend), numbers.drawn_range(record)
+    digits = decimals(target.min(), target.max())
     return {
         "run": record,
         "facts": facts,
@@ -95,20 +97,19 @@ def _view(record: RunRecord) -> dict[str, Any]:
         "n_folds": record.labelled["fold"].nunique(),
         "words": sentences,
         "interval": interval,
-        "digits": sentences.digits(*data["bounds"]),
-        "headline": charts.ladder(_rungs(facts, best, interval), sentences.digits(*data["bounds"])),
+        "scale": shown_range(data["bounds"] or (None, None), target),
+        "digits": digits,
+        "headline": charts.ladder(_rungs(facts, best, interval), digits),
         "story": sentences.story(record, target, blend),
         "warnings": sentences.warnings(record, best),
         "sheets": SHEETS,
         "photos": _photos(record, target, blend),
         "table": numbers.candidate_table(record),
         "spreads": {
-            name: charts.distributions(target, record.oof[name].to_numpy(), data["bounds"], name)
+            name: charts.distributions(target, record.oof[name].to_numpy(), drawn, name)
             for name in ["blend", *facts["weights"]]
         },
-        "reliability": charts.reliability(
-            target, blend, numbers.tenths(target, blend), data["bounds"]
-        ),
+        "reliability": charts.reliability(target, blend, numbers.tenths(target, blend), drawn),
         "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
         "bars": charts.fold_bars(numbers.fold_table(record, best), facts["constant_rmse"]),
         "curves": _curves(record),
@@ -147,7 +148,7 @@ def _shift(record: RunRecord) -> Markup | None:
     if record.test.empty:
         return None
     labelled, test = record.oof["blend"].to_numpy(), record.test["blend"].to_numpy()
-    return charts.labelled_and_test(labelled, test, record.config["data"]["bounds"])
+    return charts.labelled_and_test(labelled, test, numbers.drawn_range(record))
 
 
 def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:

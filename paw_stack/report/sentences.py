@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.data.record import RunRecord
+from paw_stack.metrics import decimals, shown_range
 from paw_stack.report.numbers import right_order, versions
 from paw_stack.report.svg import MINUS
 
@@ -16,22 +17,17 @@ COIN = 0.5  # AUC of a classifier that knows nothing
 DIFFERENT = 0.6  # AUC from which test photos are of another kind
 
 
-def digits(low: float, high: float) -> int:
-    """Decimals of an RMSE on a scale from `low` to `high`."""
-    return 2 if high - low > 20 else 3
-
-
 def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]:
     """The first sentences of the page."""
-    low, high = record.config["data"]["bounds"]
+    low, high = shown_range(record.config["data"]["bounds"] or (None, None), target)
+    few = decimals(target.min(), target.max()) - 1
     half = float(np.median(np.abs(target - blend)))
     order = 100 * right_order(target, blend)
     explained = 100 * (record.blend["scores"]["blend"]["r2"] or 0.0)
     return [
         f"The model learned from {len(target):,} photos with a score from {low:g} to {high:g}."
         " Every figure is about photos that it had not seen when it scored them.",
-        f"Half of the predictions are within {half:.{digits(low, high) - 1}f} points of the"
-        " score that people gave.",
+        f"Half of the predictions are within {half:.{few}f} points of the score that people gave.",
         f"Shown two photos with different scores, it puts them in the right order {order:.0f} times"
         " of 100; tossing a coin does it 50 times.",
         f"It explains {explained:.0f}{PERCENT} of the variance of the scores."

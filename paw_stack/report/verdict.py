@@ -5,6 +5,8 @@ from html import escape
 
 import numpy as np
 
+from paw_stack.metrics import decimals
+
 BINS = 40
 BAR, GAP, HEIGHT = 8, 2, 60  # units of the drawing
 PLAIN, OWN = "#9aa5b1", "#e66101"  # the second is the overlay's orange
@@ -22,16 +24,18 @@ def verdict(
 
     Args:
         row: score, low, high and the candidates' own, points.
+        bounds: lowest and highest score of the scale that is drawn, points.
         level: share of photos whose score lies between low and high.
         labelled: (n,) the labelled photos' out-of-fold predictions, points.
         advice: sentences on metadata.
     """
     score, (low, high) = row["score"], bounds
-    interval = f"{100 * level:.0f} % of such photos: {row['low']:.1f} to {row['high']:.1f}"
-    own = ", ".join(f"{escape(name)} {row[name]:.2f}" for name in candidates)
+    few = decimals(*bounds) - 1
+    interval = f"{100 * level:.0f} % of such photos: {row['low']:.{few}f} to {row['high']:.{few}f}"
+    own = ", ".join(f"{escape(name)} {row[name]:.{few + 1}f}" for name in candidates)
     share = 100 * float((labelled < score).mean())
     return (
-        f"<p><span style='font-size:2.6em;font-weight:700'>{score:.1f}</span>"
+        f"<p><span style='font-size:2.6em;font-weight:700'>{score:.{few}f}</span>"
         f" of {low:g} to {high:g} ({interval})</p>{_scale(score, bounds, labelled)}"
         f"<p>Above {share:.0f} % of the labelled photos' predictions, made without their score.</p>"
         f"<p><small>{own}</small></p>{_advice(advice)}"
@@ -59,7 +63,9 @@ def _scale(score: float, bounds: tuple[float, float], labelled: np.ndarray) -> s
         for place, height in enumerate(heights)
     )
     low, high = bounds
-    told = f"Predictions of the labelled photos from {low:g} to {high:g}; this photo at {score:.1f}"
+    few = decimals(low, high) - 1
+    place = f"this photo at {score:.{few}f}"
+    told = f"Predictions of the labelled photos from {low:g} to {high:g}; {place}"
     width = BINS * (BAR + GAP)
     return (
         f"<svg viewBox='0 0 {width} {HEIGHT}' width='100%' role='img' aria-label='{told}'>{bars}"
