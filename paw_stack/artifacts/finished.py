@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.files import read_array, read_csv, read_weights
+from paw_stack.artifacts.record import PHOTO_TEXTS
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
@@ -92,7 +93,7 @@ class FinishedRun:
 
     def photo_paths(self, ids: pd.Series) -> list[str]:
         """Where the labelled photos lay when the run was made."""
-        table = pd.read_csv(self.folder / "check" / "photos.csv", dtype=str, keep_default_na=False)
+        table = read_csv(self.folder / "check" / "photos.csv", PHOTO_TEXTS)
         labelled = table[table["set"] == "labelled"].set_index("Id")["path"]
         return labelled.reindex(ids).fillna("").tolist()
 
