@@ -74,9 +74,7 @@ def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataF
     stored = run.labelled_vectors(backbone.name, fold, backbone.layers[0])
     if stored is None:
         return pd.DataFrame({"Id": [], "target": [], "cosine": [], "path": []})
-    ids, vectors = stored
-    labelled = run.labelled
-    rows = np.asarray(vectors[pd.Index(ids).get_indexer(labelled["Id"])], dtype=np.float64)
+    labelled, rows = run.labelled, np.asarray(stored, dtype=np.float64)
     own = passed.embedded[backbone.name, fold][backbone.layers[0]][0].astype(np.float64)
     mean = rows.mean(axis=0)
     rows, own = rows - mean, own - mean
