@@ -10,8 +10,10 @@ import pandas as pd
 from paw_stack import pipeline
 from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.config import Config, load_config, make_config
-from paw_stack.data.listing import write_listing
+from paw_stack.data.listing import one_column, write_listing
+from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import rmse
+from paw_stack.pipeline.photo_metadata import columns_of_table
 from paw_stack.pipeline.predict import photos_of, score_paths
 
 NAME = "notebook"  # of a run whose config names none
@@ -50,7 +52,7 @@ class PawStack:
         Args:
             photos: paths; None takes the tables of the config's `data` section.
             scores: one a photo, points.
-            metadata: numeric columns, one row a photo.
+            metadata: numeric columns, one row a photo in the same order.
         """
         config = self._settings() if photos is None else self._listed(photos, scores, metadata)
         pipeline.run(config)
@@ -69,14 +71,14 @@ class PawStack:
         """One row a photo: score, interval, each candidate, and why a photo has no score.
 
         Args:
-            photos: photos, or folders of them.
-            metadata: the run's columns, one row a photo.
+            photos: photos, in any order and as often as they come; or folders of them.
+            metadata: the run's columns, one row a photo in the same order.
+
+        Raises:
+            DataError: no photo can be read; metadata of another length, or without a column, a row
+                or a number that the run needs.
         """
-        run = self._finished()
-        columns = None
-        if metadata is not None:
-            columns = metadata[run.config.data.metadata].to_numpy(dtype=np.float64)
-        return score_paths(run, photos_of([Path(photo) for photo in photos]), columns)
+        return self._scored(photos_of(_paths(photos)), metadata)
 
     def score(
         self,
@@ -84,9 +86,21 @@ class PawStack:
         scores: Sequence[float],
         metadata: pd.DataFrame | None = None,
     ) -> float:
-        """RMSE in points on photos that the run has not learned from; lower is better."""
-        predicted = self.predict(photos, metadata)
-        return rmse(np.asarray(scores, dtype=np.float64), predicted)
+        """RMSE in points on photos that the run has not learned from; lower is better.
+
+        NaN where a photo cannot be read.
+
+        Raises:
+            DataError: not one finite score a photo; see `predict_table`.
+        """
+        paths, given = photos_of(_paths(photos)), one_column(scores)
+        if len(given) != len(paths) or not np.isfinite(given).all():
+            n = int(np.isfinite(given).sum())
+            raise DataError(
+                f"scores: found {len(given)}, {n} of them finite, for {len(paths)} photos; expected"
+                " one finite score a photo, in their order"
+            )
+        return rmse(given, self._scored(paths, metadata)["score"].to_numpy(dtype=np.float64))
 
     @property
     def rmse_(self) -> float:
@@ -100,6 +114,11 @@ class PawStack:
     @property
     def folder_(self) -> Path:
         return self._finished().folder
+
+    def _scored(self, paths: list[Path], metadata: pd.DataFrame | None) -> pd.DataFrame:
+        run = self._finished()
+        columns = None if metadata is None else columns_of_table(run, paths, metadata)
+        return score_paths(run, paths, columns)
 
     def _finished(self) -> FinishedRun:
         if self._run is None:
@@ -133,11 +152,20 @@ class PawStack:
             sections = self._settings().model_dump(mode="json")
         folder = _folder(sections)
         folder = folder.with_name(f"{folder.name}-photos")  # a run's own folder has no links
-        paths = [Path(photo) for photo in photos]
+        paths = _paths(photos)
         listed = write_listing(folder, paths, [] if scores is None else scores, metadata)
         return make_config(
             {**sections, "data": {**sections.get("data", {}), **listed}}, self.overrides
         )
+
+
+def _paths(photos: Sequence[str | Path]) -> list[Path]:
+    """A text alone is a sequence too, of letters."""
+    if isinstance(photos, str | Path):
+        raise DataError(f"photos: found {str(photos)!r}, expected a list of paths; give it in []")
+    if wrong := [photo for photo in photos if not isinstance(photo, str | Path)]:
+        raise DataError(f"photos: these are no paths: {offenders(wrong)}; give texts or Paths")
+    return [Path(photo) for photo in photos]
 
 
 def _folder(sections: Mapping[str, Any]) -> Path:

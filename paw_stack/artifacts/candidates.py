@@ -14,6 +14,7 @@ import pandas as pd
 from paw_stack.data.cells import as_known
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
+from paw_stack.data.tables import read_cells
 from paw_stack.errors import DataError, offenders
 
 
@@ -86,7 +87,7 @@ def read_candidates(
 def read_table(path: Path, columns: list[str], problems: list[str]) -> pd.DataFrame:
     """All cells as text; an empty table, and a problem more, where it cannot be read."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = read_cells(path)
     except (OSError, ValueError) as error:
         problems.append(f"{path}: cannot be read as a table ({' '.join(str(error).split())})")
         return pd.DataFrame()

@@ -22,6 +22,7 @@ from paw_stack.artifacts.lock import is_alive
 from paw_stack.config import Config
 from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
+from paw_stack.data.tables import read_cells
 from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
 from paw_stack.interrupt import put_in_place
 
@@ -102,7 +103,7 @@ def read_csv(
         ArtifactError: it is no such table.
     """
     try:
-        text = pd.read_csv(path, dtype=str, keep_default_na=False)
+        text = read_cells(path)
         table = text.astype({name: np.float64 for name in text.columns if name not in texts})
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.files import read_array, read_csv, read_weights
+from paw_stack.artifacts.files import read_csv, read_weights
+from paw_stack.artifacts.record import PHOTO_TEXTS, labelled_rows
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
@@ -91,19 +92,16 @@ class FinishedRun:
         records += sorted(self.folder.glob("finetune/*/*/done.json"))
         return str(read_done(records[0]).get("device", "")) if records else ""
 
-    def labelled_vectors(
-        self, backbone: str, fold: int | None, layer: str
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Ids (k,) str and embeddings (k, d) of all photos of the run; None: none were kept."""
+    def labelled_vectors(self, backbone: str, fold: int | None, layer: str) -> np.ndarray | None:
+        """Embeddings (n, d) of the rows of `labelled`; None: none were kept, or of other rows."""
         place = self.folder / "embeddings" / backbone / ("all" if fold is None else f"fold{fold}")
         if not (place / "done.json").is_file():
             return None
-        ids = read_csv(place / "ids.csv")["Id"].to_numpy(dtype=str)
-        return ids, read_array(place / f"{layer}.npy", len(ids))
+        return labelled_rows(place, layer, self.labelled["Id"])
 
     def photo_paths(self, ids: pd.Series) -> list[str]:
         """Where the labelled photos lay when the run was made."""
-        table = pd.read_csv(self.folder / "check" / "photos.csv", dtype=str, keep_default_na=False)
+        table = read_csv(self.folder / "check" / "photos.csv", PHOTO_TEXTS)
         labelled = table[table["set"] == "labelled"].set_index("Id")["path"]
         return labelled.reindex(ids).fillna("").tolist()
 

@@ -156,11 +156,20 @@ def _sample(
         folder = root / "embeddings" / backbone["name"] / ("all" if frozen else "fold0")
         file = folder / f"{backbone['layers'][0]}.npy"
         if (folder / "done.json").is_file() and file.is_file():
-            ids = pd.Index(read_csv(folder / "ids.csv")["Id"])
             rows = np.arange(len(labelled)) if frozen else np.flatnonzero(labelled["fold"] == 0)
-            stored = read_array(file, len(ids))
-            places = ids.get_indexer(labelled["Id"].iloc[rows])
-            if (places >= 0).all():
-                vectors = np.asarray(stored[places], dtype=np.float32)
+            stored = labelled_rows(folder, backbone["layers"][0], labelled["Id"])
+            if stored is not None:
+                vectors = np.asarray(stored[rows], dtype=np.float32)
                 return VectorSample(_place(backbone["name"], folder.name), vectors, rows)
     return None
+
+
+def labelled_rows(folder: Path, layer: str, ids: pd.Series) -> np.ndarray | None:
+    """Embeddings (n, d) of the labelled rows `ids`, mapped; None where `folder` has other rows.
+
+    They stand first. An id alone would not find them: a test photo may have the same.
+    """
+    found = read_csv(folder / "ids.csv")["Id"]
+    if found[: len(ids)].tolist() != ids.tolist():
+        return None
+    return read_array(folder / f"{layer}.npy", len(found))[: len(ids)]

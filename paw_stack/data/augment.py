@@ -18,7 +18,8 @@ from paw_stack.errors import ConfigError
 # Without this, the first import asks a package index for news, in every worker.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-TRIALS = 16  # enough for a transform that is drawn every other time
+TRIALS = 16  # of a transform that draws sizes itself
+MOST_KINDS = 16  # of photos between two transforms; random sizes make any number
 GAP = 4  # pixels between the photos of a contact sheet
 PRESETS = {
     "none": (),
@@ -95,21 +96,48 @@ def _named(item: dict[str, dict[str, Any]]) -> Any:
 
 
 def _require_photos(pipeline: Any, size: int) -> None:
-    """Try it: what leaves the pipeline must be what enters the network, whatever it draws."""
-    grey = np.full((size, size, 3), 128, np.uint8)
+    """What leaves the pipeline must be what enters the network, whatever it draws, however rarely.
+
+    So each transform is forced on every kind of photo that may reach it, and skipped where it may
+    be. A kind is a dtype and a shape, and whether there are levels left.
+    """
+    photo = np.full((size, size, 3), 128, np.uint8)
+    photo[..., 0] = np.linspace(0, 255, size)
+    photo[..., 1] = photo[..., 0].T
+    expected = _kind(photo)
+    kinds = {expected: photo}
+    for transform in pipeline.transforms:
+        skipped = kinds if transform.p < 1 else {}
+        forced = _forced(transform, list(kinds.values())) if transform.p > 0 else {}
+        kinds = dict(list({**skipped, **forced}.items())[:MOST_KINDS])
+    if wrong := [kind for kind in kinds if kind != expected]:
+        raise ConfigError(
+            f"finetune.augment: gives {' or '.join(wrong[:3])}, expected {expected}, whatever it"
+            " draws; leave out what normalises, and end with the photo's own size"
+        )
+
+
+def _forced(transform: Any, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Kind -> a photo of it, of those that leave the transform when it is applied."""
+    found: dict[str, np.ndarray] = {}
     for seed in range(TRIALS):
-        pipeline.set_random_seed(seed)
-        try:
-            tried = pipeline(image=grey)["image"]
-        except Exception as error:  # a stranger's transforms raise anything
-            reason = " ".join(str(error).split())[:300]
-            raise ConfigError(f"finetune.augment: cannot be applied: {reason}") from None
-        found = f"{getattr(tried, 'dtype', type(tried).__name__)} {tuple(tried.shape)}"
-        if found != f"uint8 {(size, size, 3)}":
-            raise ConfigError(
-                f"finetune.augment: gives {found}, expected uint8 {(size, size, 3)};"
-                " leave out what normalises, and end with the photo's own size"
-            )
+        transform.set_random_seed(seed)
+        for photo in photos:
+            try:
+                changed = transform(image=photo.copy(), force_apply=True)["image"]
+            except Exception as error:  # a stranger's transforms raise anything
+                reason = " ".join(str(error).split())[:300]
+                name = type(transform).__name__
+                raise ConfigError(
+                    f"finetune.augment: {name} cannot be applied to {_kind(photo)}: {reason}"
+                ) from None
+            found.setdefault(_kind(changed), changed)
+    return found
+
+
+def _kind(photo: Any) -> str:
+    kind = f"{getattr(photo, 'dtype', type(photo).__name__)} {tuple(photo.shape)}"
+    return kind if photo.max() > 1 or not kind.startswith("uint8") else f"{kind}, levels 0 and 1"
 
 
 class AugmentedPhotos:

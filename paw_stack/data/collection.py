@@ -37,14 +37,22 @@ class Shard:
 
     def contents(self) -> list[tuple[str, int, int]]:
         """Path, bytes and time of change (ns) of every file: what a finished shard was made of."""
-        about = [(path, Path(path).stat()) for path in self.paths]
-        return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in about]
+        return [(path, *_size_and_time(Path(path))) for path in self.paths]
 
     def about_photos(self) -> int:
         """Their number, for packed ones guessed from the size of the file."""
         if self.kind == "files":
             return len(self.paths)
-        return Path(self.paths[0]).stat().st_size // PHOTO_BYTES
+        return _size_and_time(Path(self.paths[0]))[0] // PHOTO_BYTES
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Of what has gone since it was found nothing is known: it is told when it is read."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def find_shards(source: Path, size: int = SHARD_PHOTOS) -> list[Shard]:

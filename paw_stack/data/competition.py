@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.tables import double_columns, read_cells
 from paw_stack.errors import DataError, offenders
 
 LONGEST_ID = 200  # bytes; file systems take 255 with the extension
@@ -88,16 +89,14 @@ def read_table(
         return pd.DataFrame({column: [] for column in columns}, dtype=str)
     path = data.root / name
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        # pandas gives a second column of one name another name.
-        header = pd.read_csv(path, dtype=str, header=None, nrows=1, encoding="utf-8-sig").iloc[0]
+        table = read_cells(path)
+        double = double_columns(path, columns)
     except OSError as error:
         problems.append(f"{path}: cannot be read ({error.strerror}); see the data section")
         return pd.DataFrame()
-    except (ValueError, pd.errors.ParserError) as error:
+    except ValueError as error:
         problems.append(f"{path}: is no CSV table in UTF-8: {' '.join(str(error).split())}")
         return pd.DataFrame()
-    double = [column for column in columns if (header == column).sum() > 1]
     if double:
         problems.append(f"{path}: columns more than once: {offenders(double)}; keep one of each")
     missing = [column for column in columns if column not in table.columns]

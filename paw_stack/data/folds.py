@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.data.cells import as_known
+from paw_stack.data.tables import read_cells
 from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
 
@@ -147,7 +148,7 @@ def _deal(line: np.ndarray, size: np.ndarray, n: int) -> np.ndarray:
 
 def _fold_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = read_cells(path)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as a table ({reason}); see folds.file") from None

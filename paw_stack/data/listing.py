@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from paw_stack.data.competition import is_file_name
@@ -22,9 +23,10 @@ def write_listing(
     An id is the photo's place in the list and its name: names may be double.
 
     Raises:
-        DataError: no photos, or not as many scores or metadata rows as photos.
+        DataError: no photos, or not as many scores or metadata rows as photos; no numbers.
     """
-    counts = {"photos": len(photos), "scores": len(scores)}
+    given = one_column(scores)
+    counts = {"photos": len(photos), "scores": len(given)}
     if metadata is not None:
         counts["metadata rows"] = len(metadata)
     if len(set(counts.values())) > 1 or not len(photos):
@@ -36,7 +38,7 @@ def write_listing(
     ids = [_id(number, photo) for number, photo in enumerate(photos)]
     for name, photo in zip(ids, photos, strict=True):
         _link(photo.resolve(), folder / "train" / name)
-    table = pd.DataFrame({"Id": ids, "score": list(scores)})
+    table = pd.DataFrame({"Id": ids, "score": given})
     columns = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
     table = pd.concat([table, columns], axis=1)
     table.to_csv(folder / "train.csv", index=False)
@@ -48,6 +50,21 @@ def write_listing(
         "target": "score",
         "metadata": [str(name) for name in columns],
     }
+
+
+def one_column(scores: Sequence[float]) -> np.ndarray:
+    """Scores as (n,) float64.
+
+    Raises:
+        DataError: they are no numbers, or a table of them.
+    """
+    try:
+        found = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"scores: {error}; give numbers") from None
+    if found.ndim != 1:
+        raise DataError(f"scores: found an array of shape {found.shape}, expected one number each")
+    return found
 
 
 def _id(number: int, photo: Path) -> str:

@@ -17,9 +17,9 @@ import pandas as pd
 from paw_stack.artifacts import write_csv, write_picture
 from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.data.competition import Competition, load_competition
-from paw_stack.data.photo_columns import photo_columns
 from paw_stack.errors import DataError, PawStackError
 from paw_stack.pipeline.explain import Explanation, explain
+from paw_stack.pipeline.photo_metadata import columns_of_csv
 from paw_stack.pipeline.predict import SUFFIXES, score_paths
 from paw_stack.pipeline.stack import Kept, needs_metadata
 from paw_stack.report.overlay import overlay
@@ -95,7 +95,7 @@ def _batch_tab(gr: Any, run: FinishedRun, kinds: list[str], kept: Kept) -> None:
     needed = bool(needs_metadata(run))
     names = ", ".join(run.config.data.metadata)
     table = gr.File(
-        label=f"CSV of {run.config.data.id} (photo's name without extension), {names}",
+        label=f"CSV of {run.config.data.id} (photo's name), {names}",
         file_types=[".csv"],
         type="filepath",
         visible=needed,
@@ -145,8 +145,7 @@ def _batch_scorer(gr: Any, run: FinishedRun, kept: Kept) -> Callable[..., Any]:
         try:
             columns = None
             if table:
-                data, ids = run.config.data, [path.stem for path in paths]
-                columns = photo_columns(Path(table), data.id, data.metadata, ids)
+                columns = columns_of_csv(run, paths, Path(table))
             found = score_paths(run, paths, columns, kept=kept)
         except PawStackError as error:
             raise gr.Error(_plain(error, *files)) from None

@@ -59,12 +59,16 @@ def embed_source(
     with run.writer():
         run.save_config(config)
         facts = _embed_all(config, shards, n_photos, on, address)
+        # Not before all others are whole: what an earlier call made is there until then.
+        gone = CollectionFolder(config).keep_only(len(shards), _places(config))
     before = sum(fact.done_before for fact in facts)
     n, bad = (sum(getattr(fact, name) for fact in facts) for name in ("n_photos", "n_unreadable"))
     say(
         f"{len(shards)} shards, {before} done before and skipped: {n} photos embedded, {bad}"
         f" unreadable -> {CollectionFolder(config).root}"
     )
+    if gone:
+        say(f"{gone} shards of an earlier call removed: the collection has fewer by now")
 
 
 def _embed_all(
@@ -115,7 +119,9 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
     for block in extract(about.networks, photos, config.embed, about.device):
         place = about.networks[block.network].name, block.layer
         blocks.setdefault(place, []).append(block.rows.astype(config.embed.dtype))
-    vectors = {place: np.concatenate(rows) for place, rows in blocks.items()}
+    vectors = {place: np.concatenate(rows) for place, rows in blocks.items()} or _none(
+        config, about
+    )
     CollectionFolder(config).save_shard(shard.number, vectors, ids, unreadable)
     facts = {"photos": len(ids), "unreadable": len(unreadable)}
     unit.finish(device=str(about.device), engine=about.engine, **facts)
@@ -125,7 +131,25 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
 def facts_before(config: Config, shard: Shard) -> ShardFacts | None:
     """Of a shard that is done."""
     record = _unit(config, shard).record()
-    return ShardFacts(record["photos"], record["unreadable"], True) if record else None
+    if record is None:
+        return None
+    whole = CollectionFolder(config).holds(shard.number, _places(config), record["photos"])
+    return ShardFacts(record["photos"], record["unreadable"], True) if whole else None
+
+
+def _places(config: Config) -> list[tuple[str, str]]:
+    return [(backbone.name, layer) for backbone in config.backbones for layer in backbone.layers]
+
+
+def _none(config: Config, about: SourceNetworks) -> dict[tuple[str, str], np.ndarray]:
+    """(0, d) of every place, for a shard without a readable photo: a black one tells d."""
+    from paw_stack.embed import extract
+
+    black = np.zeros((1, about.size, about.size, 3), dtype=np.uint8)
+    return {
+        (about.networks[block.network].name, block.layer): block.rows[:0].astype(config.embed.dtype)
+        for block in extract(about.networks, [black], config.embed, about.device)
+    }
 
 
 def _unit(config: Config, shard: Shard) -> Unit:

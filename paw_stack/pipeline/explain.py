@@ -18,6 +18,7 @@ from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.config import BackboneSection
 from paw_stack.data.images import cached_photos
 from paw_stack.errors import DataError
+from paw_stack.pipeline.photo_metadata import needed_columns
 from paw_stack.pipeline.stack import Kept, Passed, blended, through_networks
 
 GRID = 7  # squares a side
@@ -36,20 +37,21 @@ class Explanation:
 
 
 def explain(
-    run: FinishedRun, photo: Path, metadata: np.ndarray, kept: Kept | None = None
+    run: FinishedRun, photo: Path, metadata: np.ndarray | None, kept: Kept | None = None
 ) -> Explanation:
     """Score one photo and its variants.
 
     Args:
-        metadata: (1, n_metadata) float64, or no columns where no candidate needs them.
+        metadata: (1, n_metadata) float64; without use where no candidate needs them.
 
     Raises:
-        DataError: the photo cannot be read.
+        DataError: the photo cannot be read; metadata that is needed and missing, or not finite.
     """
+    own = needed_columns(run, [photo], metadata)
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
         variants = _Variants(run, photo, Path(folder))
         first = np.load(variants.of(run.config.backbones[0]))[0]
-        columns = np.repeat(metadata, 1 + GRID**2, axis=0)
+        columns = np.repeat(own, 1 + GRID**2, axis=0)
         passed = through_networks(run, variants.of, columns, kept=kept)
         scores = blended(run, passed, columns)
     whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
@@ -72,9 +74,7 @@ def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataF
     stored = run.labelled_vectors(backbone.name, fold, backbone.layers[0])
     if stored is None:
         return pd.DataFrame({"Id": [], "target": [], "cosine": [], "path": []})
-    ids, vectors = stored
-    labelled = run.labelled
-    rows = np.asarray(vectors[pd.Index(ids).get_indexer(labelled["Id"])], dtype=np.float64)
+    labelled, rows = run.labelled, np.asarray(stored, dtype=np.float64)
     own = passed.embedded[backbone.name, fold][backbone.layers[0]][0].astype(np.float64)
     mean = rows.mean(axis=0)
     rows, own = rows - mean, own - mean

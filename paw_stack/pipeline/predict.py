@@ -12,9 +12,9 @@ from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence
-from paw_stack.data.photo_columns import photo_columns
-from paw_stack.errors import DataError, offenders
-from paw_stack.pipeline.stack import Kept, needs_metadata, score
+from paw_stack.errors import DataError
+from paw_stack.pipeline.photo_metadata import columns_of_csv, needed_columns
+from paw_stack.pipeline.stack import Kept, score
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
@@ -39,7 +39,9 @@ def predict(
         ArtifactError: see `open_finished`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
-    run, photos = open_finished(place), photos_of([*paths, *([explained] if explained else [])])
+    run, photos = open_finished(place), photos_of(paths)
+    if explained and explained not in photos:
+        photos.append(explained)
     if not photos:
         raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
     columns = _columns(run, photos, metadata)
@@ -62,8 +64,7 @@ def predict(
 def _columns(run: FinishedRun, photos: Sequence[Path], metadata: Path | None) -> np.ndarray | None:
     if metadata is None:
         return None
-    data = run.config.data
-    return photo_columns(metadata, data.id, data.metadata, [path.stem for path in photos])
+    return columns_of_csv(run, photos, metadata)
 
 
 def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
@@ -73,7 +74,7 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     from paw_stack.pipeline.explain import explain, sentences
     from paw_stack.report.overlay import overlay
 
-    found = explain(run, photo, np.empty((1, 0)) if columns is None else columns)
+    found = explain(run, photo, columns)
     path = photo.with_name(photo.stem + EXPLAINED)
     picture = Image.fromarray(overlay(found.pixels, found.heat))
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
@@ -83,12 +84,15 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
 
 
 def photos_of(paths: Sequence[Path]) -> list[Path]:
-    """The photos that are named, and those of folders and their folders, each once.
+    """The photos that are named, as often as they are, and those of folders and their folders.
+
+    A folder brings what is not named by itself.
 
     Raises:
         DataError: a folder without photos.
     """
     found: list[Path] = []
+    named = {path for path in paths if not path.is_dir()}
     for path in paths:
         inside = [
             file
@@ -97,8 +101,8 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
         ]
         if path.is_dir() and not inside:
             raise DataError(f"{path}: no photos in this folder ({', '.join(sorted(SUFFIXES))})")
-        found += inside if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
+        found += [file for file in inside if file not in named] if path.is_dir() else [path]
+    return found
 
 
 def score_paths(
@@ -111,14 +115,18 @@ def score_paths(
     """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
 
     Args:
-        metadata: (n, n_metadata) float64, raw columns, where candidates need them.
+        metadata: (n, n_metadata) float64, raw columns, one row a photo, where candidates need them.
         kept: networks of earlier calls, and then of this one.
 
     Raises:
-        DataError: no photo can be read; metadata that is needed and missing.
+        DataError: no photo can be read; metadata that is needed and missing, or of another length.
     """
     from paw_stack.network.backbone import input_size
 
+    if not paths:
+        raise DataError("nothing to score: give at least one photo")
+    if metadata is not None and len(metadata) != len(paths):
+        raise DataError(f"metadata: found {len(metadata)} rows for {len(paths)} photos")
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
         first, resize = run.config.backbones[0], run.config.data.resize
         reasons = cached_photos(paths, input_size(first), resize, Path(folder)).table["reason"]
@@ -126,7 +134,7 @@ def score_paths(
         chosen = [paths[row] for row in good.tolist()]
         if len(chosen) < len(paths):
             _tell_unreadable(paths, reasons, len(good))
-        columns = _needed(run, chosen, metadata, good)
+        columns = needed_columns(run, chosen, None if metadata is None else metadata[good])
 
         def pixels(backbone: BackboneSection) -> Path:
             photos = cached_photos(chosen, input_size(backbone), resize, Path(folder))
@@ -142,29 +150,6 @@ def _tell_unreadable(paths: Sequence[Path], reasons: pd.Series, n_good: int) -> 
     if not n_good:
         raise DataError(f"nothing to score; {sentence}")
     say(f"left out: {sentence}")
-
-
-def _needed(
-    run: FinishedRun, paths: Sequence[Path], metadata: np.ndarray | None, rows: np.ndarray
-) -> np.ndarray:
-    """Metadata (n_rows, n_metadata) of the photos that are scored."""
-    needing, names = needs_metadata(run), run.config.data.metadata
-    if not needing:
-        return np.empty((len(rows), 0))
-    if metadata is None:
-        raise DataError(
-            f"{', '.join(needing)} need the columns {', '.join(names)}: give a CSV of"
-            f" {run.config.data.id} (a photo's name without extension) and these, such as"
-            " --metadata test.csv"
-        )
-    chosen = metadata[rows]
-    bad = ~np.isfinite(chosen).all(axis=1)
-    if bad.any():
-        lacking = [path for path, is_bad in zip(paths, bad, strict=True) if is_bad]
-        raise DataError(
-            f"metadata: no row, or no finite number in {', '.join(names)}, for {offenders(lacking)}"
-        )
-    return chosen
 
 
 def _show(table: pd.DataFrame, level: str) -> None:

@@ -1,0 +1,47 @@
+"""CSV tables from anybody's hand; all cells are text, so that an id such as `007` stays."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+
+def read_cells(path: Path) -> pd.DataFrame:
+    """The table with every cell as text.
+
+    Raises:
+        OSError: there is no such file, or none that may be read.
+        ValueError: it is no CSV table in UTF-8; a row has more fields than the header. (pandas
+            would take the first column for an index where the first row has, and move all others.)
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except pd.errors.ParserError as error:
+        raise ValueError(_too_long(path) or str(error)) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(_too_long(path))
+    return table
+
+
+def double_columns(path: Path, columns: list[str]) -> list[str]:
+    """Those of `columns` that the header has more than once: pandas renames the second."""
+    header = pd.read_csv(path, dtype=str, header=None, nrows=1, encoding="utf-8-sig").iloc[0]
+    return [column for column in columns if (header == column).sum() > 1]
+
+
+def _too_long(path: Path) -> str:
+    """A sentence on the first row with more fields than the header has; '' where there is none."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            names = next((row for row in rows if row), [])
+            for row in rows:
+                if len(row) > len(names):
+                    return (
+                        f"line {rows.line_num} has {len(row)} fields, the header {len(names)}"
+                        f" ({', '.join(names)[:100]}); put a text that holds a comma in quotes,"
+                        " and leave out a comma at the end of a row"
+                    )
+    except csv.Error:  # such as a field of megabytes
+        pass
+    return ""
