@@ -153,10 +153,10 @@ def load_regressor(
     Raises:
         ArtifactError: the weights are another network's.
     """
-    bare = backbone.model_copy(update={"pretrained": False, "weights": None})
     planes = n_metadata if section.metadata == "early" else 0
     n_classes = len(weights.get("classes.weight", ()))
-    model = Regressor(build_backbone(bare, 0, planes), section, loss, bounds, n_metadata, n_classes)
+    bare = build_backbone(backbone, 0, planes, load=False)
+    model = Regressor(bare, section, loss, bounds, n_metadata, n_classes)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from paw_stack.artifacts import RunFolder
 from paw_stack.config import BackboneSection, Config, ExtraSection, digest
+from paw_stack.console import say
 from paw_stack.data.competition import Competition, load_competition
 from paw_stack.data.extra import ExtraRows, admit_extra, load_extra
 from paw_stack.data.findings import Findings, admit, examine
@@ -135,7 +136,6 @@ def _setting_problems(config: Config) -> list[str]:
     """What pydantic cannot see: models, files, engines, transforms."""
     from paw_stack.data.augment import make_augment
     from paw_stack.heads.svr import resolve_engine
-    from paw_stack.network.backbone import check_backbone
     from paw_stack.network.device import resolve_device
     from paw_stack.pipeline.sources import candidates
 
@@ -146,7 +146,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_a_stem_that_learns, config))
     checks.append(partial(_require_one_process, config))
     checks.append(partial(load_extra, config.data))
-    checks += [partial(check_backbone, backbone) for backbone in config.backbones]
+    checks += [partial(_require_able, backbone) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr))
     if not all(backbone.frozen for backbone in config.backbones):
@@ -158,6 +158,15 @@ def _setting_problems(config: Config) -> list[str]:
         except (ConfigError, DataError) as error:
             problems += error.problems
     return problems
+
+
+def _require_able(backbone: BackboneSection) -> None:
+    """The model exists, takes photos of its size, has the layers; its file of weights fits."""
+    from paw_stack.network.probe import find_weights, measure
+
+    measure(backbone)
+    if source := find_weights(backbone):
+        say(f"backbone {backbone.name}: {source}")
 
 
 def _require_one_process(config: Config) -> None:
