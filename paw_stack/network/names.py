@@ -1,9 +1,10 @@
 """Names of models from before timm 0.9, such as `swin_base_patch4_window7_224_in22k`.
 
 timm still builds them, with a warning, but knows no weights under them. Its own table of the new
-names has mistakes: some lead to other weights or to a smaller network. Those are put right here. A name may
-also lead to a repository of Hugging Face's hub, `hf-hub:owner/name`, or to a folder that timm saved,
-`local-dir:path`; the config.json there tells the architecture.
+names has mistakes: some lead to other weights or to a smaller network. Those are put right here.
+
+A name may also lead to a repository of Hugging Face's hub, `hf-hub:owner/name`, or to a folder that
+timm saved, `local-dir:path`; the config.json there tells the architecture.
 """
 
 from functools import lru_cache

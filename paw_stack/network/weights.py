@@ -10,7 +10,7 @@ model, nothing is loaded. Nothing is unpickled but tensors and plain values.
 import argparse
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ from paw_stack.errors import ConfigError, offenders
 Filter = Callable[..., dict[str, Tensor]]
 
 # Names that training scripts put in front of a model's own.
-PREFIXES = frozenset(
-    "_forward_module _orig_mod backbone base_encoder base_model body ema ema_model encoder encoder_q"
-    " feature_extractor image_encoder model model_ema model_state_dict module net network"
-    " online_network params params_ema state_dict state_dict_ema student target_network teacher"
-    " timm_model trunk visual weights".split()
-)
+PREFIXES = {
+    *("module", "_orig_mod", "_forward_module", "state_dict", "model_state_dict", "state_dict_ema"),
+    *("model", "base_model", "timm_model", "net", "network", "weights", "params", "params_ema"),
+    *("backbone", "body", "trunk", "visual", "encoder", "base_encoder", "image_encoder"),
+    *("encoder_q", "feature_extractor", "teacher", "student", "ema", "ema_model", "model_ema"),
+    *("online_network", "target_network"),
+}
 MEANS = {"ema", "teacher"}  # of two whole models in a file, the mean of weights is the better one
 DEEPEST = 5  # dictionaries inside each other
 
@@ -135,7 +136,7 @@ def _read(path: Path) -> Any:
 
 def _readings(loaded: Any, model: Any, rename: Filter | None) -> Iterator[Reading]:
     for place, tensors in _mappings(loaded, ()):
-        for prefix in sorted(_prefixes(tensors)):
+        for prefix in sorted(_prefixes(tensors, next(iter(model.state_dict())))):
             inside = {
                 name.removeprefix(prefix): tensor
                 for name, tensor in tensors.items()
@@ -161,9 +162,13 @@ def _mappings(
         yield from _mappings(value, (*place, name))
 
 
-def _prefixes(names: Mapping[str, Any]) -> set[str]:
+def _prefixes(names: Iterable[str], first: str) -> set[str]:
+    """Any that stands before the model's first tensor; before names of a first repository, those
+    that are usual."""
     found = {""}
     for name in names:
+        if name.endswith(f".{first}"):
+            found.add(name.removesuffix(first))
         prefix = ""
         for word in name.split(".")[:-1]:
             if word not in PREFIXES:
@@ -185,16 +190,17 @@ def _renamed(tensors: dict[str, Tensor], model: Any, rename: Filter) -> dict[str
     return {name: part for name, part in renamed.items() if isinstance(part, Tensor)}
 
 
-def _merit(reading: Reading, wanted: Wanted) -> tuple[int, int, int, int]:
-    """Tensors that fit, then whether it is a mean of weights, then how little else there is."""
+def _merit(reading: Reading, wanted: Wanted) -> tuple[int, int, int, int, int]:
+    """Tensors that fit; then whether it is a mean of weights, how little else there is, how usual
+    the place is."""
     fitting = sum(wanted.fits(name, tensor) for name, tensor in reading.tensors.items())
-    mean = not MEANS.isdisjoint(re.split(r"[^a-z]+", reading.place))
-    return fitting, mean, -len(wanted.beyond(reading.tensors)), -len(reading.place)
+    words = re.split(r"[.: ]+", reading.place)
+    mean = not MEANS.isdisjoint(re.split(r"[._: ]+", reading.place))
+    unusual = sum(word not in PREFIXES for word in words)
+    return fitting, mean, -len(wanted.beyond(reading.tensors)), -unusual, -len(words)
 
 
-def _without_background(
-    given: dict[str, Tensor], model: Any, wanted: Wanted
-) -> dict[str, Tensor]:
+def _without_background(given: dict[str, Tensor], model: Any, wanted: Wanted) -> dict[str, Tensor]:
     """Some published classifiers begin with a class that timm leaves out."""
     offset = model.pretrained_cfg.get("label_offset") or 0
     cut = {

@@ -25,6 +25,8 @@ from paw_stack.pipeline.units import STAGES, Stage, units
 if TYPE_CHECKING:
     from paw_stack.network.probe import Shapes
 
+    Sizes = dict[str, Shapes]
+
 MEGABYTE = 1_000_000
 FLOAT = 4  # bytes
 HEAD_COPIES = 3  # of the vectors: as read, standardised, as the engine wants them
@@ -146,7 +148,7 @@ def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
     return Need(f"embeddings of {name}", n_places * n_values * itemsize, n_values * FLOAT, setting)
 
 
-def _head_need(job: Job, source: Source, head: str, sizes: dict[str, "Shapes"], n_folds: int) -> Need:
+def _head_need(job: Job, source: Source, head: str, sizes: "Sizes", n_folds: int) -> Need:
     width = sum(sizes[backbone.name].widths[layer] for backbone, layer in source.layers)
     kept = n_folds * len(job.competition.target) * width * FLOAT if head in KEEP_ROWS else 0
     return Need(
