@@ -55,7 +55,8 @@ def saved_config(model: str) -> tuple[Any, dict[str, Any]]:
     Raises:
         ValueError, OSError and the hub's own errors: there is none.
     """
-    from timm.models import PretrainedCfg, load_model_config_from_path
+    from timm.models import PretrainedCfg
+    from timm.models._hub import load_model_config_from_path
 
     source, place = place_of(model)
     if source == "local-dir":
