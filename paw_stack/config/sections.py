@@ -125,11 +125,17 @@ class FoldsSection(Section):
 
 class BackboneSection(Section):
     name: Name = Field(description="what artifacts and candidates of this backbone are called")
-    model: str = Field(description="timm model name; names of 2021 such as *_in22k work too")
+    model: str = Field(
+        description="timm model name; names of 2021 such as *_in22k work too, and hf-hub:owner/name"
+        " or local-dir:folder"
+    )
     model_args: dict[str, Any] = Field({}, description="further arguments of timm.create_model")
     pretrained: bool = Field(True, description="start from pretrained weights (a hub download)")
     weights: Path | None = Field(
-        None, description="local file of pretrained weights (.safetensors, .pth), not the hub's"
+        None,
+        description="local file of pretrained weights, in place of the hub's whatever `pretrained`"
+        " says: .safetensors, .pth or .npz, of timm, the first repository, a training script or a"
+        " run; every tensor of the backbone must be in it",
     )
     image_size: int | None = Field(
         None, ge=16, le=2048, description="side of the square input, pixels; null: the model's own"
@@ -150,7 +156,8 @@ class BackboneSection(Section):
 
     @model_validator(mode="after")
     def _logits_need_a_classifier(self) -> "BackboneSection":
-        if "logits" in self.layers and not (self.frozen and self.pretrained):
+        has_weights = self.pretrained or self.weights is not None
+        if "logits" in self.layers and not (self.frozen and has_weights):
             raise ValueError(
                 "layers: 'logits' are the pretrained classifier's, which fine-tuning replaces;"
                 " set frozen: true and pretrained: true, or take 'embedding'"

@@ -37,7 +37,7 @@ def load_backbone(
     if weights is None:
         return build_backbone(section, seed=0)
     # What pretraining gave is about to be overwritten, so it is not loaded (or downloaded).
-    backbone = build_backbone(section.model_copy(update={"pretrained": False}), 0, n_planes)
+    backbone = build_backbone(section, 0, n_planes, load=False)
     prefix = "backbone."
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     try:

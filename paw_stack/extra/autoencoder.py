@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from paw_stack.config import AutoencoderSection, BackboneSection
 from paw_stack.data.nouns import State
+from paw_stack.errors import ArtifactError
 from paw_stack.extra.loop import Learner, run_epochs, shuffled_batches, to_levels
 from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.device import Device
@@ -110,9 +111,17 @@ def train_autoencoder(
 def load_autoencoder(
     encoder: BackboneSection, section: AutoencoderSection, weights: dict[str, Tensor]
 ) -> Autoencoder:
-    """The one that was trained."""
-    model = Autoencoder(build_backbone(encoder, seed=0), section.width)
-    model.load_state_dict(weights)
+    """The one that was trained.
+
+    Raises:
+        ArtifactError: the weights are another network's.
+    """
+    model = Autoencoder(build_backbone(encoder, seed=0, load=False), section.width)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"backbone {encoder.name}: weights do not fit: {reason}") from error
     return model
 
 

@@ -12,7 +12,14 @@ from torch import nn
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.fusion import widen_input
-from paw_stack.network.names import closest_names, current_name, known_model
+from paw_stack.network.names import (
+    closest_names,
+    current_name,
+    known_model,
+    place_of,
+    saved_config,
+)
+from paw_stack.network.pretrained import create_bare, create_from_file, create_from_hub
 
 
 class Backbone(nn.Module):
@@ -30,6 +37,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.model: Any = model
         self.size, self.name, self.n_planes = size, name, n_planes
+        self.source = ""  # in words, which weights of a file it has
         self.width: int = model.head_hidden_size or model.num_features
         config: dict[str, Any] = model.pretrained_cfg
         mean, std = (
@@ -48,7 +56,8 @@ class Backbone(nn.Module):
         """The named layers, (b, width of each), of one pass.
 
         `features` are the last maps' means (b, num_features), `embedding` is what `forward` gives,
-        `logits` what the pretrained classifier makes of it (b, n_classes).
+        `logits` what the pretrained model's own head gives (b, n_classes): the mean of two
+        classifiers in a distilled model, with a norm before it or a second one beside it in others.
         """
         maps = self._maps(photos, planes)
         embedding = self._embedding(maps)
@@ -56,7 +65,7 @@ class Backbone(nn.Module):
         if "features" in names:
             made["features"] = maps.mean(self._places())
         if "logits" in names:
-            made["logits"] = self.model.get_classifier()(embedding)
+            made["logits"] = self.model.forward_head(maps)
         return tuple(made[name] for name in names)
 
     def _maps(self, photos: torch.Tensor, planes: torch.Tensor | None) -> torch.Tensor:
@@ -80,50 +89,72 @@ def input_size(section: BackboneSection) -> int:
     """Side of the square input, pixels: the config's or the model's own."""
     if section.image_size:
         return section.image_size
-    return _pretrained_cfg(section).input_size[-1]
+    size: int = _published(section)[0].input_size[-1]
+    return size
 
 
-def build_backbone(section: BackboneSection, seed: int, n_planes: int = 0) -> Backbone:
+def build_backbone(
+    section: BackboneSection, seed: int, n_planes: int = 0, load: bool = True
+) -> Backbone:
     """Create the model; its classifier is kept only where a layer needs it.
 
     Args:
         n_planes: metadata columns that it takes as image planes beside the three colours.
+        load: the pretrained weights; False: others follow.
 
     Raises:
         ConfigError: an unknown model, arguments it does not take, weights that do not fit, or a
             model that has no checkpointing, no place for planes or no such layer where it is asked.
     """
-    import timm
-
+    if not load:  # built as for pretrained weights, which need not be there
+        pretrained = section.pretrained or section.weights is not None
+        section = section.model_copy(update={"pretrained": pretrained, "weights": None})
     check_backbone(section)
-    arguments = _arguments(section)
     torch.manual_seed(seed)
+    model, source = _created(section, load)
+    _require_layers(model, section)
+    if section.grad_checkpointing:
+        _checkpoint(model, section)
+    if n_planes:
+        widen_input(model, n_planes)
+    backbone = Backbone(model, input_size(section), section.name, n_planes)
+    backbone.source = source
+    return backbone
+
+
+def _created(section: BackboneSection, load: bool) -> tuple[Any, str]:
+    name, arguments = current_name(section.model), _arguments(section)
+    what = f"backbone {section.name}: {section.model} cannot be built"
     try:
-        model = timm.create_model(
-            current_name(section.model), pretrained=section.pretrained, **arguments
-        )
+        if load and section.weights:
+            return create_from_file(name, section.weights, arguments, what)
+        if load and section.pretrained:
+            return create_from_hub(name, arguments, what), ""
+        return create_bare(name, section.pretrained, arguments), ""
+    except ConfigError:
+        raise
     except Exception as error:  # timm, torch, safetensors and hubs raise nearly anything
-        reason = " ".join(str(error).split())[:400]
-        raise ConfigError(
-            f"backbone {section.name}: {section.model} cannot be built: {reason}{_hint(section)}"
-        ) from error
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise ConfigError(f"{what}: {reason}{_hint(section)}") from error
+
+
+def _require_layers(model: Any, section: BackboneSection) -> None:
     if "features" in section.layers and model.head_hidden_size in (None, model.num_features):
         raise ConfigError(
             f"backbone {section.name}: {section.model} has no hidden layer before its classifier,"
             " so its features are its embedding; take layers: [embedding]"
         )
-    if section.grad_checkpointing:
-        _checkpoint(model, section)
-    if n_planes:
-        widen_input(model, n_planes)
-    return Backbone(model, input_size(section), section.name, n_planes)
+    if "logits" in section.layers and not model.num_classes:
+        raise ConfigError(
+            f"backbone {section.name}: {section.model} was published without a classifier, so it"
+            " has no logits; take layers: [embedding]"
+        )
 
 
 def check_backbone(section: BackboneSection) -> None:
     """Raise ConfigError where the model is unknown or the weights file does not exist."""
     name = current_name(section.model)
-    hub = name.startswith(("hf-hub:", "hf_hub:", "local-dir:"))
-    if not hub and not known_model(name):
+    if not place_of(name)[0] and not known_model(name):
         raise ConfigError(
             f"backbone {section.name}: timm has no model {name!r};"
             f" the closest names are {', '.join(closest_names(name)) or 'none'}"
@@ -131,7 +162,7 @@ def check_backbone(section: BackboneSection) -> None:
     if section.weights and not section.weights.is_file():
         raise ConfigError(
             f"backbone {section.name}: no weights file {section.weights};"
-            " put it there, set weights: null to download, or pretrained: false to do without"
+            " put it there, or set weights: null to download them"
         )
 
 
@@ -140,12 +171,11 @@ def _arguments(section: BackboneSection) -> dict[str, Any]:
     arguments = dict(section.model_args)
     if "logits" not in section.layers:
         arguments["num_classes"] = 0
-    if _pretrained_cfg(section).fixed_input_size or "img_size" in arguments:
+    config, saved = _published(section)
+    if config.fixed_input_size or "img_size" in {*arguments, *saved}:
         arguments["img_size"] = input_size(section)
     if section.drop_path_rate is not None:
         arguments["drop_path_rate"] = section.drop_path_rate
-    if section.weights:
-        arguments["pretrained_cfg_overlay"] = {"file": str(section.weights)}
     return arguments
 
 
@@ -165,12 +195,22 @@ def _hint(section: BackboneSection) -> str:
     return ""
 
 
-def _pretrained_cfg(section: BackboneSection) -> Any:
+def _published(section: BackboneSection) -> tuple[Any, dict[str, Any]]:
+    """The model's published configuration, and arguments that were saved with it."""
     import timm
     from timm.models import get_pretrained_cfg
 
     check_backbone(section)
     name = current_name(section.model)
+    if place_of(name)[0]:
+        try:
+            return saved_config(name)
+        except Exception as error:  # hubs raise nearly anything
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ConfigError(
+                f"backbone {section.name}: {section.model} is no model that timm can read:"
+                f" {reason}; a folder needs config.json and model.safetensors, a hub a network"
+            ) from error
     try:
         config = get_pretrained_cfg(name, allow_unregistered=True)
     except RuntimeError:  # the architecture has no such tag
@@ -178,4 +218,4 @@ def _pretrained_cfg(section: BackboneSection) -> Any:
     if config is None:
         known = ", ".join(timm.list_pretrained(f"{name.split('.')[0]}.*")) or "none"
         raise ConfigError(f"backbone {section.name}: timm has no weights {name!r}; it has {known}")
-    return config
+    return config, {}

@@ -2,7 +2,14 @@
 
 timm still builds them, with a warning, but knows no weights under them. Its own table of the new
 names has mistakes: some lead to other weights or to a smaller network. Those are put right here.
+
+A name may also lead to a repository of Hugging Face's hub, `hf-hub:owner/name`, or to a folder that
+timm saved, `local-dir:path`; the config.json there tells the architecture.
 """
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 # Old name -> today's, where timm's table names another network, other weights, or no weights.
 CORRECTED = {
@@ -32,7 +39,40 @@ def known_model(model: str) -> bool:
     """Whether there is such a model, under today's name."""
     import timm
 
-    return model not in GONE and timm.is_model(model)
+    return model not in GONE and "/" not in model and timm.is_model(model)
+
+
+def place_of(model: str) -> tuple[str, str]:
+    """`hf-hub` or `local-dir`, and what follows it; two empty texts where timm itself names it."""
+    source, _, rest = model.partition(":")
+    source = source.lower().replace("_", "-")
+    return (source, rest) if source in ("hf-hub", "local-dir") else ("", "")
+
+
+def saved_config(model: str) -> tuple[Any, dict[str, Any]]:
+    """The published configuration of a hub's or a folder's model, and its saved arguments.
+
+    Raises:
+        ValueError, OSError and the hub's own errors: there is none.
+    """
+    from timm.models import PretrainedCfg
+    from timm.models._hub import load_model_config_from_path
+
+    source, place = place_of(model)
+    if source == "local-dir":
+        config, architecture, arguments = load_model_config_from_path(Path(place))
+    else:
+        config, architecture, arguments = _hub_config(place)
+    if not known_model(architecture):
+        raise ValueError(f"its architecture is {architecture!r}, which timm does not have")
+    return PretrainedCfg(**config), dict(arguments or {})
+
+
+@lru_cache  # each look costs a request
+def _hub_config(place: str) -> Any:
+    from timm.models import load_model_config_from_hf
+
+    return load_model_config_from_hf(place)
 
 
 def closest_names(model: str) -> list[str]:

@@ -170,11 +170,10 @@ def load_regressor(
     Raises:
         ArtifactError: the weights are another network's.
     """
-    bare = backbone.model_copy(update={"pretrained": False, "weights": None})
     planes = n_metadata if section.metadata == "early" else 0
     n_classes = len(weights.get("classes.weight", ()))
-    built = build_backbone(bare, 0, planes)
-    model = Regressor(built, section, loss, bounds, n_metadata, n_classes, span)
+    bare = build_backbone(backbone, 0, planes, load=False)
+    model = Regressor(bare, section, loss, bounds, n_metadata, n_classes, span)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

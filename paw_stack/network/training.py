@@ -186,8 +186,9 @@ def _load(model: Regressor, start: dict[str, torch.Tensor], name: str) -> bool:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise ArtifactError(f"backbone {name}: the start's weights do not fit: {reason}") from None
-    backbone = [key for key in found.missing_keys if key.startswith("backbone.")]
-    if unfit := [*found.unexpected_keys, *backbone]:
+    begun = {"backbone", *(key.partition(".")[0] for key in start)}  # a part is whole or absent
+    lacking = [key for key in found.missing_keys if key.partition(".")[0] in begun]
+    if unfit := [*found.unexpected_keys, *lacking]:
         raise ArtifactError(
             f"backbone {name}: the start's weights are another model's: {offenders(unfit)}"
         )

@@ -22,6 +22,7 @@ from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.data.collection import Shard, find_shards, shard_photos
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.published import require_able, weights_digest
 from paw_stack.progress import track
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def embed_source(
 ) -> None:
     """Embed all shards of a folder, of tar files or of Parquet files that are not done."""
     _one_size(config)
+    for backbone in config.backbones:
+        require_able(backbone)
     shards = find_shards(source)
     n_photos = sum(shard.about_photos() for shard in shards)
     run = RunFolder(config)
@@ -161,8 +164,17 @@ def _unit(config: Config, shard: Shard) -> Unit:
             "backbones": [backbone.model_dump(mode="json") for backbone in config.backbones],
             "embed": config.embed,
             "compute": config.compute,
+            **_local_weights(config),
         },
     )
+
+
+def _local_weights(config: Config) -> dict[str, str]:
+    """Digests of the backbones' local files, where they have some."""
+    found = {
+        f"weights of {backbone.name}": weights_digest(backbone) for backbone in config.backbones
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _decoded(

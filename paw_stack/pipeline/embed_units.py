@@ -23,6 +23,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.pipeline.extra_units import autoencoder_unit, encoder, known_pixels
 from paw_stack.pipeline.finetune_unit import finetune_unit, fold_metadata
 from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.published import weights_digest
 
 if TYPE_CHECKING:
     from paw_stack.embed import Network
@@ -52,7 +53,7 @@ def embed_unit(job: Job, backbone: BackboneSection, fold: int | None) -> Unit:
         {
             "data.resize": config.data.resize,
             "backbone": backbone,
-            "backbone.weights": job.weights_digest(backbone),
+            "backbone.weights": weights_digest(backbone),
             "embed": config.embed,
             "compute": config.compute,
             "photos": job.photos_digest,

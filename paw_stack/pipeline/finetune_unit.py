@@ -29,6 +29,7 @@ from paw_stack.pipeline.extra_units import (
     pretrain_unit,
 )
 from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.published import weights_digest
 from paw_stack.pipeline.second_round import second_round
 from paw_stack.ranks import n_processes, rank
 
@@ -96,7 +97,7 @@ def _inputs(job: Job, backbone: BackboneSection, fold: int) -> dict[str, Any]:
         "run.seed": config.run.seed,
         "data.resize": config.data.resize,
         "backbone": backbone,
-        "backbone.weights": job.weights_digest(backbone),
+        "backbone.weights": weights_digest(backbone),
         "regressor": config.regressor,
         "loss": config.loss,
         "finetune": config.finetune,

@@ -1,6 +1,5 @@
 """What every command starts from: a config with its data, checked before a run is touched."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from paw_stack.data.findings import Findings, admit, examine
 from paw_stack.data.folds import Folds, make_folds, read_folds
 from paw_stack.data.images import cached_photos, require_readable
 from paw_stack.errors import ConfigError, DataError
+from paw_stack.pipeline.published import require_able
 from paw_stack.ranks import n_processes
 
 
@@ -29,7 +29,6 @@ class Job:
     folds: Folds
     run: RunFolder
     _pixels: dict[int, Path] = field(default_factory=dict)
-    _weights: dict[Path, str] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -63,15 +62,6 @@ class Job:
     @cached_property
     def target_digest(self) -> str:
         return digest(self.competition.target.tolist(), self.competition.bounds)
-
-    def weights_digest(self, backbone: BackboneSection) -> str | None:
-        """Of the content of the backbone's local weights, where it has some."""
-        if backbone.weights is None:
-            return None
-        if backbone.weights not in self._weights:
-            with backbone.weights.open("rb") as file:
-                self._weights[backbone.weights] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._weights[backbone.weights][:32]
 
     def pixels(self, backbone: BackboneSection) -> Path:
         """`.npy` of all photos at the backbone's input size, decoded once."""
@@ -135,7 +125,6 @@ def _setting_problems(config: Config) -> list[str]:
     """What pydantic cannot see: models, files, engines, transforms."""
     from paw_stack.data.augment import make_augment
     from paw_stack.heads.svr import resolve_engine
-    from paw_stack.network.backbone import check_backbone
     from paw_stack.network.device import resolve_device
     from paw_stack.pipeline.sources import candidates
 
@@ -146,7 +135,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_a_stem_that_learns, config))
     checks.append(partial(_require_one_process, config))
     checks.append(partial(load_extra, config.data))
-    checks += [partial(check_backbone, backbone) for backbone in config.backbones]
+    checks += [partial(require_able, backbone) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr))
     if not all(backbone.frozen for backbone in config.backbones):

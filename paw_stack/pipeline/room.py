@@ -11,10 +11,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.images import DISK_RESERVE
 from paw_stack.errors import ConfigError
@@ -22,18 +22,15 @@ from paw_stack.pipeline.job import Job
 from paw_stack.pipeline.sources import Source, candidates
 from paw_stack.pipeline.units import STAGES, Stage, units
 
+if TYPE_CHECKING:
+    from paw_stack.network.probe import Shapes
+
+    Sizes = dict[str, Shapes]
+
 MEGABYTE = 1_000_000
 FLOAT = 4  # bytes
 HEAD_COPIES = 3  # of the vectors: as read, standardised, as the engine wants them
 KEEP_ROWS = ("svr", "kernel_ridge", "knn")  # heads that store the rows they learned from
-
-
-@dataclass(frozen=True)
-class Size:
-    """Of a backbone."""
-
-    parameters: int
-    widths: dict[str, int]  # layer -> width
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,9 @@ def _needs(job: Job, folds: Sequence[int], stages: Sequence[Stage]) -> list[Need
     }
     if not todo:
         return []
-    sizes = {backbone.name: _size(backbone) for backbone in job.config.backbones}
+    from paw_stack.network.probe import measure
+
+    sizes = {backbone.name: measure(backbone) for backbone in job.config.backbones}
     found = []
     for name, size in sizes.items():
         names = (name, *(f"{name} fold {fold}" for fold in folds))
@@ -123,21 +122,7 @@ def _needs(job: Job, folds: Sequence[int], stages: Sequence[Stage]) -> list[Need
     return found
 
 
-def _size(backbone: BackboneSection) -> Size:
-    import torch
-
-    from paw_stack.network.backbone import build_backbone
-
-    with torch.device("meta"):
-        network = build_backbone(backbone.model_copy(update={"pretrained": False}), 0)
-    widths = {"embedding": network.width}
-    if "logits" in backbone.layers:
-        widths["logits"] = int(network.model.num_classes)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Size(parameters, {layer: widths[layer] for layer in backbone.layers})
-
-
-def _finetune_need(job: Job, name: str, size: Size, n_folds: int) -> Need:
+def _finetune_need(job: Job, name: str, size: "Shapes", n_folds: int) -> Need:
     """Weights of every fold, and of one the state: the last epoch's while the next is written.
 
     In memory on a CPU: the state's tensors, their copies for the file, and the gradients.
@@ -156,14 +141,14 @@ def _finetune_need(job: Job, name: str, size: Size, n_folds: int) -> Need:
     )
 
 
-def _embed_need(job: Job, name: str, size: Size, n_places: int) -> Need:
+def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
     n_values = len(job.ids) * sum(size.widths.values())
     itemsize = np.dtype(job.config.embed.dtype).itemsize
     setting = "set embed.dtype: float16" if itemsize == FLOAT else "take a smaller model"
     return Need(f"embeddings of {name}", n_places * n_values * itemsize, n_values * FLOAT, setting)
 
 
-def _head_need(job: Job, source: Source, head: str, sizes: dict[str, Size], n_folds: int) -> Need:
+def _head_need(job: Job, source: Source, head: str, sizes: "Sizes", n_folds: int) -> Need:
     width = sum(sizes[backbone.name].widths[layer] for backbone, layer in source.layers)
     kept = n_folds * len(job.competition.target) * width * FLOAT if head in KEEP_ROWS else 0
     return Need(
