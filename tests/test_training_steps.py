@@ -11,9 +11,10 @@ from test_finetune import BOUNDS, CPU, NO_METADATA, recipe, same_weights, train,
 from test_finetune import rows as rows
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from paw_stack.config import LossSection, RegressorSection, ScheduleSection
+from paw_stack.config import BackboneSection, LossSection, RegressorSection, ScheduleSection
 from paw_stack.metrics import rmse
-from paw_stack.network.batches import batches
+from paw_stack.network.batches import batches, mixup
+from paw_stack.network.finetune import MIXUP_STREAM
 from paw_stack.network.optimise import rate
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import load_regressor
@@ -48,10 +49,13 @@ def plain_loop(pixels, rows, made):
     mean, step = copy.deepcopy(model.state_dict()), 0
     for epoch in range(section.epochs):
         mine = feed[epoch * parts : (epoch + 1) * parts]
+        mixing = np.random.default_rng([made.seed, MIXUP_STREAM, epoch, 0])
         for first in range(0, parts, section.accumulate):
             group = mine[first : first + section.accumulate]
             photos = torch.cat([batch.photos for batch in group])
             target = torch.from_numpy(rows.target[np.concatenate([b.rows for b in group])])
+            if section.mixup:
+                photos, (target,) = mixup(photos, [target], section.mixup, mixing)
             optimizer.param_groups[0]["lr"] = rate(section.learning_rate, section, step, per_epoch)
             optimizer.zero_grad()
             model.losses(model(photos), target, None)["main"].backward()
@@ -72,8 +76,9 @@ def plain_loop(pixels, rows, made):
         {"accumulate": 3, "clip": 0.01},
         {"ema": 0.8, "warmup": 0.3},
         {"accumulate": 2, "schedule": ScheduleSection(kind="cosine_annealing", t_max=2)},
+        {"mixup": 0.4},
     ],
-    ids=["plain", "accumulated", "clipped", "mean of weights", "schedule"],
+    ids=["plain", "accumulated", "clipped", "mean of weights", "schedule", "mixed"],
 )
 def test_training_is_a_plain_loop_of_torch(striped, rows, tiny_swin, changes):
     still = tiny_swin.model_copy(update={"drop_path_rate": 0.0})
@@ -170,3 +175,30 @@ def test_the_history_tells_pooled_errors_of_the_fit_rows(striped, rows, tiny_swi
     assert line["fit_rmse"] == pytest.approx(error, rel=1e-4)
     assert line["loss_main"] == pytest.approx((error / 99) ** 2, rel=1e-3)
     assert line["epoch"] == 1
+
+
+def test_extra_rows_have_no_part_in_the_fit_rmse(striped, rows, tiny_swin):
+    """Their labels, far from any prediction, are learned from and are no targets."""
+    how = {"learning_rate": 1e-12, "epochs": 1, "augment": "none", "loss": MSE}
+    target = np.where(np.arange(40) < 35, rows.target, 1.0)
+    extra = with_changes(rows, target=target, extra=np.arange(35, 40), extra_share=0.5)
+    still = tiny_swin.model_copy(update={"drop_path_rate": 0.0})
+    alone, beside = (train(striped, part, still, **how).history[0] for part in (rows, extra))
+    assert beside["fit_rmse"] == pytest.approx(alone["fit_rmse"], rel=1e-4)
+    assert beside["loss_main"] > 1.05 * alone["loss_main"]
+
+
+def test_frozen_parts_stay_as_they_were(striped, rows, tiny_swin):
+    frozen = {"freeze": 1, "weight_decay": 0.5, "learning_rate": 0.01}
+    start = make_model(recipe(tiny_swin), rows, None).state_dict()
+    after = train(striped, rows, tiny_swin, **frozen).weights
+    held = {name for name in start if torch.equal(start[name], after[name])}
+    below = ("backbone.model.patch_embed.", "backbone.model.layers.0.")
+    assert {name for name in start if name.startswith(below)} <= held
+    assert not any(name.startswith(("backbone.model.layers.1.blocks", "head.")) for name in held)
+    section = BackboneSection(name="r", model="resnet10t", pretrained=False, image_size=32)
+    for frozen_too in (True, False):
+        how = {"freeze_batchnorm": frozen_too, "epochs": 1, "batch_size": 27}
+        weights = train(striped, rows, section, **how).weights
+        means = [value for name, value in weights.items() if name.endswith("running_mean")]
+        assert any(bool(mean.any()) for mean in means) != frozen_too  # they start at 0
