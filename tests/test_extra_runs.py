@@ -98,18 +98,6 @@ def test_a_variant_runs_and_the_second_time_nothing_is_done(
         assert "autoencoder of its own" in said
 
 
-@pytest.mark.slow
-def test_pseudo_labels_come_from_the_folds_own_network(sample_folder, tmp_path):
-    config = extra_config(tmp_path, sample_folder, {"pseudo": {"policy": "predicted"}})
-    call("pseudo-label", config)
-    run = run_folder(tmp_path)
-    labels = [pd.read_csv(run / "pseudo" / "swin" / f"fold{k}" / "labels.csv") for k in (0, 1)]
-    assert [len(table) for table in labels] == [31, 31]
-    assert labels[0]["label"].tolist() == labels[0]["prediction"].tolist()
-    assert labels[0]["label"].tolist() != labels[1]["label"].tolist()
-    assert not (run / "finetune").exists()  # a first round and labels, no more
-
-
 def test_another_runs_networks_can_label(sample_folder, tmp_path, capsys, monkeypatch):
     call("finetune", extra_config(tmp_path / "first", sample_folder, {}))
     pseudo = {"source": str(run_folder(tmp_path / "first"))}
@@ -148,28 +136,6 @@ def test_a_planted_held_out_target_changes_no_prediction(name, planted, sample_f
     call("finetune", extra_config(tmp_path / "spoiled", planted, VARIANTS[name]))
     for fold in (0, 1):
         assert held_out(tmp_path / "clean", fold) == held_out(tmp_path / "spoiled", fold)
-
-
-def test_labels_of_a_fold_do_not_depend_on_its_held_out_targets(sample_folder, tmp_path):
-    """The diary's leak came by this way: labels from a network that knew the held-out scores."""
-    call("pseudo-label", extra_config(tmp_path / "a", sample_folder, VARIANTS["matched"]))
-    folds = pd.read_csv(run_folder(tmp_path / "a") / "folds.csv")
-    copy = tmp_path / "changed"
-    shutil.copytree(sample_folder, copy)
-    train = pd.read_csv(copy / "train.csv")
-    train.loc[train["Id"].isin(folds["Id"][folds["fold"] == 0]), "Pawpularity"] = 1
-    train.to_csv(copy / "train.csv", index=False)
-    same = {"folds": {"n": 2, "file": str(run_folder(tmp_path / "a") / "folds.csv")}}
-    call("pseudo-label", extra_config(tmp_path / "b", copy, VARIANTS["matched"], **same))
-    first, second = (
-        [
-            (run_folder(tmp_path / run) / "pseudo" / "swin" / f"fold{k}" / "labels.csv").read_text()
-            for k in (0, 1)
-        ]
-        for run in ("a", "b")
-    )
-    assert first[0] == second[0]
-    assert first[1] != second[1]
 
 
 def permuted(sample: Path, target: Path) -> Path:

@@ -82,15 +82,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(striped, rows, 
     assert first.held_out.tolist() != other.held_out.tolist()
 
 
-def test_held_out_targets_change_nothing(striped, rows, tiny_swin):
-    target = rows.target.copy()
-    target[rows.held_out] = 1.0
-    first = train(striped, rows, tiny_swin)
-    second = train(striped, with_changes(rows, target=target), tiny_swin)
-    assert same_weights(first, second)
-    assert first.held_out.tolist() == second.held_out.tolist()
-
-
 LOSSES = ["mse", "rmse", "bce", "smooth_l1", "bins", "ordinal"]
 
 
@@ -182,19 +173,6 @@ def test_the_best_epoch_by_held_out_rows_is_kept(striped, rows, tiny_swin):
     best = min(line["held_out_rmse"] for line in done.history)
     rmse = np.sqrt(np.mean((done.held_out - rows.target[rows.held_out]) ** 2))
     assert rmse == pytest.approx(best)
-
-
-def test_inner_rows_choose_the_epoch_and_are_not_learned_from(striped, rows, tiny_swin):
-    split = with_changes(rows, fit=rows.fit[:21], inner=rows.fit[21:])
-    done = train(striped, split, tiny_swin, epochs=5, keep="best_inner", learning_rate=0.02)
-    assert {"inner_rmse", "fit_rmse", "held_out_rmse"} <= set(done.history[0])
-    target = rows.target.copy()
-    target[split.inner] = 100 - target[split.inner]
-    other = train(
-        striped, with_changes(split, target=target), tiny_swin, epochs=1, keep="best_inner"
-    )
-    same = train(striped, split, tiny_swin, epochs=1, keep="best_inner")
-    assert same_weights(other, same)
 
 
 def test_patience_stops_early(striped, rows, tiny_swin):

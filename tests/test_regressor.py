@@ -15,8 +15,10 @@ from paw_stack.config import (
 )
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
+from paw_stack.network.device import Device
 from paw_stack.network.fusion import FactorisationMachine, widen_input
 from paw_stack.network.names import current_name
+from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Outputs, Regressor
 
 BOUNDS = (1.0, 100.0)
@@ -166,6 +168,15 @@ def test_dropout_is_off_when_predicting(tiny_swin, batch):
     assert torch.equal(first, second)
     model.dropout.train()
     assert not torch.equal(model(*batch).main, first)
+
+
+def test_predictions_are_without_dropout_whatever_the_mode(tiny_swin, striped):
+    model = make(tiny_swin, dropout=0.5)
+    rows, none = np.arange(6), np.empty((40, 0), np.float32)
+    first, second = (
+        predict(model.train(), striped[0], rows, none, Device("cpu", "fp32")) for _ in range(2)
+    )
+    assert first.tolist() == second.tolist()
 
 
 def test_checkpointing_saves_memory_and_not_results(tiny_swin, batch):

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from test_end_to_end import call, failure, write_config
 
+from paw_stack.metrics import rmse
+
 TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3}
 KILLED = """
 import os, signal, sys
@@ -66,6 +68,8 @@ def test_a_fold_leaves_its_history_as_table_picture_and_events(sample_folder, tm
     history = pd.read_csv(folder / "history.csv")
     wanted = {"epoch", "loss_main", "fit_rmse", "held_out_rmse", "learning_rate", "seconds"}
     assert wanted | {"photos_per_second", "data_wait_share", "peak_megabytes"} <= set(history)
+    error, _ = scores_of(folder, sample_folder)
+    assert error == pytest.approx(history["held_out_rmse"].iloc[-1])
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
 
@@ -83,14 +87,30 @@ def test_an_epoch_chosen_by_held_out_rows_is_marked_everywhere(sample_folder, tm
     assert facts["optimistic"] == ["swin.nn", "swin.ridge", "blend"]
 
 
+def scores_of(folder: Path, sample: Path) -> tuple[float, pd.DataFrame]:
+    """RMSE of a fold's held-out predictions on disk, and its history."""
+    target = pd.read_csv(sample / "train.csv", dtype={"Id": str}).set_index("Id")["Pawpularity"]
+    table = pd.read_csv(folder / "held_out.csv", dtype={"Id": str})
+    error = rmse(target[table["Id"]].to_numpy(dtype=float), table["prediction"].to_numpy())
+    return error, pd.read_csv(folder / "history.csv")
+
+
 def test_an_epoch_chosen_by_inner_rows_is_honest(sample_folder, tmp_path, capsys):
-    config = write_config(tmp_path, sample_folder, finetune={**TRAINING, "keep": "best_inner"})
+    """What is kept scores as the epoch that was best on inner rows, not as another one."""
+    keep = {"keep": "best_inner", "inner_share": 0.3, "epochs": 6, "learning_rate": 0.02}
+    config = write_config(
+        tmp_path, sample_folder, finetune={**TRAINING, **keep}, heads={"ridge": {}}
+    )
     call("run", config)
     assert "optimistic)" not in capsys.readouterr().out
-    history = pd.read_csv(
-        tmp_path / "runs" / "tiny" / "finetune" / "swin" / "fold0" / "history.csv"
-    )
-    assert history["inner_rmse"].notna().all()
+    elsewhere = 0
+    for fold in (0, 1):
+        folder = tmp_path / "runs" / "tiny" / "finetune" / "swin" / f"fold{fold}"
+        error, history = scores_of(folder, sample_folder)
+        best = int(history["inner_rmse"].argmin())
+        assert error == pytest.approx(history["held_out_rmse"][best])
+        elsewhere += best not in (5, int(history["held_out_rmse"].argmin()))
+    assert elsewhere  # else the test could not tell
 
 
 def test_a_warm_start_wants_the_same_folds(sample_folder, tmp_path, capsys, monkeypatch):
