@@ -1,4 +1,4 @@
-"""Values of the blend's parts on few rows, by hand: divisors, ranks, order of steps, rules of choice."""
+"""Values of the parts of a blend on few rows, by hand: divisors, ranks, order of steps, choices."""
 
 from dataclasses import replace
 
@@ -147,20 +147,20 @@ def test_the_fold_of_a_row_and_the_counts_are_told():
     assert result.record["scores"]["blend"]["fold_rmse"] == pytest.approx(errors)
 
 
-@pytest.mark.parametrize("method", ["simplex", "nnls", "ridge"])
+@pytest.mark.parametrize("method", ["simplex", "nnls"])
 def test_errors_from_moments_are_those_of_the_rows(method):
     rng = np.random.default_rng(3)
     target = rng.normal(50, 10, 90)
     columns = target[:, None] + rng.normal(0, [6, 9, 12], (90, 3)) + [0, 4, -3]
-    cells, squares = np.arange(90) % 4, 0.0
+    cells, squares = np.arange(90) % 7 % 4, 0.0
     for cell in range(4):
         own = cells == cell
-        moments = moments_of(columns, target, cells).without(cell)
+        moments = moments_of(columns[~own], target[~own], cells[~own])
         weights, free = METHODS[method](moments)
         predicted = moments.shift + free + (columns[own] - moments.shift) @ weights
         squares += np.sum((predicted - target[own]) ** 2)
     found = nested_rmse(moments_of(columns, target, cells), method)
-    assert found == pytest.approx(np.sqrt(squares / 90))
+    assert found == pytest.approx(np.sqrt(squares / 90), rel=1e-6)
 
 
 def test_a_candidate_that_is_the_target_itself_takes_all():
@@ -210,7 +210,9 @@ def test_ridge_lets_in_what_correlates_beyond_chance_alone():
     rng = np.random.default_rng(7)
     target = rng.normal(size=200)
     useful, noise = target + rng.normal(0, 2, 200), rng.normal(size=(200, 20))
-    weights, _ = METHODS["ridge"](moments_of(np.column_stack([useful, noise]), target, np.arange(200) % 5))
+    weights, _ = METHODS["ridge"](
+        moments_of(np.column_stack([useful, noise]), target, np.arange(200) % 5)
+    )
     assert weights[0] > 0
     assert not weights[1:].any()
     weights, free = METHODS["ridge"](moments_of(-useful[:, None], target, np.arange(200) % 5))
@@ -221,11 +223,11 @@ def test_ridge_lets_in_what_correlates_beyond_chance_alone():
 def test_ridge_shrinks_where_left_out_cells_ask_for_it():
     """Alike candidates are weighed alike; one that is far better gets most."""
     rng = np.random.default_rng(8)
-    target, cells = rng.normal(0, 1, 300), np.arange(300) % 5
-    alike = target[:, None] + rng.normal(0, 1, (300, 6))
+    target, cells = rng.normal(0, 1, 80), np.arange(80) % 5
+    alike = target[:, None] + rng.normal(0, 1, (80, 20))
     weights, _ = METHODS["ridge"](moments_of(alike, target, cells))
-    assert weights.std() < 0.15 * weights.mean()
-    apart = np.column_stack([target + rng.normal(0, 0.05, 300), alike[:, :2]])
+    assert weights.std() < 0.2 * weights.mean()  # without left-out cells 0.36
+    apart = np.column_stack([target + rng.normal(0, 0.05, 80), alike[:, :2]])
     weights, _ = METHODS["ridge"](moments_of(apart, target, cells))
     assert weights[0] > 20 * weights[1:].max()
 
@@ -259,4 +261,6 @@ def test_a_calibration_is_level_beyond_its_rows_and_a_line_goes_on():
         table = fit_calibration(kind, predicted, target)
         ends = calibrate(table, np.array([-10.0, 0, 39, 60]))
         assert ends == pytest.approx([ends[1], 0, 78, ends[2]], abs=0.2)
-    assert fit_calibration("spline", np.repeat([1.0, 2], [8, 10]), np.arange(18.0))["kind"] == "affine"
+    assert (
+        fit_calibration("spline", np.repeat([1.0, 2], [8, 10]), np.arange(18.0))["kind"] == "affine"
+    )

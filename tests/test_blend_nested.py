@@ -94,7 +94,9 @@ def test_the_interval_is_of_nested_predictions_and_so_is_its_coverage(case, resu
     told = result.record["interval"]
     assert told["coverage"] == pytest.approx(covered.mean())
     assert told["mean_width"] == pytest.approx(width.mean(), rel=1e-4)
-    in_sample = fit_interval(target, predict_blend(result.record["model"], oof), folds.fold_of, WIDE)
+    in_sample = fit_interval(
+        target, predict_blend(result.record["model"], oof), folds.fold_of, WIDE
+    )
     assert told["mean_width"] > 1.1 * in_sample["mean_width"]
 
 
@@ -115,7 +117,9 @@ def test_comparisons_are_of_nested_predictions(case, result):
 def test_methods_alone_are_nested_too(case, result):
     oof, target, folds = case
     told = result.record["nested"]["methods_rmse"]
-    assert told["nnls"] == pytest.approx(rmse(target, left_out(oof, target, folds.fold_of)), abs=1e-4)
+    assert told["nnls"] == pytest.approx(
+        rmse(target, left_out(oof, target, folds.fold_of)), abs=1e-4
+    )
     assert told["mean"] == pytest.approx(rmse(target, oof.mean(axis=1)))
     for name in AUTO:
         alone = nested_blend(oof, target, folds, Recipe(name, "none", WIDE)).predictions
@@ -149,14 +153,14 @@ def test_a_calibration_inside_a_fit_is_of_predictions_that_never_saw_their_rows(
 def test_lines_of_candidates_do_not_see_the_cell_that_they_straighten():
     """A candidate whose slope one cell alone turns: that cell is predicted by the others' slope."""
     rng = np.random.default_rng(1)
-    candidate = rng.normal(0, 1, 60)
+    candidate = rng.normal(40, 3, 60)
     fold_of = np.arange(60) % 6
-    target = np.where(fold_of == 0, -6 * candidate, candidate)
+    target = np.where(fold_of == 0, 300 - 6 * candidate, 10 + 0.5 * candidate)
     folds = Folds(fold_of, np.arange(60))
     found = nested_blend(candidate[:, None], target, folds, Recipe("mean", "candidates", WIDE))
     own = folds.held_out_rows(0)
-    assert found.models[0]["lines"]["slope"] == pytest.approx([1])
-    np.testing.assert_allclose(found.predictions[own], candidate[own], atol=1e-6)
+    assert found.models[0]["lines"]["slope"] == pytest.approx([0.5])
+    np.testing.assert_allclose(found.predictions[own], 10 + 0.5 * candidate[own], atol=1e-6)
 
 
 def test_a_choice_is_made_by_left_out_cells():
@@ -166,7 +170,10 @@ def test_a_choice_is_made_by_left_out_cells():
     target = signal + rng.normal(0, 12, N)
     oof = signal[:, None] + rng.normal(0, 3, (N, C))
     folds = make_folds(target, np.arange(N), F, None, 0)
-    assert fit_blend(oof, target, folds, Recipe("auto", "none", WIDE))["method"] in ("ridge", "mean")
+    assert fit_blend(oof, target, folds, Recipe("auto", "none", WIDE))["method"] in (
+        "ridge",
+        "mean",
+    )
     model = fit_blend(oof, target, folds, Recipe("nnls", "auto", WIDE))
     assert model["chosen_calibration"] != "isotonic"
 
