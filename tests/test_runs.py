@@ -10,7 +10,7 @@ import yaml
 from conftest import FROZEN
 from test_end_to_end import call, failure, write_config
 
-from paw_stack.metrics import paired_bootstrap, rmse
+from paw_stack.metrics import rmse
 from paw_stack.pipeline.compare import compare
 from paw_stack.pipeline.runs import show_runs
 
@@ -124,22 +124,6 @@ def test_runs_on_other_scores_are_not_compared(runs, tmp_path, capsys, monkeypat
     labelled.to_csv(tmp_path / "other" / "labelled.csv", index=False)
     said = failure(capsys, monkeypatch, "compare", runs / "tiny", tmp_path / "other")
     assert f"learn other scores for '{labelled.loc[3, 'Id']}' (1 in all)" in said
-
-
-def test_the_bootstrap_covers_a_known_difference():
-    """Of 100 pairs of equally good predictors about 95 intervals hold 0; a worse one is told."""
-    rng = np.random.default_rng(0)
-    inside = 0
-    for _ in range(100):
-        y, a, b = rng.normal(size=(3, 200))
-        low, high = paired_bootstrap(y, a, b, draws=300)
-        inside += low <= 0 <= high
-    assert 88 <= inside <= 100
-    y = rng.normal(size=1000)
-    noise = rng.normal(size=1000)
-    low, high = paired_bootstrap(y, y + noise, y + 1.1 * noise)
-    assert low > 0  # paired: the same errors, a tenth larger, are told apart
-    assert low < 0.1 * rmse(noise, 0 * noise) < high
 
 
 def test_a_run_can_be_named_by_its_config(runs, tmp_path):
