@@ -10,7 +10,7 @@ import yaml
 from conftest import FROZEN
 from test_end_to_end import call, failure, write_config
 
-from paw_stack.metrics import paired_bootstrap, rmse
+from paw_stack.metrics import rmse
 from paw_stack.pipeline.compare import compare
 from paw_stack.pipeline.runs import show_runs
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize, nnls
 from scipy.stats import norm
 
-from paw_stack.blend.moments import Moments, centred, least_squares, square_root
+from paw_stack.blend.moments import JITTER, Moments, centred, least_squares, square_root
 
 Weights = tuple[np.ndarray, float]  # (c,), and the intercept in shifted columns
 
@@ -54,7 +54,7 @@ def simplex(moments: Moments) -> Weights:
     sum towards 1 instead of holding it changes only the scale of w, never its direction.
     """
     errors = _error_products(moments)
-    pull = np.sqrt(np.trace(errors) / len(errors))
+    pull = np.sqrt(max(np.trace(errors) / len(errors), JITTER))
     rows = np.vstack([square_root(errors).T, np.full(len(errors), pull)])
     weights, _ = nnls(rows, np.array([*np.zeros(len(errors)), pull]))
     return weights / weights.sum(), 0.0
@@ -130,7 +130,8 @@ def _averaged_ridge(moments: Moments) -> np.ndarray:
     if len(cells) > 1:
         left = least_squares((total - cells)[:, None], penalties)  # (cells, penalties, c)
         errors = squared_error(cells[:, None], *left).sum(axis=0)
-    likelihood = np.exp((errors.min() - errors) / (2 * errors.min() / total[0, 0]))
+    least = max(errors.min(), JITTER)  # a candidate may be the target itself
+    likelihood = np.exp((errors.min() - errors) / (2 * least / total[0, 0]))
     each, _ = least_squares(total[None], penalties)
     averaged: np.ndarray = likelihood @ each / likelihood.sum()
     return averaged
