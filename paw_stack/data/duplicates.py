@@ -2,13 +2,12 @@
 
 Enters: the pixels of the image cache. Leaves: pairs of rows, and the groups that they connect.
 
-A search in two steps. Perceptual hashes name candidates: a discrete cosine transform of a small
+A search in three steps. Perceptual hashes name candidates: a discrete cosine transform of a small
 grey picture, one bit for each of its 64 lowest frequencies (`imagehash.phash`). Each candidate is
-then confirmed on thumbnails: one is laid over the other (shift and scale by Gauss-Newton steps
-from coarse to fine, after Lucas and Kanade, "An iterative image registration technique", IJCAI
-1981), brightness and contrast are taken out, and what is left must be small everywhere: a pet that
-moved on the same sofa leaves little on average, but much where it sits. Mirrored and turned copies
-are not found.
+laid over its partner on small thumbnails (`data/alignment.py`), and what is left must be small
+everywhere: a pet that moved on the same sofa leaves little on average, but much where it sits. What
+still agrees is compared closely (`data/same_photo.py`), as pages, drawings and silhouettes are
+alike from afar. Mirrored and turned copies are not found.
 
 The thresholds were measured on tests/planted_duplicates.py and on edited tiles of real photos.
 """
@@ -17,8 +16,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from paw_stack.data.alignment import COARSE, FINE, aligned, blurred, inner, laid_over, standardised
+from paw_stack.data.same_photo import compare, equal_rows
+
 SIDE = 32  # pixels of a thumbnail
-MARGIN = 2  # pixels of its border that are not compared: crops and resizing disturb them
 # A crop of up to 5 % a side leaves 0.90..1 of a photo; its middle 0.95 is close to both ends.
 CENTRAL = 0.95
 HASH_BITS = 64
@@ -30,14 +31,9 @@ MIN_CORRELATION = 0.92  # planted duplicates have 0.98 or more, copies of real p
 # copies of real photos 0.44, a look-alike 0.64 or more where something moved.
 MAX_RESIDUAL = 0.5
 BLOCKS = 7
-COARSE, FINE = 2.0, 0.7  # SD of the blur, pixels; fine evens out how differently copies are sampled
-COARSE_STEPS, FINE_STEPS = 6, 4
-MAX_SHIFT = 0.06 * SIDE  # pixels
-MAX_SCALE = 1 / 0.88  # a little more than a crop of 5 % a side
 ROWS_AT_ONCE = 1024  # hashes; products with 10,000 others are 40 MB
 PAIRS_AT_ONCE = 512
-
-_INNER = np.arange(MARGIN, SIDE - MARGIN, dtype=np.float32) - (SIDE - 1) / 2  # from the middle
+LARGE = 30  # photos of a group, from where on it may be a chain
 
 
 def duplicate_pairs(pixels: np.ndarray, usable: np.ndarray | None = None) -> np.ndarray:
@@ -51,12 +47,14 @@ def duplicate_pairs(pixels: np.ndarray, usable: np.ndarray | None = None) -> np.
         usable: (n,) bool, rows that may pair; None is all. Unreadable photos must not.
     """
     rows = np.arange(len(pixels)) if usable is None else np.flatnonzero(usable)
-    equal = _equal(pixels, rows)
-    thumbnails = _thumbnails(pixels, [same[0] for same in equal])
+    equal = equal_rows(pixels, rows)
+    firsts = np.array([same[0] for same in equal], np.int64)
+    thumbnails = _thumbnails(pixels, firsts.tolist())
     textured = np.flatnonzero(_grey(thumbnails).std(axis=(1, 2)) >= FLAT)
     found = [same[np.stack(np.triu_indices(len(same), 1), 1)] for same in equal if len(same) > 1]
     for pairs in _near(thumbnails[textured]):
-        crossed = (np.meshgrid(equal[i], equal[j]) for i, j in textured[pairs])
+        likely, _ = compare(pixels, firsts[textured[pairs]])
+        crossed = (np.meshgrid(equal[i], equal[j]) for i, j in textured[pairs[likely]])
         found += [np.stack(rows_of_both, axis=-1).reshape(-1, 2) for rows_of_both in crossed]
     every = np.sort(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=1)
     return every[np.lexsort((every[:, 1], every[:, 0]))]
@@ -77,6 +75,37 @@ def duplicate_groups(n: int, pairs: np.ndarray) -> np.ndarray:
     component = connected_components(links, directed=False)[1]
     _, first, group = np.unique(component, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[group].astype(np.int64)
+
+
+def tight_groups(n: int, pairs: np.ndarray) -> np.ndarray:
+    """As `duplicate_groups`, but a long chain, such as the frames of a film, is cut to pieces.
+
+    Copies of one photo pair with each other. Where more than 30 hang together and fewer than half
+    of them pair directly, each piece is a photo, those with most partners first, and its partners.
+
+    Args:
+        pairs: (k, 2) int, rows 0..n-1, each pair once.
+    """
+    group = duplicate_groups(n, pairs)
+    size, links = np.bincount(group, minlength=n), np.bincount(group[pairs[:, 0]], minlength=n)
+    chained = (size > LARGE) & (links < size * (size - 1) / 4)
+    of_chain = chained[group[pairs[:, 0]]]
+    pieces = [pairs[~of_chain], *_stars(pairs[of_chain])]
+    return duplicate_groups(n, np.concatenate(pieces))
+
+
+def _stars(pairs: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs (k, 2) of each photo with its partners that no other star holds."""
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    both = both[np.lexsort((both[:, 1], both[:, 0]))]
+    rows, start, count = np.unique(both[:, 0], return_index=True, return_counts=True)
+    partners = dict(zip(rows.tolist(), np.split(both[:, 1], start[1:]), strict=True))
+    taken: set[int] = set()
+    for row in rows[np.argsort(-count, kind="stable")].tolist():
+        if row not in taken:
+            free = [mate for mate in partners[row].tolist() if mate not in taken]
+            taken.update(free, [row])
+            yield np.array([[row, mate] for mate in free], np.int64).reshape(-1, 2)
 
 
 def between(pairs: np.ndarray, n_labelled: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,16 +131,6 @@ def merge_rows(group_of: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np
     return first[order].astype(np.int64), mean[order]
 
 
-def _equal(pixels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Rows with the same pixels, ascending: only the first of them is searched."""
-    import hashlib
-
-    alike: dict[bytes, list[int]] = {}
-    for row in rows.tolist():
-        alike.setdefault(hashlib.blake2b(pixels[row].tobytes()).digest(), []).append(row)
-    return [np.array(same) for same in alike.values()]
-
-
 def _thumbnails(pixels: np.ndarray, rows: list[int]) -> np.ndarray:
     """(n, 3, SIDE, SIDE) uint8."""
     from PIL import Image
@@ -135,7 +154,7 @@ def _near(thumbnails: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(candidates), PAIRS_AT_ONCE):
             pairs = candidates[start : start + PAIRS_AT_ONCE]
             pairs = pairs[_roughly_alike(grey[pairs])]
-            warp = _aligned(grey[pairs])
+            warp = aligned(grey[pairs])
             yield pairs[_same_picture(thumbnails[pairs].astype(np.float32), warp)]
 
 
@@ -167,65 +186,8 @@ def _hashes(grey: np.ndarray, share: float) -> np.ndarray:
 
 def _roughly_alike(grey: np.ndarray) -> np.ndarray:
     """Which (k,) pairs (k, 2, SIDE, SIDE) are worth aligning."""
-    first, second = _standardised(_blurred(grey, COARSE)).swapaxes(0, 1)
+    first, second = standardised(blurred(grey, COARSE)).swapaxes(0, 1)
     return (first * second).mean(axis=(1, 2)) >= MIN_ROUGH
-
-
-def _blurred(pictures: np.ndarray, sd: float) -> np.ndarray:
-    distance = np.subtract.outer(np.arange(SIDE), np.arange(SIDE))
-    weight = np.exp(-0.5 * (distance / sd) ** 2).astype(np.float32)
-    weight /= weight.sum(axis=1, keepdims=True)
-    return weight @ pictures @ weight.T
-
-
-def _standardised(pictures: np.ndarray, together: tuple[int, ...] = (-2, -1)) -> np.ndarray:
-    """Pictures (..., h, w) each with mean 0, and SD 1 over the axes `together`."""
-    centred = pictures - pictures.mean(axis=(-2, -1), keepdims=True)
-    return centred / np.maximum(centred.std(axis=together, keepdims=True), 1e-6)
-
-
-def _aligned(grey: np.ndarray) -> np.ndarray:
-    """Warp (k, 4) that lays the first picture over the second, of pairs (k, 2, SIDE, SIDE).
-
-    A warp is the shift down and across in pixels and the scale down and across.
-    """
-    warp = np.tile(np.array([0, 0, 1, 1], np.float32), (len(grey), 1))
-    for sd, steps in ((COARSE, COARSE_STEPS), (FINE, FINE_STEPS)):
-        first, second = _standardised(_blurred(grey, sd)).swapaxes(0, 1)
-        slopes = np.gradient(first, axis=(1, 2))
-        for _ in range(steps):
-            warp = _step(warp, first, slopes, second[:, MARGIN:-MARGIN, MARGIN:-MARGIN])
-    return warp
-
-
-def _step(
-    warp: np.ndarray, first: np.ndarray, slopes: tuple[np.ndarray, ...], second: np.ndarray
-) -> np.ndarray:
-    """One Gauss-Newton step for warp, gain and offset together."""
-    value, down, across = (_laid_over(picture, warp) for picture in (first, *slopes))
-    columns = [down, across, down * _INNER[:, None], across * _INNER, value, np.ones_like(value)]
-    slope = np.stack(columns, axis=1).reshape(len(warp), 6, len(_INNER) ** 2)
-    normal = slope @ slope.swapaxes(1, 2) + 1e-3 * np.eye(6)  # stripes leave a direction open
-    wanted = slope @ second.reshape(len(warp), len(_INNER) ** 2, 1)
-    found = np.linalg.solve(normal, wanted)[..., 0]
-    change = found[:, :4] / np.maximum(found[:, 4:5], 0.1)  # no or negative gain: another picture
-    warp = warp + change.clip([-1, -1, -0.05, -0.05], [1, 1, 0.05, 0.05])
-    low, high = (-MAX_SHIFT, 1 / MAX_SCALE), (MAX_SHIFT, MAX_SCALE)
-    return warp.clip(np.repeat(low, 2), np.repeat(high, 2)).astype(np.float32)
-
-
-def _laid_over(pictures: np.ndarray, warp: np.ndarray) -> np.ndarray:
-    """Pictures (k, ..., SIDE, SIDE) at the inner pixels of their partners, bilinear."""
-    shape = (len(warp), *[1] * (pictures.ndim - 3), len(_INNER), SIDE)
-    down, across = (_weights(*warp[:, [axis, axis + 2]].T).reshape(shape) for axis in (0, 1))
-    return down @ pictures @ across.swapaxes(-2, -1)
-
-
-def _weights(shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """What each pixel of a line counts (k, inner, SIDE) at each place; outside is the last one."""
-    place = (SIDE - 1) / 2 + shift[:, None] + scale[:, None] * _INNER
-    distance = np.abs(place.clip(0, SIDE - 1)[..., None] - np.arange(SIDE, dtype=np.float32))
-    return np.maximum(0, 1 - distance)
 
 
 def _same_picture(thumbnails: np.ndarray, warp: np.ndarray) -> np.ndarray:
@@ -239,11 +201,11 @@ def _agreement(thumbnails: np.ndarray, warp: np.ndarray) -> tuple[np.ndarray, np
 
     Each channel may be brighter; all may have more contrast.
     """
-    pictures = _blurred(thumbnails, FINE)
-    first = _standardised(_laid_over(pictures[:, 0], warp), (1, 2, 3))
-    second = _standardised(pictures[:, 1, :, MARGIN:-MARGIN, MARGIN:-MARGIN], (1, 2, 3))
+    pictures = blurred(thumbnails, FINE)
+    first = standardised(laid_over(pictures[:, 0], warp), (1, 2, 3))
+    second = standardised(inner(pictures[:, 1]), (1, 2, 3))
     correlation = (first * second).mean(axis=(1, 2, 3))
     left = (second - correlation[:, None, None, None] * first) ** 2
-    side = len(_INNER) // BLOCKS
+    side = left.shape[-1] // BLOCKS
     blocks = left.reshape(len(left), 3, BLOCKS, side, BLOCKS, side).mean(axis=(1, 3, 5))
     return correlation, blocks.reshape(len(left), BLOCKS**2)
