@@ -14,6 +14,7 @@ import numpy as np
 from paw_stack.artifacts import Unit
 from paw_stack.config import BackboneSection
 from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.published import weights_digest
 
 
 def pretrain_unit(job: Job, backbone: BackboneSection) -> Unit:
@@ -23,7 +24,7 @@ def pretrain_unit(job: Job, backbone: BackboneSection) -> Unit:
         f"pretrain/{backbone.name}",
         {
             "backbone": backbone,
-            "backbone.weights": job.weights_digest(backbone),
+            "backbone.weights": weights_digest(backbone),
             "regressor": config.regressor,
             "finetune": config.finetune,
             "pretrain": config.extra.pretrain,
@@ -54,7 +55,7 @@ def autoencoder_unit(job: Job) -> Unit:
         {
             "autoencoder": section.model_dump(exclude={"feed"}) if section else None,
             "backbone": backbone,
-            "backbone.weights": job.weights_digest(backbone) if backbone else None,
+            "backbone.weights": weights_digest(backbone) if backbone else None,
             "photos": job.photos_digest,
             "extra photos": job.extra.content,
         },
