@@ -120,10 +120,11 @@ METHODS: dict[str, Callable[[Moments], Weights]] = {
 }
 # What `auto` averages over, and how much each counts before any row is seen. On 30 rows errors say
 # little of which method is better, and what is fitted costs more than it brings: the best candidate
-# as it is counts most, then the constant. On 1,000 rows the handicap of ridge is nothing beside what
-# it gains. Simplex, NNLS and greedy selection lose to ridge on real candidates and are no safer.
+# as it is counts most, then the constant. On 1,000 rows the handicap of ridge is nothing beside its
+# gain. Simplex, NNLS and greedy selection lose to ridge on real candidates and are no safer.
 AUTO = {"constant": 3.0, "best": 9.0, "mean": 1.0, "ridge": 1.0}
 TEMPER = 4.0
+SMALLEST_SHARE = 0.001
 
 
 def shares(losses: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -140,6 +141,7 @@ def shares(losses: np.ndarray, prior: np.ndarray) -> np.ndarray:
     error = losses.mean(axis=0)
     behind = (error - error.min()) / max(error.min(), 1e-12 * error.max(), TINY)
     share = prior * np.exp(-len(losses) / TEMPER * behind)
+    share = np.where(share < SMALLEST_SHARE * share.sum(), 0.0, share)
     summed: np.ndarray = share / share.sum()
     return summed
 

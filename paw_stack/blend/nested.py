@@ -33,6 +33,7 @@ class Recipe:
     method: str = "auto"
     calibration: str = "auto"
     bounds: tuple[float, float] = (-np.inf, np.inf)  # points
+    shares: dict[str, float] | None = None  # of methods, held instead of found
 
 
 def fit_blend(
@@ -48,6 +49,7 @@ def fit_blend(
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of) for cell_of in cells]
     methods = list(AUTO) if recipe.method == "auto" else [recipe.method]
+    methods = list(recipe.shares) if recipe.shares else methods
     found: dict[bool, np.ndarray] = {}
 
     def predictions(kind: str) -> np.ndarray:  # (n, methods)
@@ -60,7 +62,9 @@ def fit_blend(
         return _losses(predicted, kind, target, cells[0], recipe.bounds)
 
     share, kind = np.ones(len(methods)), recipe.calibration
-    if recipe.method == "auto":
+    if recipe.shares:
+        share = np.array(list(recipe.shares.values()))
+    elif recipe.method == "auto":
         first = "none" if kind == "auto" else kind
         each = np.column_stack([losses(p, first) for p in predictions(first).T])
         share = shares(each, np.array(list(AUTO.values())))
@@ -73,7 +77,7 @@ def fit_blend(
     return {
         "method": methods[int(share.argmax())],
         "shares": part,
-        **_weighed(moments[0], part, kind == "candidates"),
+        **weighed(moments[0], part, kind == "candidates"),
         "calibration": fit_calibration(kind, blended, target),
         "chosen_calibration": kind,
         "bounds": list(recipe.bounds),
@@ -86,7 +90,7 @@ def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
 
     None lies beyond all candidates and all labelled scores: there a curve or line tells nothing.
     """
-    lowest, highest = model["labelled"]
+    lowest, highest = model.get("labelled", model["bounds"])
     known = np.minimum(columns.min(axis=1), lowest), np.maximum(columns.max(axis=1), highest)
     predicted = calibrate(model["calibration"], _combined(model, columns))
     return np.clip(np.clip(predicted, *known), *model["bounds"])
@@ -133,12 +137,12 @@ def _cross_fitted(
         for number, cell in enumerate(np.unique(cell_of)):
             rows, others = cell_of == cell, of_cells.without(number)
             for place, method in enumerate(methods):
-                model = {"method": method, **_weighed(others, {method: 1.0}, straighten)}
+                model = {"method": method, **weighed(others, {method: 1.0}, straighten)}
                 predicted[division, rows, place] = _combined(model, columns[rows])
     return predicted.mean(axis=0)
 
 
-def _weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[str, Any]:
+def weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[str, Any]:
     """Lines of the candidates, their weights and the intercept, in plain columns.
 
     Args:
@@ -150,6 +154,8 @@ def _weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict
     straight = moments.straightened(intercept, slope).take(kept)
     weights, constant = np.zeros(c), 0.0
     for method, share in part.items():
+        if not share:
+            continue
         own, free = METHODS[method](straight)
         weights[kept] += share * own
         # Rounding of a sum of 1 is no intercept.

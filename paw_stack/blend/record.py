@@ -17,7 +17,6 @@ from paw_stack.blend.methods import AUTO
 from paw_stack.blend.nested import (
     Nested,
     Recipe,
-    divisions,
     fit_blend,
     nested_blend,
     predict_blend,
@@ -82,9 +81,7 @@ def blend(
             "label_noise": asdict(noise) if noise else None,
             "nested": _nested_facts(nested, model, peers, target),
             "comparisons": _comparisons(candidates, nested.predictions, peers, target),
-            "diversity": diversity(
-                oof, target, divisions(target, folds)[0], names, model["method"]
-            ),
+            "diversity": diversity(oof, target, folds, names, recipe, nested),
         },
     )
 
