@@ -6,7 +6,6 @@ from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from paw_stack.blend import Recipe, blend
-from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval, predict_interval
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import adversarial_auc, prediction_shift
@@ -142,31 +141,6 @@ def test_the_bootstraps_interval_has_the_width_of_a_normal_one(honest):
     gap = (target - predicted) ** 2 - (target - worse) ** 2
     expected = 2 * 1.96 * gap.std() / np.sqrt(N) / (2 * rmse(target, worse))
     assert found["high"] - found["low"] == pytest.approx(expected, rel=0.15)
-
-
-def test_what_a_candidate_adds_is_the_score_without_it(honest):
-    predicted, target, folds = honest
-    rng = np.random.default_rng(5)
-    columns = np.column_stack([predicted + rng.normal(0, s, N) for s in (4, 6, 8)])
-    found = diversity(columns, target, folds.fold_of, ["a", "b", "c"], "nnls")
-    without = diversity(columns[:, :2], target, folds.fold_of, ["a", "b"], "nnls")
-    assert found["added"]["c"] == pytest.approx(without["rmse"] - found["rmse"])
-    assert found["added"]["a"] > found["added"]["c"] > 0
-    errors = columns - target[:, None]
-    np.testing.assert_allclose(found["error_correlation"], np.corrcoef(errors.T), atol=6e-4)
-
-
-def test_pruning_leaves_out_noise_and_keeps_what_adds(honest):
-    predicted, target, folds = honest
-    rng = np.random.default_rng(6)
-    real = [predicted + rng.normal(0, s, N) for s in (4, 6)]
-    noise = [rng.normal(50, 10, N) for _ in range(4)]
-    names = ["a", "b", "n1", "n2", "n3", "n4"]
-    columns = np.column_stack([*real, *noise])
-    found = diversity(columns, target, folds.fold_of, names, "nnls")
-    assert not {"a", "b"} & set(found["add_nothing"])
-    assert len(found["add_nothing"]) >= 2
-    assert found["pruned_rmse"] <= found["rmse"]
 
 
 def test_intervals_widen_with_the_error_and_hold_what_they_say():

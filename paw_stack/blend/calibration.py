@@ -11,8 +11,10 @@ import numpy as np
 
 from paw_stack.metrics import calibration_line
 
-# The simplest first: where scores are equal within a standard error it is taken.
-KINDS = ("none", "affine", "candidates", "spline", "isotonic")
+# The simplest first: where scores are equal within a standard error it is taken. Beside each the
+# fewest rows on which `auto` tries it; fewer cannot tell a bend from noise.
+ENOUGH_ROWS = {"none": 0, "affine": 100, "candidates": 200, "spline": 500, "isotonic": 1000}
+KINDS = tuple(ENOUGH_ROWS)
 KNOTS = 5  # of the spline, at quantiles; with less than three of them it is a line
 TABLE_POINTS = 101  # the spline is kept as a table, straight between its points
 

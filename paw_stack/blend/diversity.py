@@ -1,67 +1,138 @@
-"""What each candidate adds: leave-one-out nested scores, correlations of errors, copies, pruning.
+"""What each candidate adds, correlations of errors, copies, and who can be left out.
 
-Enters: candidates' out-of-fold predictions (n, c). All scores are those of one method, nested,
-from moments alone. Which candidates to keep is read off all rows: a blend of the pruned
-candidates scored on the same rows is slightly optimistic, so nothing is pruned by itself.
+Enters: candidates' out-of-fold predictions (n, c) and the blend of them. Candidates that are each
+redundant need not be so together: they are left out one after another, and what is left is blended
+anew by the blend's own recipe, choices, calibration and clipping included, nested. All rows say who
+goes, so that score is a little optimistic, and nothing is pruned by itself.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from paw_stack.blend.methods import METHODS, squared_error
-from paw_stack.blend.moments import Moments, moments_of
+from paw_stack.blend.moments import Moments, centred, moments_of
+from paw_stack.blend.nested import Nested, Recipe, nested_blend, weighed
+from paw_stack.blend.scores import compare
+from paw_stack.data.folds import Folds
 from paw_stack.data.target import TargetScale
+from paw_stack.metrics import rmse
+
+RIDGE = 1e-3  # of the mean variance: a candidate is never wholly told by the others
+NOTHING = 0.001  # of the RMSE
+INTERVAL_IN_ERRORS = 3.92  # standard errors in a 95 % interval
 
 
 def diversity(
-    columns: np.ndarray, target: np.ndarray, cell_of: np.ndarray, names: list[str], method: str
+    columns: np.ndarray,
+    target: np.ndarray,
+    folds: Folds,
+    names: list[str],
+    recipe: Recipe,
+    whole: Nested,
 ) -> dict[str, Any]:
-    """Of candidates (n, c) with `names`, blended by `method`, for a target (n,), points.
+    """Of candidates (n, c) with `names` and a target (n,), points.
 
-    Nested over `cell_of` (n,), the folds, or sub-folds where these are few.
-    Copies count as none; the median is taken for a mean.
+    Args:
+        whole: the blend of all of them by `recipe`.
+
+    Returns:
+        `copies`, which count as none; `added`, what the nested RMSE would rise by without a
+        candidate, the shares of the methods held and not calibrated; `rmse`, nested, of all;
+        `add_nothing`, who can go together; `pruned_rmse`, nested, of a blend without them, and
+        `pruned`, how far it lies above that of all (below 0: better), with its 95 % interval.
     """
-    scale = TargetScale.of(target)
-    columns, target = scale.standardised(columns), scale.standardised(target)
-    moments = moments_of(columns, target, cell_of)
+    scale = TargetScale.of(target)  # so that no unit of scores decides who goes
+    moments = moments_of(scale.standardised(columns), scale.standardised(target), folds.fold_of)
     distinct = moments.distinct()
-    whole = nested_rmse(moments.take(distinct), method)
-    added = np.zeros(len(names))
-    for c in distinct if len(distinct) > 1 else []:
-        added[c] = nested_rmse(moments.take(distinct[distinct != c]), method) - whole
-    order = distinct[np.argsort(added[distinct], kind="stable")]
-    kept, pruned_rmse = _pruned(moments, method, order, whole)
+    shares = _mean_shares([model["shares"] for model in whole.models])
+    kept, predicted = _pruned(columns, target, folds, recipe, whole.predictions, moments, shares)
+    without = compare(target, predicted, {"all": whole.predictions})["all"]
+    fixed = replace(recipe, calibration="none", shares=shares)
     return {
         "error_correlation": _error_correlation(columns, target),
         "copies": [name for c, name in enumerate(names) if c not in distinct],
-        "added": dict(zip(names, (scale.spread * added).tolist(), strict=True)),
-        "rmse": scale.spread * whole,
+        "added": dict(zip(names, _added(columns, target, folds, fixed, distinct), strict=True)),
+        "rmse": rmse(target, whole.predictions),
         "add_nothing": [name for c, name in enumerate(names) if c not in kept],
-        "pruned_rmse": scale.spread * pruned_rmse,
+        "pruned_rmse": rmse(target, predicted),
+        "pruned": {name: without[name] for name in ("difference", "low", "high")},
     }
 
 
-def nested_rmse(moments: Moments, method: str) -> float:
-    """Of all cells, each predicted with weights of the others, not calibrated."""
-    total = 0.0
-    for cell, gram in enumerate(moments.plain):
-        weights, intercept = METHODS[method](moments.without(cell))
-        total += float(squared_error(gram, weights, np.array(intercept)))
-    return float(np.sqrt(total / moments.plain[:, 0, 0].sum()))
+def _mean_shares(each: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([shares[name] for shares in each])) for name in each[0]}
+
+
+def _added(
+    columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe, distinct: np.ndarray
+) -> list[float]:
+    """What the nested RMSE rises by without each candidate (c,); 0 for a copy and for one alone."""
+
+    def score(kept: np.ndarray) -> float:
+        return rmse(target, nested_blend(columns[:, kept], target, folds, recipe).predictions)
+
+    every = np.arange(columns.shape[1])
+    added = np.zeros(len(every))
+    if len(every) > 1:
+        added[distinct] = np.array([score(every[every != c]) for c in distinct]) - score(every)
+    return list(added.tolist())
 
 
 def _pruned(
-    moments: Moments, method: str, order: np.ndarray, error: float
-) -> tuple[np.ndarray, float]:
-    """Leave out one candidate after another, the least useful first, while the error falls."""
-    kept = np.sort(order)
-    for candidate in order[:-1]:
-        fewer = kept[kept != candidate]
-        without = nested_rmse(moments.take(fewer), method)
-        if without <= error:
-            kept, error = fewer, without
-    return kept, error
+    columns: np.ndarray,
+    target: np.ndarray,
+    folds: Folds,
+    recipe: Recipe,
+    nested: np.ndarray,
+    moments: Moments,
+    shares: dict[str, float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates (k,) to keep, and nested predictions (n,) of a blend of them alone.
+
+    As many leave in the order of `_order` as the nested RMSE bears. The number is found by
+    bisection.
+    """
+    distinct = moments.distinct()
+    order = _order(moments, distinct, shares)
+    best, predicted = distinct, nested
+    fewest, most = 0, len(order)
+    while fewest < most:
+        middle = (fewest + most + 1) // 2
+        kept = np.setdiff1d(distinct, order[:middle])
+        found = nested_blend(columns[:, kept], target, folds, recipe).predictions
+        if _bearable(compare(target, found, {"all": nested})["all"], rmse(target, nested)):
+            fewest, best, predicted = middle, kept, found
+        else:
+            most = middle - 1
+    return best, predicted
+
+
+def _bearable(cost: dict[str, float], error: float) -> bool:
+    """The rise is not beyond chance, and less than its standard error or next to nothing."""
+    standard_error = (cost["high"] - cost["low"]) / INTERVAL_IN_ERRORS
+    return cost["low"] <= 0 and cost["difference"] <= max(standard_error, NOTHING * error)
+
+
+def _order(moments: Moments, distinct: np.ndarray, shares: dict[str, float]) -> list[int]:
+    """Backward elimination down to one: who goes first, the shares of the methods held.
+
+    Each time the one goes whose loss the others, fitted anew, make up for best: its squared weight
+    times what is left of its variance once the others have told it (Hassibi and Stork, 1993).
+    """
+    kept, order = distinct, []
+    while len(kept) > 1:
+        of_kept = moments.take(kept)
+        covariance = centred(of_kept.plain.sum(0))[0][:-1, :-1]
+        matrix = covariance + RIDGE * np.trace(covariance) / len(kept) * np.eye(len(kept))
+        weights = np.array(weighed(of_kept, shares, straighten=False)["weights"])
+        cost = weights**2 / np.diag(np.linalg.pinv(matrix, hermitian=True)).clip(
+            np.finfo(float).tiny
+        )
+        last = len(kept) - 1 - int(cost[::-1].argmin())  # of equals the later one
+        order.append(int(kept[last]))
+        kept = np.delete(kept, last)
+    return order
 
 
 def _error_correlation(columns: np.ndarray, target: np.ndarray) -> list[list[float]]:

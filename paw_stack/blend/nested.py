@@ -4,10 +4,12 @@ Enters: candidates' out-of-fold predictions (n, c), the target, folds. Leaves: a
 that JSON can hold, and nested predictions: those for fold k come from a model whose weights,
 calibration, method and penalty were found on the other folds' rows alone.
 
-Inside a fit the method and the calibration are chosen by predictions that are themselves
-cross-fitted over the fit rows' folds, or, where these are few, over random sub-folds, repeatedly.
-A choice must earn its keep: the first is taken whose squared error is within one standard error
-of the best one's (Breiman and others, 1984); they stand in order, the simplest first.
+Inside a fit everything is judged by predictions that are themselves cross-fitted over the fit rows'
+folds, or, where these are few, over random sub-folds, repeatedly. `auto` chooses no method: it
+averages over those of `AUTO` by these errors, since on few rows a choice costs more than it brings.
+A calibration must earn its keep: of those that the rows are enough for, the first is taken whose
+squared error is within one standard error of the best one's (Breiman and others, 1984); they stand
+in order, the simplest first.
 
 A fit sees candidates and target in standard deviations of its own rows' target (data/target.py).
 """
@@ -17,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.blend.calibration import KINDS, calibrate, fit_calibration
-from paw_stack.blend.methods import AUTO, METHODS
+from paw_stack.blend.calibration import ENOUGH_ROWS, calibrate, fit_calibration
+from paw_stack.blend.methods import AUTO, METHODS, shares
 from paw_stack.blend.moments import Moments, moments_of
 from paw_stack.blend.units import model_in_points
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.target import TargetScale
 from paw_stack.metrics import clipped
 
-FEWEST_FOLDS = 5  # with fewer among the fit rows, sub-folds are drawn
+FEWEST_FOLDS = 4  # with fewer among the fit rows, sub-folds are drawn
 SUB_FOLDS, REPEATS = 10, 3
 
 
@@ -36,6 +38,7 @@ class Recipe:
     method: str = "auto"
     calibration: str = "auto"
     bounds: tuple[float, float] = (-np.inf, np.inf)  # points
+    shares: dict[str, float] | None = None  # of methods, held instead of found
 
 
 def fit_blend(
@@ -54,41 +57,53 @@ def fit_blend(
     recipe = replace(recipe, bounds=(float(target.min()), float(target.max())))
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of) for cell_of in cells]
-    found: dict[tuple[str, bool], np.ndarray] = {}
+    methods = list(AUTO) if recipe.method == "auto" else [recipe.method]
+    methods = list(recipe.shares) if recipe.shares else methods
+    found: dict[bool, np.ndarray] = {}
 
-    def predictions(method: str, kind: str) -> np.ndarray:
-        key = method, kind == "candidates"
-        if key not in found:
-            found[key] = _cross_fitted(columns, cells, moments, *key)
-        return found[key]
+    def predictions(kind: str) -> np.ndarray:  # (n, methods)
+        straighten = kind == "candidates"
+        if straighten not in found:
+            found[straighten] = _cross_fitted(columns, cells, moments, methods, straighten)
+        return found[straighten]
 
-    def simplest(options: list[tuple[str, str]]) -> tuple[str, str]:
-        losses = [
-            _losses(predictions(method, kind), kind, target, cells[0], recipe.bounds)
-            for method, kind in options
-        ]
-        return options[_simplest(np.column_stack(losses))]
+    def losses(predicted: np.ndarray, kind: str) -> np.ndarray:  # (n,)
+        return _losses(predicted, kind, target, cells[0], recipe.bounds)
 
-    method, kind = recipe.method, recipe.calibration
-    if method == "auto":
-        few = ("none", "affine") if kind == "auto" else (kind,)
-        method, _ = simplest([(method, kind) for method in AUTO for kind in few])
+    share, kind = np.ones(len(methods)), recipe.calibration
+    if recipe.shares:
+        share = np.array(list(recipe.shares.values()))
+    elif recipe.method == "auto":
+        first = "none" if kind == "auto" else kind
+        each = np.column_stack([losses(p, first) for p in predictions(first).T])
+        share = shares(each, np.array(list(AUTO.values())))
     if kind == "auto":
-        _, kind = simplest([(method, kind) for kind in KINDS])
-    blended = target if kind == "none" else predictions(method, kind)
+        kinds = [kind for kind, rows in ENOUGH_ROWS.items() if len(target) >= rows]
+        each = np.column_stack([losses(predictions(kind) @ share, kind) for kind in kinds])
+        kind = kinds[_simplest(each)]
+    part = dict(zip(methods, share.tolist(), strict=True))
+    blended = target if kind == "none" else predictions(kind) @ share
     model = {
-        "method": method,
-        **_weighed(moments[0], method, kind == "candidates"),
+        "method": methods[int(share.argmax())],
+        "shares": part,
+        **weighed(moments[0], part, kind == "candidates"),
         "calibration": fit_calibration(kind, blended, target),
         "chosen_calibration": kind,
         "bounds": list(bounds),
+        "labelled": list(recipe.bounds),
     }
     return model_in_points(model, scale)
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
-    """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order."""
-    return clipped(calibrate(model["calibration"], _combined(model, columns)), model["bounds"])
+    """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order.
+
+    None lies beyond all candidates and all labelled scores: there a curve or line tells nothing.
+    """
+    lowest, highest = model["labelled"]
+    known = np.minimum(columns.min(axis=1), lowest), np.maximum(columns.max(axis=1), highest)
+    predicted = calibrate(model["calibration"], _combined(model, columns))
+    return clipped(np.clip(predicted, *known), model["bounds"])
 
 
 @dataclass(frozen=True)
@@ -132,30 +147,39 @@ def _cross_fitted(
     columns: np.ndarray,
     cells: list[np.ndarray],
     moments: list[Moments],
-    method: str,
+    methods: list[str],
     straighten: bool,
 ) -> np.ndarray:
-    """Predictions (n,) from the other cells, before calibration; the mean over the divisions."""
-    predicted = np.zeros((len(cells), len(columns)))
+    """Predictions (n, methods) from the other cells, before calibration; means over divisions."""
+    predicted = np.zeros((len(cells), len(columns), len(methods)))
     for division, (cell_of, of_cells) in enumerate(zip(cells, moments, strict=True)):
         for number, cell in enumerate(np.unique(cell_of)):
-            rows = cell_of == cell
-            model = {"method": method, **_weighed(of_cells.without(number), method, straighten)}
-            predicted[division, rows] = _combined(model, columns[rows])
+            rows, others = cell_of == cell, of_cells.without(number)
+            for place, method in enumerate(methods):
+                model = {"method": method, **weighed(others, {method: 1.0}, straighten)}
+                predicted[division, rows, place] = _combined(model, columns[rows])
     return predicted.mean(axis=0)
 
 
-def _weighed(moments: Moments, method: str, straighten: bool) -> dict[str, Any]:
-    """Lines of the candidates, their weights and the intercept, in plain columns."""
+def weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[str, Any]:
+    """Lines of the candidates, their weights and the intercept, in plain columns.
+
+    Args:
+        part: method -> its share of the weights.
+    """
     c, shift = moments.n_candidates, moments.shift
     kept = moments.distinct()  # a copy would count twice
     intercept, slope = moments.lines() if straighten else (np.zeros(c), np.ones(c))
-    weights = np.zeros(c)
     straight = moments.straightened(intercept, slope).take(kept)
-    weights[kept], free = METHODS[method](straight)
+    weights, constant = np.zeros(c), 0.0
+    for method, share in part.items():
+        if not share:
+            continue
+        own, free = METHODS[method](straight)
+        weights[kept] += share * own
+        # Rounding of a sum of 1 is no intercept.
+        constant += share * (free + shift * (1 - own.sum())) if free else 0.0
     lines = {"intercept": (intercept + shift * (1 - slope)).tolist(), "slope": slope.tolist()}
-    # Rounding of a sum of 1 is no intercept.
-    constant = free + shift * (1 - weights.sum()) if free else 0.0
     return {"lines": lines, "weights": weights.tolist(), "intercept": float(constant)}
 
 

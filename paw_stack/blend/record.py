@@ -17,7 +17,6 @@ from paw_stack.blend.methods import AUTO
 from paw_stack.blend.nested import (
     Nested,
     Recipe,
-    divisions,
     fit_blend,
     nested_blend,
     predict_blend,
@@ -84,9 +83,7 @@ def blend(
             "label_noise": asdict(noise) if noise else None,
             "nested": _nested_facts(nested, model, peers, target),
             "comparisons": _comparisons(candidates, nested.predictions, peers, target),
-            "diversity": diversity(
-                oof, target, divisions(target, folds)[0], names, model["method"]
-            ),
+            "diversity": diversity(oof, target, folds, names, recipe, nested),
         },
     )
 
@@ -129,10 +126,21 @@ def _nested_facts(
     return {
         "rmse": rmse(target, nested.predictions),
         "method": model["method"],
+        "average": _average(model["shares"]),
         "calibration": model["chosen_calibration"],
         "chosen_by_folds": dict(chosen),
         "methods_rmse": {name: rmse(target, oof) for name, oof in peers.items()},
     }
+
+
+def _average(part: dict[str, float]) -> str:
+    """Methods with their shares in words, the largest first."""
+    if len(part) == 1:
+        return next(iter(part))
+    counted = sorted(
+        ((share, name) for name, share in part.items() if share >= 0.005), reverse=True
+    )
+    return ", ".join(f"{name} {share:.0%}" for share, name in counted)
 
 
 def _comparisons(

@@ -206,8 +206,20 @@ class BlendSection(Section):
         " with NAME.test.csv (Id, prediction) beside NAME.csv",
     )
     method: Literal[
-        "auto", "mean", "median", "ridge", "greedy", "simplex", "nnls", "nelder_mead"
-    ] = Field("auto", description="auto: by nested score, the simplest within a standard error")
+        "auto",
+        "constant",
+        "best",
+        "mean",
+        "median",
+        "ridge",
+        "greedy",
+        "simplex",
+        "nnls",
+        "nelder_mead",
+    ] = Field(
+        "auto",
+        description="auto: constant, best, mean and ridge averaged, each by its nested errors",
+    )
     calibration: Literal["auto", "none", "affine", "candidates", "spline", "isotonic"] = Field(
         "auto",
         description="map from the blend to points; candidates: a line for each of them and one for"

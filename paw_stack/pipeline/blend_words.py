@@ -12,7 +12,7 @@ def tell(result: Blend) -> None:
     record = result.record
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
     nested, model = record["nested"], record["model"]
-    say(f"blend: {nested['method']}, calibration {nested['calibration']}")
+    say(f"blend: {nested['average']}; calibration {nested['calibration']}")
     say(
         f"weights: {weights if model['method'] != 'median' else 'none, the median is taken'},"
         f" intercept {result.intercept:.3f}"
@@ -63,8 +63,10 @@ def _diversity(facts: dict[str, Any]) -> list[str]:
         lines.append(f"copies of others, left out: {', '.join(facts['copies'])}")
     nothing = [name for name in facts["add_nothing"] if name not in facts["copies"]]
     if nothing:
+        apart = facts["pruned"]
         lines.append(
-            f"add nothing: {', '.join(nothing)}; without them nested RMSE"
-            f" {facts['pruned_rmse']:.3f}, a little optimistic as all rows chose them"
+            f"can be left out together: {', '.join(nothing)}; without them nested RMSE"
+            f" {facts['pruned_rmse']:.3f} ({apart['difference']:+.3f}, 95 %: {apart['low']:+.3f} to"
+            f" {apart['high']:+.3f}), a little optimistic as all rows chose them"
         )
     return lines

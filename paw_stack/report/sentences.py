@@ -90,9 +90,9 @@ def nesting(facts: dict[str, Any]) -> str:
     score = facts["scores"]["blend"]["rmse"]
     chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
     return (
-        f"Method: {nested['method']}; calibration: {nested['calibration']}. Weights for a fold's"
-        f" photos come from the other folds, which chose: {chosen}. Fitted and scored on the same"
-        f" photos, the RMSE would read {inside:.3f}, optimistic by {score - inside:.3f}."
+        f"Method: {nested['average']}; calibration: {nested['calibration']}. Weights for a fold's"
+        f" photos come from the other folds, which took most of: {chosen}. Fitted and scored on the"
+        f" same photos, the RMSE would read {inside:.3f}, optimistic by {score - inside:.3f}."
     )
 
 
@@ -100,12 +100,20 @@ def diversity(facts: dict[str, Any]) -> str:
     known, found = facts["diversity"], []
     if known["copies"]:
         found.append(f"Copies of another candidate: {', '.join(known['copies'])}.")
-    if known["add_nothing"]:
+    if nothing := [name for name in known["add_nothing"] if name not in known["copies"]]:
+        apart = known["pruned"]
         found.append(
-            f"Can be left out without loss: {', '.join(known['add_nothing'])} (RMSE"
-            f" {known['pruned_rmse']:.3f} instead of {known['rmse']:.3f}, a little optimistic)."
+            f"Can be left out together: {', '.join(nothing)}. A blend without them has RMSE"
+            f" {known['pruned_rmse']:.3f} instead of {known['rmse']:.3f}, nested"
+            f" ({_signed(apart)}); a little optimistic, as the same photos chose them."
         )
     return " ".join(found) or "Every candidate adds something."
+
+
+def _signed(apart: dict[str, float]) -> str:
+    """A difference with its interval."""
+    told = f"{apart['difference']:+.3f}, 95{PERCENT}: {apart['low']:+.3f} to {apart['high']:+.3f}"
+    return told.replace("-", MINUS)
 
 
 def shift(facts: dict[str, Any]) -> list[str]:
