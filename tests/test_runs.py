@@ -144,6 +144,7 @@ def test_the_bootstrap_is_paired():
     low, high = paired_bootstrap(y, y + noise, y + 1.1 * noise)
     assert low > 0  # paired: the same errors, a tenth larger, are told apart
     assert low < 0.1 * rmse(noise, 0 * noise) < high
+    assert high - low < 0.02  # a tenth of what either side's own error varies by
 
 
 def test_a_run_can_be_named_by_its_config(runs, tmp_path):
