@@ -5,16 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import FROZEN, N_LABELLED, SWIN, TINY_SWIN
 from test_end_to_end import call, write_config
 
 from paw_stack.artifacts import read_weights
-from paw_stack.config import EmbedSection, load_config
+from paw_stack.config import EmbedSection, LossSection, RegressorSection, load_config
 from paw_stack.embed import embed, load_backbone
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
 from paw_stack.network.predict import predict
-from paw_stack.network.regressor import load_regressor
+from paw_stack.network.regressor import Regressor, load_regressor
 from paw_stack.pipeline.finetune_unit import fold_recipe, fold_rows
 from paw_stack.pipeline.job import open_job
 from paw_stack.pipeline.network_units import is_optimistic, network_predictions
@@ -35,6 +36,7 @@ def embedded(sample_folder, tmp_path_factory):
         regressor={"metadata": "early", "head": "mlp", "width": 8},
         finetune={**TRAINING, "inner_share": 0.3, "tta": {"flip": True}},
         compute={"precision": "fp32"},
+        embed={"batch_size": 16},
     )
     call("finetune", config)
     call("embed", config)
@@ -52,18 +54,21 @@ def fold_weights(run, fold):
     return read_weights(run / "finetune" / "swin" / f"fold{fold}" / "weights.safetensors")
 
 
+def vectors(backbone, pixels, planes=None):
+    """(n, width) of all photos at once, by the backbone alone."""
+    with torch.inference_mode():
+        columns = None if planes is None else torch.from_numpy(planes)
+        return backbone.eval()(torch.from_numpy(np.load(pixels)), columns).numpy()
+
+
 def test_each_fold_is_embedded_by_its_own_network_and_metadata(embedded):
     run, job = embedded
-    backbone, device = job.config.backbones[0], Device("cpu", "fp32")
-    stored = []
+    backbone, stored = job.config.backbones[0], []
     for fold in (0, 1):
         own = load_backbone(backbone, fold_weights(run, fold), 3)
-        planes = standardised(job, fold)
-        pixels = job.pixels(backbone)
-        found = embed(own, pixels, ["embedding"], job.config.embed, device, "x", planes)
+        found = vectors(own, job.pixels(backbone), standardised(job, fold))
         stored.append(np.load(run / "embeddings" / "swin" / f"fold{fold}" / "embedding.npy"))
-        assert len(stored[fold]) == len(job.ids)
-        np.testing.assert_allclose(stored[fold], found["embedding"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(stored[fold], found, rtol=1e-4, atol=1e-5)
     assert np.abs(stored[0] - stored[1]).max() > 1e-2
 
 
@@ -71,14 +76,26 @@ def test_each_frozen_backbone_of_a_pass_leaves_its_own_vectors(embedded):
     run, job = embedded
     stored = []
     for backbone in job.config.backbones[1:]:
-        own = load_backbone(backbone, None)
-        found = embed(
-            own, job.pixels(backbone), ["embedding"], job.config.embed, Device("cpu", "fp32"), "x"
-        )
+        found = vectors(load_backbone(backbone, None), job.pixels(backbone))
         stored.append(np.load(run / "embeddings" / backbone.name / "all" / "embedding.npy"))
-        np.testing.assert_allclose(stored[-1], found["embedding"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(stored[-1], found, rtol=1e-4, atol=1e-5)
     assert stored[0].shape == stored[1].shape
     assert np.abs(stored[0] - stored[1]).max() > 1e-2
+
+
+def test_a_row_is_predicted_by_its_own_photo_and_metadata(striped, tiny_swin):
+    section = RegressorSection(metadata="late")
+    model = Regressor(build_backbone(tiny_swin, 0), section, LossSection(), (1.0, 100.0), 2).eval()
+    metadata = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    rows, photos = np.array([30, 2, 17, 5, 9]), torch.from_numpy(np.load(striped[0]))
+    with torch.inference_mode():
+        alone = [
+            model.points(model(photos[[row]], torch.from_numpy(metadata[[row]]))).item()
+            for row in rows
+        ]
+    device = Device("cpu", "fp32")
+    found = predict(model, striped[0], rows, metadata, device, batch_size=2)
+    np.testing.assert_allclose(found, alone, rtol=1e-5)
 
 
 def test_a_folds_predictions_are_its_kept_networks_over_all_views(embedded):

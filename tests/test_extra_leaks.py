@@ -98,7 +98,7 @@ def test_each_folds_labels_are_its_own_networks(taught, sample_folder):
 
 def test_a_mirror_image_that_differs_makes_a_label_weigh_less(sample_folder, tmp_path):
     config = extra_config(tmp_path, sample_folder, VARIANTS["predicted"])
-    call("pseudo-label", config)
+    call("pseudo-label", config, "--fold", 0)
     job = open_job(load_config(config))
     backbone, found = job.config.backbones[0], labels(tmp_path, 0)
     assert found["label"].tolist() == found["prediction"].tolist()
@@ -128,32 +128,27 @@ def apart(one: dict, other: dict) -> float:
 
 
 def test_a_second_round_starts_where_its_config_says(taught, sample_folder, tmp_path):
-    """At a rate of nearly 0 a network stays where it starts."""
+    """At a rate of nearly 0 a network stays where it starts; the source's second round labels."""
     source = {"policy": "matched", "source": str(run_folder(taught))}
     for start in ("teacher", "scratch"):
-        config = extra_config(
-            tmp_path / start,
-            sample_folder,
-            {"pseudo": {**source, "start": start}},
-            finetune=STILL,
-        )
-        call("finetune", config)
-    for fold in (0, 1):
-        place = f"finetune/swin/fold{fold}"
-        # The source's second round is what labels, and where the teacher's pupil starts.
-        there = start_of(taught, place)
-        assert apart(there, start_of(tmp_path / "teacher", place)) < 1e-6
-        assert apart(there, start_of(tmp_path / "scratch", place)) > 1e-3
-        assert apart(there, start_of(tmp_path / "teacher", f"finetune/swin/fold{1 - fold}")) > 1e-4
+        extra = {"pseudo": {**source, "start": start}}
+        config = extra_config(tmp_path / start, sample_folder, extra, finetune=STILL)
+        call("finetune", config, "--fold", 1)
+    there, other = (start_of(taught, f"finetune/swin/fold{fold}") for fold in (1, 0))
+    pupil, fresh = (
+        start_of(tmp_path / start, "finetune/swin/fold1") for start in ("teacher", "scratch")
+    )
+    assert apart(there, pupil) < 1e-6
+    assert apart(other, pupil) > 1e-4
+    assert apart(there, fresh) > 1e-3
 
 
-def test_a_warm_start_is_the_same_folds_of_the_other_run(taught, sample_folder, tmp_path):
+def test_a_warm_start_is_the_same_fold_of_the_other_run(taught, sample_folder, tmp_path):
     warm = {**STILL, "warm_start": str(run_folder(taught))}
-    call("finetune", extra_config(tmp_path, sample_folder, {}, finetune=warm))
-    for fold in (0, 1):
-        place = f"finetune/swin/fold{fold}"
-        there, here = start_of(taught, place), start_of(tmp_path, place)
-        assert apart(there, here) < 1e-6
+    call("finetune", extra_config(tmp_path, sample_folder, {}, finetune=warm), "--fold", 1)
+    here = start_of(tmp_path, "finetune/swin/fold1")
+    assert apart(here, start_of(taught, "finetune/swin/fold1")) < 1e-6
+    assert apart(here, start_of(taught, "finetune/swin/fold0")) > 1e-4
 
 
 def noise(path: Path, seed: int) -> None:
@@ -243,10 +238,9 @@ def test_pretraining_knows_no_labelled_or_test_photo(jobs):
 def test_fine_tuning_starts_at_the_pretrained_backbone(sample_folder, tmp_path):
     config = extra_config(tmp_path, sample_folder, {"pretrain": {"learning_rate": 0.01}})
     changes = ("finetune.learning_rate=1e-12", "finetune.optimizer=sgd")
-    call("finetune", config, *(f"--set={key}" for key in changes))
+    call("finetune", config, "--fold", 1, *(f"--set={key}" for key in changes))
     start = start_of(tmp_path, "pretrain/swin")
-    for fold in (0, 1):
-        assert apart(start, start_of(tmp_path, f"finetune/swin/fold{fold}")) < 1e-6
+    assert apart(start, start_of(tmp_path, "finetune/swin/fold1")) < 1e-6
 
 
 def test_a_second_rounds_rows_are_the_first_rounds_with_extra_ones_behind(jobs):

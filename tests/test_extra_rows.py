@@ -21,7 +21,7 @@ from paw_stack.data.competition import load_competition
 from paw_stack.data.extra import admit_extra, load_extra
 from paw_stack.errors import ArtifactError, DataError
 from paw_stack.extra.pseudo_labels import confidence, make_labels, matched
-from paw_stack.network.batches import batches
+from paw_stack.network.batches import batches, extra_per_epoch
 from paw_stack.network.finetune import finetune_fold
 from paw_stack.network.losses import main_loss
 
@@ -114,6 +114,13 @@ def test_few_extra_rows_come_once_an_epoch_and_many_no_more_than_their_share(str
     assert sum(counts) == 4 * 3  # a tenth of 30 rows an epoch
     line = np.concatenate([batch.rows[batch.n_fit :] for batch in capped])
     assert set(np.bincount(line)[35:]) == {2, 3}  # all of them, all again, two once more
+
+
+def test_extra_rows_are_their_share_of_all_rows_of_an_epoch(rows):
+    """Of four fit rows and one extra row, a fifth is extra; there are no more than five."""
+    few = with_changes(taught(rows), fit=rows.fit[:4])
+    shares = [0.2, 0.5, 0.9]
+    assert [extra_per_epoch(with_changes(few, extra_share=s)) for s in shares] == [1, 4, 5]
 
 
 def test_extra_rows_do_not_depend_on_where_training_went_on(striped, rows):
