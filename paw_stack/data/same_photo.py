@@ -28,13 +28,17 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 NOISE = 3.0  # grey levels that a JPEG may change anywhere
 SLOPE = 1.5  # grey levels a pixel, above the slopes of noise and soft shade
 CORNER = 0.02  # share of a block's slopes across their main direction; a straight edge has none
-# Squared pixels, of the worst block. Planted copies leave 0.47 or less in 95 of 100, up to 1; real
-# ones 0.6; the closest other picture (a label with another digit) 0.45, most 1 to 50.
-CLEAN = 0.15
-SURE, LIKELY = 0.3, 0.45
-HOPELESS = 2.0  # whichever comes first
-SPOT = 7.0  # between both: a bad copy is bad all over; one spot that stands out is a difference
-RICH, SOME = 0.17, 0.06  # share of blocks with corners; photos 0.3 to 1, a small polygon 0.1
+# Squared pixels, of the worst block. Below CLEAN it is a copy, whatever the other blocks leave.
+# Planted copies leave up to 0.3 in 95 of 100, up to 1.1; real photos the same, one of a hundred 1.
+# Labels with another digit leave 0.26 and more, forms with other words 0.4, most others 1 to 50.
+CLEAN, SURE, LIKELY = 0.15, 0.3, 0.9
+HOPELESS = 2.0  # whichever of the two comes first
+# Times the upper quartile of the blocks: a bad copy is bad all over, one spot is a difference.
+SPOT, FAINT_SPOT, NO_SPOT = 7.0, 14.0, 2.3
+RICH, SOME, WELL = 0.17, 0.06, 0.4  # share of blocks with corners; photos have 0.3 to 1, a disc 0.1
+# Grey levels a pixel, and the share of a picture below: photos have 0.05, nine of ten below 0.2,
+# printed matter 0.15 to 0.8. Bad copies of a form look like those of another.
+EVEN, BLANK = 1.0, 0.17
 MAX_GAIN, MAX_LIFT, MAX_TINT = 0.45, 64.0, 12.0  # log; levels of mid-grey; levels between channels
 STILL, SAME_GAIN, SAME_LIFT = 0.01, 0.05, 6.0  # of the side; log; levels
 WHITE, BLACK = 250, 5  # beyond it brighter and darker are no longer seen
@@ -54,6 +58,7 @@ class _Fit:
     moved: np.ndarray  # (k,) shift or half the change of scale, the largest, shares of the side
     content: np.ndarray  # (k, 64) squared slopes, of the picture that has less
     corners: np.ndarray  # (k,) share of blocks
+    blank: np.ndarray  # (k,) share of pixels without a slope, of the picture that has more
 
     @property
     def worst(self) -> np.ndarray:
@@ -141,7 +146,7 @@ def _laid(pixels: np.ndarray) -> _Fit:
     slopes = [_slopes(first), _slopes(second)]
     content, corners = (np.minimum(*both) for both in zip(*slopes, strict=True))
     moved = np.maximum(np.abs(warp[:, :2]) / SIDE, np.abs(np.log(warp[:, 2:])) / 2).max(axis=1)
-    rest = (moved, content, corners.mean(axis=1))
+    rest = (moved, content, corners.mean(axis=1), _blank(smooth))
     there = _Fit(*_lit(first, second, slopes[1][0]), *rest)
     return there.better(_Fit(*_lit(second, first, slopes[0][0]), *rest))
 
@@ -158,13 +163,16 @@ def _warp(pixels: np.ndarray) -> np.ndarray:
 def _verdict(fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
     """Likely and surely (k,), from what is left and the freedom that was used to get there."""
     usual = np.quantile(np.where(fit.content > 3 * SLOPE**2, fit.left, 0), 0.75, axis=1)
-    spotless = fit.worst <= np.maximum(CLEAN, SPOT * usual)
     lit = (np.abs(fit.gain) <= MAX_GAIN) & (fit.lift <= MAX_LIFT) & (fit.tint <= MAX_TINT)
     still = (fit.moved <= STILL) & (np.abs(fit.gain) <= SAME_GAIN) & (fit.lift <= SAME_LIFT)
-    rich = fit.corners >= RICH
-    alike = lit & spotless & (rich | (still & (fit.corners >= SOME)))
-    surely = alike & (fit.worst <= SURE)
-    return surely | (alike & rich & (fit.worst <= LIKELY)), surely
+    rich, photo = fit.corners >= RICH, fit.blank <= BLANK
+    enough = lit & (rich | (still & (fit.corners >= SOME)))
+    close = enough & (fit.worst <= SURE)
+    surely = close & (fit.worst <= np.maximum(CLEAN, SPOT * usual))
+    faint = close & (photo | (fit.worst <= FAINT_SPOT * usual))
+    bad_photo = photo & (fit.worst <= np.minimum(LIKELY + usual, SPOT * usual))
+    bad_print = (fit.corners >= WELL) & (fit.worst <= np.minimum(2 * SURE, NO_SPOT * usual))
+    return surely | faint | (lit & rich & (bad_photo | bad_print)), surely
 
 
 def _lit(
@@ -214,6 +222,12 @@ def _slopes(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = tensor[0] + tensor[1]
     smaller = total / 2 - np.hypot((tensor[0] - tensor[1]) / 2, tensor[2])
     return total, smaller > np.maximum(3 * SLOPE**2, CORNER * total)
+
+
+def _blank(smooth: np.ndarray) -> np.ndarray:
+    """Share (k,) of pixels of pairs (k, 2, 3, h, w) that a photo would not leave so even."""
+    down, across = np.gradient(np.einsum("kpchw,c->kphw", smooth, LUMA), axis=(-2, -1))
+    return (np.hypot(down, across) < EVEN).mean(axis=(2, 3)).max(axis=1)
 
 
 def _block_means(values: np.ndarray) -> np.ndarray:
