@@ -15,7 +15,7 @@ import numpy as np
 import planted_duplicates as scenes
 
 SIDE = 192  # pixels
-VISIBLE = 12  # grey levels that some place of a sixteenth of the side has to change by
+VISIBLE = 80  # grey levels that some place of 4 x 4 pixels has to change by
 Colour = tuple[int, ...]
 
 
@@ -60,7 +60,7 @@ def planted_sparse(kind: str, n_styles: int, n_contents: int, seed: int) -> Iter
 def visible(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two pictures (SIDE, SIDE, 3) differ somewhere in more than light and grain."""
     small = [
-        cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA).astype(int) for p in (one, other)
+        cv2.resize(p, (48, 48), interpolation=cv2.INTER_AREA).astype(int) for p in (one, other)
     ]
     return bool(np.abs(small[0] - small[1]).max() > VISIBLE)
 
@@ -185,7 +185,7 @@ def _blob(rng: np.random.Generator, detail: int) -> np.ndarray:
 
 
 def silhouette(style: np.random.Generator, content: np.random.Generator) -> np.ndarray:
-    """One black body on white; those of a style have nearly the same trunk, and limbs of their own."""
+    """One black body on white; a style's have nearly the same trunk, and limbs of their own."""
     picture, trunk = _paper(), _blob(style, 5) * SIDE * 0.25
     limbs = _blob(content, 14) * SIDE * 0.25
     outline = (0.6 * trunk + 0.4 * limbs + SIDE / 2).astype(np.int32)
@@ -278,11 +278,9 @@ def _warped(pixels: np.ndarray, scale: float, shift: np.ndarray) -> np.ndarray:
 
 
 def _moved(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """By a twelfth to a fifth of the side: more than a crop moves anything."""
+    """By an eighth to a fifth of the side: more than a crop moves anything."""
     way = rng.uniform(0, 2 * np.pi)
-    return _warped(
-        pixels, 1, rng.uniform(1 / 12, 0.2) * SIDE * np.array([np.cos(way), np.sin(way)])
-    )
+    return _warped(pixels, 1, rng.uniform(1 / 8, 0.2) * SIDE * np.array([np.cos(way), np.sin(way)]))
 
 
 def _larger(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

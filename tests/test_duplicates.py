@@ -136,10 +136,10 @@ def test_flat_photos_pair_only_where_they_are_equal():
     assert as_set(pairs) == {(0, 4), (0, 6), (4, 6), (1, 5)}
 
 
-def test_the_faint_shade_of_two_plain_walls_is_no_likeness():
+def test_the_shade_of_two_plain_walls_is_no_likeness():
     shade = np.repeat(np.linspace(0, 5, 64).astype(np.uint8), 64 * 3).reshape(64, 64, 3)
     assert len(duplicate_pairs(np.stack([shade + 120, shade + 200]))) == 0
-    assert len(duplicate_pairs(np.stack([8 * shade + 120, 8 * shade + 200]))) == 1
+    assert len(duplicate_pairs(np.stack([8 * shade + 120, 8 * shade + 200]))) == 0
 
 
 def test_stripes_and_gradients_neither_break_nor_warn():

@@ -96,14 +96,14 @@ def tight_groups(n: int, pairs: np.ndarray) -> np.ndarray:
 
 def _stars(pairs: np.ndarray) -> Iterator[np.ndarray]:
     """Pairs (k, 2) of each photo with its partners that no other star holds."""
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.lexsort((both[:, 1], both[:, 0]))]
-    rows, start, count = np.unique(both[:, 0], return_index=True, return_counts=True)
-    partners = dict(zip(rows.tolist(), np.split(both[:, 1], start[1:]), strict=True))
+    partners: dict[int, list[int]] = {}
+    for i, j in pairs.tolist():
+        partners.setdefault(i, []).append(j)
+        partners.setdefault(j, []).append(i)
     taken: set[int] = set()
-    for row in rows[np.argsort(-count, kind="stable")].tolist():
+    for row in sorted(partners, key=lambda row: (-len(partners[row]), row)):
         if row not in taken:
-            free = [mate for mate in partners[row].tolist() if mate not in taken]
+            free = [mate for mate in partners[row] if mate not in taken]
             taken.update(free, [row])
             yield np.array([[row, mate] for mate in free], np.int64).reshape(-1, 2)
 

@@ -20,7 +20,7 @@ class LabelNoise:
     """
 
     sd: float
-    low: float  # 95 % interval of the SD; 0 and inf with fewer than five groups
+    low: float  # 95 % interval of the SD; 0 and inf with fewer than five groups or equal targets
     high: float
     n_groups: int  # of two rows or more
     n_rows: int  # in these groups
@@ -71,8 +71,8 @@ def _interval(squares: np.ndarray, freedom: np.ndarray, seed: int) -> tuple[floa
     n = len(squares)
     if n < FEWEST_GROUPS:
         return 0.0, np.inf
-    if not squares.any():
-        return 0.0, 0.0
+    if not squares.any():  # copied scores, as likely as raters who never differ
+        return 0.0, np.inf
     times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
     log, error = _log_variance(np.ones((1, n)), squares, freedom)
     log_drawn, error_drawn = _log_variance(times, squares, freedom)

@@ -28,11 +28,17 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 NOISE = 3.0  # grey levels that a JPEG may change anywhere
 SLOPE = 1.5  # grey levels a pixel, above the slopes of noise and soft shade
 CORNER = 0.02  # share of a block's slopes across their main direction; a straight edge has none
-# Squared pixels, of the worst block. Planted copies leave 0.47 or less in 95 of 100, up to 1; real
-# ones 0.6; the closest other picture (a label with another digit) 0.45, most 1 to 50.
-SURE, LIKELY = 0.3, 0.56
-SPOT = 10.0  # between both: a bad copy is bad all over; one spot that stands out is a difference
-RICH, SOME = 0.17, 0.06  # share of blocks with corners; photos 0.3 to 1, a small polygon 0.1
+# Squared pixels, of the worst block. Below CLEAN it is a copy, whatever the other blocks leave.
+# Planted copies leave up to 0.3 in 95 of 100, up to 1.1; real photos the same, one of a hundred 1.
+# Labels with another digit leave 0.26 and more, forms with other words 0.4, most others 1 to 50.
+CLEAN, SURE, LIKELY = 0.15, 0.3, 0.9
+HOPELESS = 2.0  # whichever of the two comes first
+# Times the upper quartile of the blocks: a bad copy is bad all over, one spot is a difference.
+SPOT, FAINT_SPOT, NO_SPOT = 7.0, 14.0, 2.3
+RICH, SOME, WELL = 0.17, 0.06, 0.4  # share of blocks with corners; photos have 0.3 to 1, a disc 0.1
+# Grey levels a pixel, and the share of a picture below: photos have 0.05, nine of ten below 0.2,
+# printed matter 0.15 to 0.8. Bad copies of a form look like those of another.
+EVEN, BLANK = 1.0, 0.17
 MAX_GAIN, MAX_LIFT, MAX_TINT = 0.45, 64.0, 12.0  # log; levels of mid-grey; levels between channels
 STILL, SAME_GAIN, SAME_LIFT = 0.01, 0.05, 6.0  # of the side; log; levels
 WHITE, BLACK = 250, 5  # beyond it brighter and darker are no longer seen
@@ -43,17 +49,29 @@ PAIRS_AT_ONCE = 64  # 40 MB
 
 @dataclass(frozen=True)
 class _Fit:
-    """How the first pictures (k) turn into the second: gain and lift, and what is left."""
+    """How the first pictures (k) turn into the second, and what is left."""
 
     left: np.ndarray  # (k, 64) squared pixels
     gain: np.ndarray  # (k,) log
     lift: np.ndarray  # (k,) grey levels by which mid-grey changes, in the channel that changes most
     tint: np.ndarray  # (k,) grey levels between the channels' changes
+    moved: np.ndarray  # (k,) shift or half the change of scale, the largest, shares of the side
+    content: np.ndarray  # (k, 64) squared slopes, of the picture that has less
+    corners: np.ndarray  # (k,) share of blocks
+    blank: np.ndarray  # (k,) share of pixels without a slope, of the picture that has more
 
-    def where(self, this: np.ndarray, other: "_Fit") -> "_Fit":
-        pick = np.where(this[:, None], self.left, other.left)
-        rest = ((self.gain, other.gain), (self.lift, other.lift), (self.tint, other.tint))
-        return _Fit(pick, *(np.where(this, mine, its) for mine, its in rest))
+    @property
+    def worst(self) -> np.ndarray:
+        return self.left.max(axis=1)
+
+    def take(self, pairs: np.ndarray) -> "_Fit":
+        return _Fit(*(x[pairs] for x in vars(self).values()))
+
+    def better(self, other: "_Fit") -> "_Fit":
+        """Pair by pair, that which leaves less."""
+        first = self.worst <= other.worst
+        both = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Fit(*(np.where(first.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in both))
 
 
 def compare(pixels: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,17 +123,32 @@ def _shown(pixels: np.ndarray) -> np.ndarray:
 
 
 def _compared(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Likely and surely (k,) of pairs (k, 2, 3, SIDE, SIDE) uint8."""
+    """Likely and surely (k,) of pairs (k, 2, 3, SIDE, SIDE) uint8, whichever comes first."""
     pixels = pairs.astype(np.float32)
+    fit = _laid(pixels)
+    likely, surely = _verdict(fit)
+    again = np.flatnonzero(~surely & (fit.worst <= HOPELESS))
+    if len(again):
+        turned = _laid(pixels[again, ::-1])
+        likely[again], surely[again] = _verdict(fit.take(again).better(turned))
+    return likely, surely
+
+
+def _laid(pixels: np.ndarray) -> _Fit:
+    """The first of pairs (k, 2, 3, SIDE, SIDE) is laid over the second; either may be the lit one.
+
+    In a copy that was lit, bright lights are cut off at white; so it can be told from the original
+    alone.
+    """
     warp = _warp(pixels)
     smooth = blurred(pixels, FINE)
     first, second = laid_over(smooth[:, 0], warp), inner(smooth[:, 1])
     slopes = [_slopes(first), _slopes(second)]
-    # Either may be the copy whose lights are cut off at white.
-    there, back = _fitted(first, second, slopes[1]), _fitted(second, first, slopes[0])
-    fit = there.where(there.left.max(axis=1) <= back.left.max(axis=1), back)
     content, corners = (np.minimum(*both) for both in zip(*slopes, strict=True))
-    return _verdict(fit, content, corners.mean(axis=1), warp)
+    moved = np.maximum(np.abs(warp[:, :2]) / SIDE, np.abs(np.log(warp[:, 2:])) / 2).max(axis=1)
+    rest = (moved, content, corners.mean(axis=1), _blank(smooth))
+    there = _Fit(*_lit(first, second, slopes[1][0]), *rest)
+    return there.better(_Fit(*_lit(second, first, slopes[0][0]), *rest))
 
 
 def _warp(pixels: np.ndarray) -> np.ndarray:
@@ -127,24 +160,24 @@ def _warp(pixels: np.ndarray) -> np.ndarray:
     return refined(grey, warp, 1.0, FITS)
 
 
-def _verdict(
-    fit: _Fit, content: np.ndarray, evidence: np.ndarray, warp: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Likely and surely (k,) from what is left, the blocks' slopes (k, 64) and the freedom used."""
-    worst = fit.left.max(axis=1)
-    rank = np.where(content > 3 * SLOPE**2, fit.left, 0)
-    usual = np.quantile(rank, 0.75, axis=1)
-    close = worst <= SURE
+def _verdict(fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Likely and surely (k,), from what is left and the freedom that was used to get there."""
+    usual = np.quantile(np.where(fit.content > 3 * SLOPE**2, fit.left, 0), 0.75, axis=1)
     lit = (np.abs(fit.gain) <= MAX_GAIN) & (fit.lift <= MAX_LIFT) & (fit.tint <= MAX_TINT)
-    moved = np.maximum(np.abs(warp[:, :2]) / SIDE, np.abs(np.log(warp[:, 2:])) / 2).max(axis=1)
-    as_it_was = (moved <= STILL) & (np.abs(fit.gain) <= SAME_GAIN) & (fit.lift <= SAME_LIFT)
-    enough = (evidence >= RICH) | (as_it_was & (evidence >= SOME))
-    surely = enough & lit & close
-    likely = (evidence >= RICH) & lit & (worst <= np.minimum(LIKELY + usual, SPOT * usual))
-    return likely | surely, surely
+    still = (fit.moved <= STILL) & (np.abs(fit.gain) <= SAME_GAIN) & (fit.lift <= SAME_LIFT)
+    rich, photo = fit.corners >= RICH, fit.blank <= BLANK
+    enough = lit & (rich | (still & (fit.corners >= SOME)))
+    close = enough & (fit.worst <= SURE)
+    surely = close & (fit.worst <= np.maximum(CLEAN, SPOT * usual))
+    faint = close & (photo | (fit.worst <= FAINT_SPOT * usual))
+    bad_photo = photo & (fit.worst <= np.minimum(LIKELY + usual, SPOT * usual))
+    bad_print = (fit.corners >= WELL) & (fit.worst <= np.minimum(2 * SURE, NO_SPOT * usual))
+    return surely | faint | (lit & rich & (bad_photo | bad_print)), surely
 
 
-def _fitted(first: np.ndarray, second: np.ndarray, slopes: tuple[np.ndarray, np.ndarray]) -> _Fit:
+def _lit(
+    first: np.ndarray, second: np.ndarray, slopes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Light `first` (k, 3, h, w) as `second`: one gain, a lift for each channel, ends cut off."""
     x, y = first.reshape(len(first), 3, -1), second.reshape(len(first), 3, -1)
     weight = np.ones_like(x)
@@ -162,10 +195,10 @@ def _fitted(first: np.ndarray, second: np.ndarray, slopes: tuple[np.ndarray, np.
         weight = (~cut_off).astype(np.float32)
     picture = lit.clip(0, 255).reshape(first.shape)
     change = (y_mean + gain * (128 - x_mean) - 128)[..., 0]
-    unit = (_slopes(picture)[0] + slopes[0]) / 2 + 3 * NOISE**2
+    unit = (_slopes(picture)[0] + slopes) / 2 + 3 * NOISE**2
     left = _left(picture, second)
     left = left / unit
-    return _Fit(left, np.log(gain[:, 0, 0]), np.abs(change).max(axis=1), np.ptp(change, axis=1))
+    return left, np.log(gain[:, 0, 0]), np.abs(change).max(axis=1), np.ptp(change, axis=1)
 
 
 def _left(lit: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -189,6 +222,12 @@ def _slopes(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = tensor[0] + tensor[1]
     smaller = total / 2 - np.hypot((tensor[0] - tensor[1]) / 2, tensor[2])
     return total, smaller > np.maximum(3 * SLOPE**2, CORNER * total)
+
+
+def _blank(smooth: np.ndarray) -> np.ndarray:
+    """Share (k,) of pixels of pairs (k, 2, 3, h, w) that a photo would not leave so even."""
+    down, across = np.gradient(np.einsum("kpchw,c->kphw", smooth, LUMA), axis=(-2, -1))
+    return (np.hypot(down, across) < EVEN).mean(axis=(2, 3)).max(axis=1)
 
 
 def _block_means(values: np.ndarray) -> np.ndarray:

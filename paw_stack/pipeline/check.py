@@ -77,13 +77,16 @@ def _duplicates_sentence(findings: Findings) -> str:
 
 def _noise_sentence(noise: LabelNoise) -> str:
     """A bound on RMSE only where there are enough groups to know the noise."""
+    if noise.mean_difference == 0:
+        return (
+            f"scores of one picture never differ ({noise.n_groups} pictures): no label noise told"
+        )
     differ = f"scores of one picture differ by {noise.mean_difference:.2f} points on average"
     if not np.isfinite(noise.high):
         return f"{differ} ({noise.n_groups} pictures: too few to tell the label noise)"
-    return (
-        f"{differ}: label noise SD {noise.sd:.2f} (95 %: {noise.low:.2f} to {noise.high:.2f});"
-        " no model can reach a lower RMSE"
-    )
+    interval = f"label noise SD {noise.sd:.2f} (95 %: {noise.low:.2f} to {noise.high:.2f})"
+    pictures = f"{noise.n_groups} pictures scored more than once"
+    return f"{differ}: {interval}, from {pictures}; no model can reach a lower RMSE"
 
 
 def summarise(job: Job) -> None:

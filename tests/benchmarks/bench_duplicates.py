@@ -4,6 +4,7 @@ The photos are those of tests/planted_duplicates.py: scenes, near-duplicates of 
 re-encoded, cropped by up to 5 % a side, brighter or darker) and look-alikes of others (the same
 place with its subject moved or two objects replaced). Two processes draw, encode and decode them
 before the clock starts; a third, which does nothing else, opens their memory map and searches it.
+With --sparse, pictures of little content instead (tests/planted_sparse.py), a table with a row a kind.
 """  # noqa: E501
 
 import argparse
@@ -23,8 +24,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from planted_duplicates import EDITS, Photo, planted
+from planted_sparse import KINDS, planted_sparse
 
-from paw_stack.data.duplicates import duplicate_pairs
+from paw_stack.data.duplicates import duplicate_groups, duplicate_pairs
+from paw_stack.data.same_photo import surely_same
 
 PARTS = 2  # drawn apart; their scenes share nothing
 MEGABYTE = 1_000_000
@@ -81,13 +84,40 @@ def share(found: list[str], wanted: list[str], chosen: Callable[[str], bool]) ->
     return f"{sum(map(chosen, found))} of {sum(map(chosen, wanted))}"
 
 
+def report_sparse(styles: int, size: int, resize: str) -> None:
+    """A row a kind: pairs found and how many are copies; the same for the sure ones alone."""
+    from paw_stack.data.decode import decode
+
+    print("kind         copies  found   recall  precision  sure  precision  largest group")
+    for kind in KINDS:
+        pictures = list(planted_sparse(kind, styles, n_contents=6, seed=0))
+        pixels = np.stack([decode(picture.image, size, resize) for picture in pictures])
+        pairs = duplicate_pairs(pixels)
+        number = np.array([picture.number for picture in pictures])
+        right, sure = number[pairs[:, 0]] == number[pairs[:, 1]], surely_same(pixels, pairs)
+        copies = sum(picture.change.startswith("copy") for picture in pictures)
+        largest = np.bincount(duplicate_groups(len(pictures), pairs)).max()
+        print(
+            f"{kind:<12}{copies:7}{len(pairs):7}{right.sum() / copies:9.2f}{_mean(right):>11}"
+            f"{sure.sum():6}{_mean(right[sure]):>11}{largest:9}"
+        )
+
+
+def _mean(told: np.ndarray) -> str:
+    return f"{told.mean():.3f}" if len(told) else "-"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--photos", type=int, default=10_000)
     parser.add_argument("--planted", type=int, default=200, help="duplicates, and look-alikes")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--resize", choices=["crop", "squash"], default="crop")
+    parser.add_argument("--sparse", type=int, metavar="STYLES", help="pictures of little content")
     args = parser.parse_args()
+    if args.sparse:
+        report_sparse(args.sparse, args.size, args.resize)
+        return
     # Started afresh, not forked: a forked process would begin with its parent's memory.
     fresh = get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
