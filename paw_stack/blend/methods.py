@@ -55,6 +55,8 @@ def simplex(moments: Moments) -> Weights:
     """
     errors = _error_products(moments)
     pull = np.sqrt(np.trace(errors) / len(errors))
+    if not pull > 0:  # no candidate has any error
+        return mean(moments)
     rows = np.vstack([square_root(errors).T, np.full(len(errors), pull)])
     weights, _ = nnls(rows, np.array([*np.zeros(len(errors)), pull]))
     return weights / weights.sum(), 0.0
@@ -130,7 +132,10 @@ def _averaged_ridge(moments: Moments) -> np.ndarray:
     if len(cells) > 1:
         left = least_squares((total - cells)[:, None], penalties)  # (cells, penalties, c)
         errors = squared_error(cells[:, None], *left).sum(axis=0)
-    likelihood = np.exp((errors.min() - errors) / (2 * errors.min() / total[0, 0]))
+    if errors.min() > 0:
+        likelihood = np.exp((errors.min() - errors) / (2 * errors.min() / total[0, 0]))
+    else:  # nothing is left to explain
+        likelihood = (errors <= 0).astype(np.float64)
     each, _ = least_squares(total[None], penalties)
     averaged: np.ndarray = likelihood @ each / likelihood.sum()
     return averaged

@@ -72,6 +72,11 @@ def _require_errors(section: SvrSection, problem: Problem) -> None:
     for fold in problem.only:
         target = problem.target[problem.folds.fit_rows(fold)]
         learned = np.clip(target, *section.clip) if section.clip else target
+        if np.ptp(target) == 0:
+            raise ConfigError(
+                f"heads.svr: all fit rows of fold {fold} have the score {target[0]:g}, so an SVR"
+                " has nothing to learn there; leave svr out, or label more photos with other scores"
+            )
         if np.ptp(learned) <= 2 * section.epsilon:
             raise ConfigError(
                 f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
@@ -86,4 +91,4 @@ def _gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     if section.pca is None:
         return fitted
     remark = "pca before trees cost 0.15 to 0.23 RMSE where it was measured; compare with pca: null"
-    return replace(fitted, remarks=[remark])
+    return replace(fitted, remarks=[*fitted.remarks, remark])

@@ -13,6 +13,7 @@ import numpy as np
 from paw_stack.config import GbmSection
 from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import StoredHead
+from paw_stack.errors import offenders
 from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.progress import track
 
@@ -22,17 +23,29 @@ INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
 def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows."""
     oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
+    constant = []
     bins = (_shared_bins if problem.shared and not section.pca else _own_bins)(section, problem)
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = problem.folds.fit_rows(fold), problem.folds.held_out_rows(fold)
         reduce, arrays = _reduction(section, labelled[fit], problem.seed)
-        booster = _train(section, bins(fold, reduce), fit, problem)
+        learned, stopping = _split(section, fit, problem)
+        constant += [fold] if len(learned) < 2 * section.min_rows else []
+        booster = _train(section, bins(fold, reduce), learned, stopping, problem.seed)
         oof[held_out] = booster.predict(reduce(labelled[held_out]))
         tests.append(booster.predict(reduce(test)) if len(test) else np.empty(0))
         trees.append(booster.current_iteration())
         heads[f"fold{fold}"] = StoredHead("trees", arrays, booster.model_to_string())
-    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees})
+    remarks = [_constant_sentence(section, constant)] if constant else []
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees}, remarks)
+
+
+def _constant_sentence(section: GbmSection, folds: list[int]) -> str:
+    return (
+        f"gbm has too few rows to split any in folds {offenders(folds)} and predicts their mean: a"
+        f" leaf takes heads.gbm.min_rows: {section.min_rows}, so a tree twice as many; lower it, or"
+        " leave gbm out"
+    )
 
 
 def _shared_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
@@ -51,19 +64,29 @@ def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
     return Dataset(vectors, problem.target, params=parameters, free_raw_data=False).construct()
 
 
-def _train(section: GbmSection, data: Any, fit: np.ndarray, problem: Problem) -> Any:
+def _split(section: GbmSection, fit: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The fit rows that trees grow on, and those that tell when to stop: no group in both."""
+    if section.early_stopping is None:
+        return fit, fit[:0]
+    groups = problem.folds.group_of[fit]
+    parts = min(INNER_PARTS, len(np.unique(groups)))
+    inner = make_folds(problem.target[fit], groups, parts, None, problem.seed)
+    return fit[inner.fit_rows(0)], fit[inner.held_out_rows(0)]
+
+
+def _train(
+    section: GbmSection, data: Any, learned: np.ndarray, stopping: np.ndarray, seed: int
+) -> Any:
     import lightgbm
 
-    parameters = _parameters(section, problem.seed)
+    parameters = _parameters(section, seed)
     if section.early_stopping is None:
-        return lightgbm.train(parameters, data.subset(fit), section.trees)
-    groups = problem.folds.group_of[fit]
-    inner = make_folds(problem.target[fit], groups, INNER_PARTS, None, problem.seed)
+        return lightgbm.train(parameters, data.subset(learned), section.trees)
     grown = lightgbm.train(
         parameters,
-        data.subset(fit[inner.fit_rows(0)]),
+        data.subset(learned),
         section.trees,
-        valid_sets=[data.subset(fit[inner.held_out_rows(0)])],
+        valid_sets=[data.subset(stopping)],
         callbacks=[lightgbm.early_stopping(section.early_stopping, verbose=False)],
     )
     # As text: it ends with the best tree, so that what is stored is what predicts.
