@@ -15,6 +15,7 @@ from scipy.optimize import nnls
 # Of 1 + the mean variance: keeps matrices of alike candidates positive definite. Fits standardise
 # the target (nested.py), so that 1 is its variance.
 JITTER = 1e-9
+SAME = 1e-12  # of the target's mean square: less variance is rounding
 COPY = 0.9999  # correlation of candidates; above it they are one
 SMALLEST_SD = 1 / 3  # of the mean error: no row counts for more than nine average ones
 
@@ -48,6 +49,13 @@ class Moments:
         spread = np.sqrt(np.diag(covariance)[:-1].clip(JITTER))
         alike = covariance[:-1, :-1] / np.outer(spread, spread) > COPY
         return np.flatnonzero(~np.triu(alike, 1).any(axis=0))
+
+    def level(self) -> float | None:
+        """The target's value, shifted, where all rows have the same; else None."""
+        gram = self.plain.sum(0)
+        covariance, mean = centred(gram)
+        alike = covariance[-1, -1] <= SAME * gram[-1, -1] / gram[0, 0]
+        return float(mean[-1]) if alike else None
 
     def lines(self) -> tuple[np.ndarray, np.ndarray]:
         """Intercept and slope (c,) each of the target on a candidate alone, in shifted columns."""

@@ -164,10 +164,15 @@ def _cross_fitted(
 def weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[str, Any]:
     """Lines of the candidates, their weights and the intercept, in plain columns.
 
+    Where all rows have one score there is nothing to weigh by, and every line is that score.
+
     Args:
         part: method -> its share of the weights.
     """
     c, shift = moments.n_candidates, moments.shift
+    if (level := moments.level()) is not None:
+        flat = {"intercept": [shift + level] * c, "slope": [0.0] * c}
+        return {"lines": flat, "weights": [1 / c] * c, "intercept": 0.0}
     kept = moments.distinct()  # a copy would count twice
     intercept, slope = moments.lines() if straighten else (np.zeros(c), np.ones(c))
     straight = moments.straightened(intercept, slope).take(kept)

@@ -19,6 +19,7 @@ from paw_stack.errors import DataError, offenders
 
 # Fold means farther from the mean of all targets than this many standard errors are remarked on.
 MEAN_TOLERANCE = 3.0
+FEWEST_PICTURES = 2  # that a fold learns from
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,28 @@ def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
     return Folds(fold_of, np.asarray(group_of, dtype=np.int64))
 
 
+def require_pictures(folds: Folds) -> None:
+    """Every fold must learn from two pictures at least: a blend of its rows is nested once more.
+
+    Raises:
+        DataError: the fit rows of a fold are one group, or one row.
+    """
+    few = [
+        fold
+        for fold in range(folds.n)
+        if len(np.unique(folds.group_of[folds.fit_rows(fold)])) < FEWEST_PICTURES
+    ]
+    if few:
+        raise DataError(
+            f"folds: {len(folds.fold_of)} labelled rows in {folds.n} folds leave a single picture"
+            f" to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES} that are"
+            " no duplicates of each other: label more photos, or raise folds.n to 3 where there are"
+            " as many pictures"
+        )
+
+
 def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
-    """What is uneven: one sentence each; empty for the folds that `make_folds` deals."""
+    """What is uneven: one sentence each; of folds that `make_folds` deals, only of rare scores."""
     sizes = np.bincount(folds.fold_of)
     largest = int(np.bincount(np.unique(folds.group_of, return_inverse=True)[1]).max())
     found = []
@@ -105,7 +126,13 @@ def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
         f"fold {fold} has a mean target of {means[fold]:.2f}, all rows {target.mean():.2f}"
         for fold in np.flatnonzero(far)
     ]
-    return found
+    return found + [
+        f"all rows that fold {fold} learns from have the score {level:g}, so its models predict"
+        f" nothing else, and its {sizes[fold]} held-out rows are scored by that"
+        for fold in range(folds.n)
+        if np.ptp(fit := target[folds.fit_rows(fold)]) == 0
+        for level in fit[:1]
+    ]
 
 
 def _bin(values: np.ndarray, bins: int) -> np.ndarray:

@@ -73,12 +73,12 @@ def _require_errors(section: SvrSection, problem: Problem) -> None:
     for fold in problem.only:
         target = problem.target[problem.folds.fit_rows(fold)]
         learned = np.clip(target, *section.clip) if section.clip else target
-        epsilon = section.epsilon or 0.0  # a share of the spread is never as wide
         if is_constant(learned):
             raise ConfigError(
-                f"heads.svr: all targets of fold {fold}'s fit rows are {learned[0]:g}, so nothing"
-                " can be learned; give more rows or fewer folds"
+                f"heads.svr: all fit rows of fold {fold} have the score {learned[0]:g}, so an SVR"
+                " has nothing to learn there; leave svr out, or label more photos with other scores"
             )
+        epsilon = section.epsilon or 0.0  # a share of the spread is never as wide
         if np.ptp(learned) <= 2 * epsilon:
             raise ConfigError(
                 f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
@@ -93,4 +93,4 @@ def _gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     if section.pca is None:
         return fitted
     remark = "pca before trees cost 0.15 to 0.23 RMSE where it was measured; compare with pca: null"
-    return replace(fitted, remarks=[remark])
+    return replace(fitted, remarks=[*fitted.remarks, remark])

@@ -15,6 +15,7 @@ from paw_stack.config import GbmSection
 from paw_stack.data.folds import make_folds
 from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import TargetScale
+from paw_stack.errors import offenders
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
 from paw_stack.progress import track
 
@@ -24,20 +25,34 @@ INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
 def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows."""
     oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
+    constant = []
     bins = (_shared_bins if problem.shared and not section.pca else _own_bins)(section, problem)
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = problem.folds.fit_rows(fold), problem.folds.held_out_rows(fold)
         reduce, arrays = _reduction(section, labelled[fit], problem.seed)
         scale = TargetScale.of(problem.target[fit])
-        learned = scale.standardised(problem.target)
-        booster = _train(section, bins(fold, reduce), fit, learned, problem)
+        target = scale.standardised(problem.target)
+        grown, stopping = _split(section, fit, problem)
+        constant += [fold] if len(grown) < 2 * section.min_rows else []
+        data = bins(fold, reduce)
+        parts = [_part(data, rows, target) for rows in (grown, stopping) if len(rows)]
+        booster = _train(section, parts, problem.seed)
         oof[held_out] = scale.points(booster.predict(reduce(labelled[held_out])))
         tests.append(scale.points(booster.predict(reduce(test)) if len(test) else []))
         trees.append(booster.current_iteration())
         head = StoredHead("trees", arrays, booster.model_to_string())
         heads[f"fold{fold}"] = in_points(head, scale)
-    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees})
+    remarks = [_constant_sentence(section, constant)] if constant else []
+    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees}, remarks)
+
+
+def _constant_sentence(section: GbmSection, folds: list[int]) -> str:
+    return (
+        f"gbm has too few rows to split any in folds {offenders(folds)} and predicts their mean: a"
+        f" leaf takes heads.gbm.min_rows: {section.min_rows}, so a tree twice as many; lower it, or"
+        " leave gbm out"
+    )
 
 
 def _shared_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
@@ -57,30 +72,33 @@ def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
     return Dataset(vectors, no_target, params=parameters, free_raw_data=False).construct()
 
 
-def _part(data: Any, rows: np.ndarray, learned: np.ndarray) -> Any:
+def _part(data: Any, rows: np.ndarray, target: np.ndarray) -> Any:
     """These rows of the binned vectors, with their standardised targets."""
-    return data.subset(rows).construct().set_label(learned[rows])
+    return data.subset(rows).construct().set_label(target[rows])
 
 
-def _train(
-    section: GbmSection, data: Any, fit: np.ndarray, learned: np.ndarray, problem: Problem
-) -> Any:
-    """
-    Args:
-        learned: (n,) float64, the target by the scale of the fit rows.
-    """
+def _split(section: GbmSection, fit: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The fit rows that trees grow on, and those that tell when to stop: no group in both."""
+    if section.early_stopping is None:
+        return fit, fit[:0]
+    groups = problem.folds.group_of[fit]
+    parts = min(INNER_PARTS, len(np.unique(groups)))
+    inner = make_folds(problem.target[fit], groups, parts, None, problem.seed)
+    return fit[inner.fit_rows(0)], fit[inner.held_out_rows(0)]
+
+
+def _train(section: GbmSection, parts: list[Any], seed: int) -> Any:
+    """Grow trees on the first part; the second, if there is one, tells when to stop."""
     import lightgbm
 
-    parameters = _parameters(section, problem.seed)
+    parameters = _parameters(section, seed)
     if section.early_stopping is None:
-        return lightgbm.train(parameters, _part(data, fit, learned), section.trees)
-    groups = problem.folds.group_of[fit]
-    inner = make_folds(problem.target[fit], groups, INNER_PARTS, None, problem.seed)
+        return lightgbm.train(parameters, parts[0], section.trees)
     grown = lightgbm.train(
         parameters,
-        _part(data, fit[inner.fit_rows(0)], learned),
+        parts[0],
         section.trees,
-        valid_sets=[_part(data, fit[inner.held_out_rows(0)], learned)],
+        valid_sets=parts[1:],
         callbacks=[lightgbm.early_stopping(section.early_stopping, verbose=False)],
     )
     # As text: it ends with the best tree, so that what is stored is what predicts.

@@ -19,7 +19,7 @@ from paw_stack.blend import Recipe, blend
 from paw_stack.blend.calibration import KINDS
 from paw_stack.blend.methods import METHODS
 from paw_stack.console import say, show_scores
-from paw_stack.data.folds import Folds
+from paw_stack.data.folds import Folds, require_pictures
 from paw_stack.data.nouns import Blend
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.pipeline.blend_words import tell
@@ -120,7 +120,9 @@ def _labelled(wanted: FilesToBlend, candidate: Path) -> tuple[np.ndarray, np.nda
         problems.append(f"{source}: column fold holds {offenders(names)}; expected two or more")
     if problems:
         raise DataError(problems)
-    return table["Id"].to_numpy(dtype=str), target, Folds(fold_of, np.arange(len(table)))
+    folds = Folds(fold_of, np.arange(len(table)))
+    require_pictures(folds)
+    return table["Id"].to_numpy(dtype=str), target, folds
 
 
 def _folds_of(table: pd.DataFrame, ids: pd.Series) -> pd.Series:

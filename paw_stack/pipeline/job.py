@@ -12,7 +12,7 @@ from paw_stack.config import BackboneSection, Config, ExtraSection, digest
 from paw_stack.data.competition import Competition, load_competition
 from paw_stack.data.extra import ExtraRows, admit_extra, load_extra
 from paw_stack.data.findings import Findings, admit, examine
-from paw_stack.data.folds import Folds, make_folds, read_folds
+from paw_stack.data.folds import Folds, make_folds, read_folds, require_pictures
 from paw_stack.data.images import cached_photos, require_readable
 from paw_stack.errors import ConfigError, DataError
 from paw_stack.pipeline.published import require_able
@@ -118,6 +118,7 @@ def admitted(config: Config, competition: Competition, findings: Findings) -> Jo
         folds = read_folds(section.file, competition.labelled.ids, group_of)
     else:
         folds = make_folds(competition.target, group_of, section.n, section.bins, config.run.seed)
+    require_pictures(folds)
     return Job(config, competition, findings, folds, RunFolder(config))
 
 
