@@ -160,6 +160,7 @@ def test_lines_of_candidates_do_not_see_the_cell_that_they_straighten():
     found = nested_blend(candidate[:, None], target, folds, Recipe("mean", "candidates", WIDE))
     own = folds.held_out_rows(0)
     assert found.models[0]["lines"]["slope"] == pytest.approx([0.5])
+    assert found.models[0]["lines"]["intercept"] == pytest.approx([10])
     np.testing.assert_allclose(found.predictions[own], 10 + 0.5 * candidate[own], atol=1e-6)
 
 

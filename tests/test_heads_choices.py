@@ -186,3 +186,15 @@ def test_clipped_targets_are_learned_and_whole_ones_are_scored(layers):
     found = forward_selection(distance_blocks(one), y, FOLD_OF, 10.0, 0.1, clip=(45, 55))
     assert found.oof.max() < 57
     assert found.nested_rmse == pytest.approx(rmse(y, found.oof))
+
+
+def test_a_column_that_is_constant_widens_no_layer(layers):
+    """The kernel's gamma is one over the columns that vary."""
+    vectors, y = layers
+    labelled, test = vectors["blurred"]
+    wider = tuple(np.hstack([X, np.full((len(X), 3), 7, np.float32)]) for X in (labelled, test))
+    found = [
+        forward_selection(distance_blocks({"a": pair}), y, FOLD_OF, 10.0, 0.1)
+        for pair in ((labelled, test), wider)
+    ]
+    np.testing.assert_allclose(found[0].oof, found[1].oof, atol=1e-3)

@@ -13,6 +13,7 @@ from paw_stack.config import (
     Config,
     GbmSection,
     GridSection,
+    HeadsSection,
     KernelRidgeSection,
     KnnSection,
     NystroemSection,
@@ -30,6 +31,7 @@ from paw_stack.heads.gram import (
     squared_distances,
     standardise,
 )
+from paw_stack.heads.memory import require_memory
 from paw_stack.heads.stored import predict_heads
 
 N, M, D = 120, 9, 8
@@ -81,9 +83,8 @@ def test_components_come_from_fit_rows_alone(case):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_part_that_stops_the_trees_shares_no_group_with_the_others(case, shared, monkeypatch):
-    """Each group of four rows has one target: a split within it would tell what it is."""
     X, X_test, y = case
-    group = np.arange(N) // 4
+    group = np.random.default_rng(1).permutation(np.arange(N) // 4)
     folds = Folds(group % 3, group)
     asked: list[list[int]] = []
     subset = lightgbm.Dataset.subset
@@ -114,9 +115,20 @@ def test_trees_learn_from_the_fit_rows_targets(case):
     assert found.facts["trees"] == [12, 12, 12]
 
 
-def test_trees_that_stopped_are_stored_up_to_the_best(case):
+def test_trees_that_stopped_are_stored_up_to_the_best(case, monkeypatch):
     X, X_test, y = case
-    found = fitted(GbmSection(trees=200, early_stopping=3, learning_rate=0.5), X, X_test, y)
+    train, grown = lightgbm.train, []
+
+    def told(*args, **kwargs):
+        grown.append(train(*args, **kwargs))
+        return grown[-1]
+
+    monkeypatch.setattr(lightgbm, "train", told)
+    how = {"trees": 200, "learning_rate": 0.5}
+    found = fitted(GbmSection(**how, early_stopping=3), X, X_test, y)
+    assert found.facts["trees"] == [booster.best_iteration for booster in grown]
+    longer = fitted(GbmSection(**how, early_stopping=4), X, X_test, y)
+    assert found.facts["trees"] == longer.facts["trees"]  # one tree more of patience, none kept
     for fold, trees in enumerate(found.facts["trees"]):
         assert 1 <= trees < 200
         stored = lightgbm.Booster(model_str=found.heads[f"fold{fold}"].text)
@@ -227,3 +239,17 @@ def test_a_folds_own_vectors_are_used_for_its_head():
         np.testing.assert_allclose(kept, found.test, rtol=1e-5)
         shared = fit_head(section, "", replace(problem, shared=True))
         assert np.abs(shared.oof - y).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("heads", "gigabytes"),
+    [
+        ({"kernel_ridge": KernelRidgeSection()}, 1.2 + 1.6),
+        ({"svr": SvrSection(engine="gram")}, 0.8 + 1.6),
+    ],
+)
+def test_matrices_of_test_rows_take_memory_too(heads, gigabytes):
+    """10,000 labelled and 20,000 test rows."""
+    require_memory(HeadsSection(**heads, memory_gb=gigabytes + 0.01), 10_000, 20_000)
+    with pytest.raises(ConfigError, match=f"take {gigabytes:.1f} GB"):
+        require_memory(HeadsSection(**heads, memory_gb=gigabytes - 0.01), 10_000, 20_000)
