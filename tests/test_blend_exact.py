@@ -7,11 +7,11 @@ import pytest
 
 from paw_stack.blend import Recipe, blend, predict_blend, predict_interval
 from paw_stack.blend.calibration import calibrate, fit_calibration
-from paw_stack.blend.diversity import diversity, nested_rmse
+from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval
 from paw_stack.blend.methods import METHODS
 from paw_stack.blend.moments import moments_of
-from paw_stack.blend.nested import fit_blend
+from paw_stack.blend.nested import fit_blend, nested_blend
 from paw_stack.blend.scores import score
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
@@ -152,15 +152,16 @@ def test_errors_from_moments_are_those_of_the_rows(method):
     rng = np.random.default_rng(3)
     target = rng.normal(50, 10, 90)
     columns = target[:, None] + rng.normal(0, [6, 9, 12], (90, 3)) + [0, 4, -3]
-    cells, squares = np.arange(90) % 7 % 4, 0.0
+    cells = np.arange(90) % 7 % 4
+    naive = np.empty(90)
     for cell in range(4):
         own = cells == cell
         moments = moments_of(columns[~own], target[~own], cells[~own])
         weights, free = METHODS[method](moments)
-        predicted = moments.shift + free + (columns[own] - moments.shift) @ weights
-        squares += np.sum((predicted - target[own]) ** 2)
-    found = nested_rmse(moments_of(columns, target, cells), method)
-    assert found == pytest.approx(np.sqrt(squares / 90), rel=1e-6)
+        naive[own] = moments.shift + free + (columns[own] - moments.shift) @ weights
+    folds = Folds(cells, np.arange(90))
+    found = nested_blend(columns, target, folds, Recipe(method, "none", WIDE)).predictions
+    np.testing.assert_allclose(found, naive, rtol=1e-5)
 
 
 def test_a_candidate_that_is_the_target_itself_takes_all():
@@ -180,7 +181,9 @@ def test_a_line_alone_tells_what_a_candidate_needs():
     # In columns less their mean of 2, where the target is 3 - 2 (x + 2) - 2.
     assert intercept == pytest.approx([3 - 2 * 2 - 2])
     straight = moments.straightened(intercept, slope)
-    assert nested_rmse(straight, "mean") == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(METHODS["mean"](straight)[0], [1])
+    gram = straight.plain.sum(0)  # of [1, candidate, target]: the line is the target
+    assert gram[1, 1] - 2 * gram[1, 2] + gram[2, 2] == pytest.approx(0, abs=1e-9)
 
 
 def test_a_copy_is_the_later_one_whatever_its_scale():
@@ -188,7 +191,9 @@ def test_a_copy_is_the_later_one_whatever_its_scale():
     first, second = rng.normal(size=(2, 60))
     columns = np.column_stack([first, second, 7 - 3 * first, 5 + 2 * first])
     target = first + second
-    found = diversity(columns, target, np.arange(60) % 3, list("abcd"), "nnls")
+    folds, recipe = Folds(np.arange(60) % 3, np.arange(60)), Recipe("nnls", "none", WIDE)
+    whole = nested_blend(columns, target, folds, recipe)
+    found = diversity(columns, target, folds, list("abcd"), recipe, whole)
     assert found["copies"] == ["d"]  # turned around it is another
     assert found["added"]["d"] == 0
     assert "d" in found["add_nothing"]

@@ -117,9 +117,6 @@ def test_comparisons_are_of_nested_predictions(case, result):
 def test_methods_alone_are_nested_too(case, result):
     oof, target, folds = case
     told = result.record["nested"]["methods_rmse"]
-    assert told["nnls"] == pytest.approx(
-        rmse(target, left_out(oof, target, folds.fold_of)), abs=1e-4
-    )
     assert told["mean"] == pytest.approx(rmse(target, oof.mean(axis=1)))
     for name in AUTO:
         alone = nested_blend(oof, target, folds, Recipe(name, "none", WIDE)).predictions
@@ -161,22 +158,20 @@ def test_lines_of_candidates_do_not_see_the_cell_that_they_straighten():
     own = folds.held_out_rows(0)
     assert found.models[0]["lines"]["slope"] == pytest.approx([0.5])
     assert found.models[0]["lines"]["intercept"] == pytest.approx([10])
-    np.testing.assert_allclose(found.predictions[own], 10 + 0.5 * candidate[own], atol=1e-6)
+    lowest = target[folds.fit_rows(0)].min()  # nothing is predicted beyond what was seen
+    line = np.maximum(10 + 0.5 * candidate[own], lowest)
+    np.testing.assert_allclose(found.predictions[own], line, atol=1e-6)
 
 
 def test_a_choice_is_made_by_left_out_cells():
-    """Pure noise: with the own cell in each fit 30 free weights would win over their mean."""
-    rng = np.random.default_rng(2)
-    signal = rng.normal(50, 10, N)
-    target = signal + rng.normal(0, 12, N)
-    oof = signal[:, None] + rng.normal(0, 3, (N, C))
-    folds = make_folds(target, np.arange(N), F, None, 0)
-    assert fit_blend(oof, target, folds, Recipe("auto", "none", WIDE))["method"] in (
-        "ridge",
-        "mean",
-    )
+    """Nothing but a line: with the own cell in each fit, steps would win over it."""
+    rng, n = np.random.default_rng(2), 1200
+    signal = rng.normal(50, 10, n)
+    target = signal + rng.normal(0, 12, n)
+    oof = signal[:, None] + rng.normal(0, 3, (n, 3))
+    folds = make_folds(target, np.arange(n), F, None, 0)
     model = fit_blend(oof, target, folds, Recipe("nnls", "auto", WIDE))
-    assert model["chosen_calibration"] != "isotonic"
+    assert model["chosen_calibration"] == "none"
 
 
 def test_what_no_row_decides_is_the_same_in_every_nested_fit(case):

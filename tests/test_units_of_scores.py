@@ -154,8 +154,9 @@ def test_folds_label_noise_and_the_record_know_no_unit(case, candidates, a, b):
     unit = np.array([a / 9] * 3 + [1, 1, a / 9])
     np.testing.assert_allclose(astuple(noise), unit * astuple(plain_noise), rtol=1e-6)
     names = list("abcde")
+    recipe = Recipe("ridge", "none", (None, None))
     told, plain = (
-        diversity(p, y, folds.fold_of, names, "ridge")
+        diversity(p, y, folds, names, recipe, nested_blend(p, y, folds, recipe))
         for p, y in ((columns, scores), (candidates, case.scores))
     )
     assert (told["copies"], told["add_nothing"]) == (plain["copies"], plain["add_nothing"])

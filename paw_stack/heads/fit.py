@@ -53,6 +53,9 @@ def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
         return svr_on_gram(section, problem, "cuml" if engine == "cuml" else "smo")
     from paw_stack.heads.svr import fell_back, make_svr, stored_svr
 
+    each = [problem.target[problem.folds.fit_rows(fold)] for fold in problem.only]
+    if engine == "onedal" and any(map(is_constant, each)):
+        engine = "sklearn"  # oneDAL cannot predict without a support vector
     slow: list[bool] = []
 
     def store(head: Any) -> StoredHead:
@@ -69,17 +72,12 @@ def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
 
 
 def _require_errors(section: SvrSection, problem: Problem) -> None:
-    """Where a constant is within epsilon of all targets, no row supports anything."""
+    """Where a constant is within epsilon of scores that differ, no row supports anything."""
     for fold in problem.only:
         target = problem.target[problem.folds.fit_rows(fold)]
         learned = np.clip(target, *section.clip) if section.clip else target
-        if is_constant(learned):
-            raise ConfigError(
-                f"heads.svr: all fit rows of fold {fold} have the score {learned[0]:g}, so an SVR"
-                " has nothing to learn there; leave svr out, or label more photos with other scores"
-            )
         epsilon = section.epsilon or 0.0  # a share of the spread is never as wide
-        if np.ptp(learned) <= 2 * epsilon:
+        if not is_constant(target) and np.ptp(learned) <= 2 * epsilon:
             raise ConfigError(
                 f"heads.svr.epsilon: no target of fold {fold}'s fit rows is farther than"
                 f" {epsilon:g} from their middle, so nothing can be learned; lower it"

@@ -10,24 +10,29 @@ code moves its faults along: a text or a test that is gone is an error. Exit 0 i
 """
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
-from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("paw_stack", "tests", "configs", "pyproject.toml", "README.md", "CONTRIBUTING.md")
-SECONDS = 300  # a fault that hangs the test was noticed too
+COPIED += ("SECURITY.md", "artifacts/README.md")
+SECONDS = 300  # a fault that hangs its test was noticed too
+# Loaded once and inherited by every fork: that is most of the time of a short test.
+HEAVY = ("torch", "timm", "sklearn.svm", "pandas", "lightgbm", "cv2", "albumentations", "numba")
 
 
 class Fault(NamedTuple):
@@ -58,64 +63,70 @@ def misplaced(fault: Fault) -> str | None:
 
 def copy_project(place: Path) -> Path:
     """Copy what tests need, with compiled files; data beside the project stay beside the copy."""
+    project = place / "project"
     for name in COPIED:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(
-            ROOT / name, place / "project" / name
-        )
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        is_folder = (ROOT / name).is_dir()
+        (shutil.copytree if is_folder else shutil.copy2)(ROOT / name, project / name)
     if (ROOT.parent / "shared").exists():
         (place / "shared").symlink_to(ROOT.parent / "shared")
-    return place / "project"
+    return project
 
 
-def run_tests(project: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run tests in a copy of the project, in one process of one thread."""
-    env = {**os.environ, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--durations=0"]
-    command = [sys.executable, "-m", "pytest", *options, *tests]
-    return subprocess.run(
-        command,
-        cwd=project,
-        env={**env, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS * max(1, len(tests) // 10),
-    )
+def run_tests(project: Path, tests: Sequence[str], log: Path) -> None:
+    """Run tests in a copy of the project, in a fork of this process; its exit code is pytest's."""
+    import pytest
+
+    with log.open("w") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    os.chdir(project)
+    os.environ.update(PYTHONPATH=str(project), PYTHONDONTWRITEBYTECODE="1")
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(project))
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--basetemp", f"{log}.tmp"]
+    code = int(pytest.main([*options, *tests]))
+    sys.stdout.flush()
+    os._exit(code)
 
 
-def outcome(fault: Fault, copies: SimpleQueue[Path]) -> str:
-    """Plant one fault in a copy, run its test there and take the fault out again."""
-    project = copies.get()
-    path = project / fault.file
-    try:
-        path.write_text(path.read_text().replace(fault.what, fault.into))
-        done = run_tests(project, [fault.test])
-    except subprocess.TimeoutExpired:
-        return "killed"
-    finally:
-        shutil.copy2(ROOT / fault.file, path)
-        copies.put(project)
-    if done.returncode == 0:
-        return "survived" if " passed" in done.stdout else "skipped"
-    return "killed" if done.returncode == 1 else f"error: pytest ended with {done.returncode}"
+def started(project: Path, tests: Sequence[str]) -> tuple[Any, Path]:
+    log = project.parent / "log"
+    fork = multiprocessing.get_context("fork").Process(target=run_tests, args=(project, tests, log))
+    fork.start()
+    return fork, log
 
 
-def plant(faults: Sequence[Fault], jobs: int) -> list[tuple[Fault, str]]:
-    """Try all faults, several at a time, each time in a copy of its own; print as they end."""
-    copies: SimpleQueue[Path] = SimpleQueue()
-    results = []
-    with tempfile.TemporaryDirectory(prefix="planted-") as folder, ThreadPoolExecutor(jobs) as pool:
-        for number in range(jobs):
-            (Path(folder) / str(number) / "project").mkdir(parents=True)
-            copies.put(copy_project(Path(folder) / str(number)))
-        whole = run_tests(Path(folder) / "0" / "project", sorted({f.test for f in faults}))
-        if whole.returncode:
-            sys.exit(f"Without any fault the tests fail already:\n{whole.stdout[-3000:]}")
-        for fault, said in zip(faults, pool.map(lambda f: outcome(f, copies), faults), strict=True):
-            print(f"{said:10} {fault.file}: {fault.fault}", flush=True)
-            results.append((fault, said))
-    return results
+def outcome(code: int | None, said: str) -> str:
+    """What an exit code of pytest says of the fault; None: it had to be stopped."""
+    if code == 0:
+        return "survived" if " passed" in said else "skipped"
+    return "killed" if code in (1, None) or code < 0 else f"error {code}"
+
+
+def plant(faults: Sequence[Fault], projects: Sequence[Path]) -> Iterator[tuple[Fault, str]]:
+    """Try each fault in one of the copies, all of them at work; give them as they end."""
+    waiting, free = list(faults[::-1]), list(projects)
+    running: dict[Any, tuple[Fault, Path, Path, float]] = {}
+    while waiting or running:
+        while waiting and free:
+            fault, project = waiting.pop(), free.pop()
+            path = project / fault.file
+            path.write_text(path.read_text().replace(fault.what, fault.into))
+            fork, log = started(project, [fault.test])
+            running[fork] = fault, project, log, time.monotonic() + SECONDS
+        wait([fork.sentinel for fork in running], timeout=1)
+        for fork, (fault, project, log, end) in list(running.items()):
+            if fork.is_alive() and time.monotonic() < end:
+                continue
+            late = fork.is_alive()
+            fork.kill()
+            fork.join()
+            shutil.copy2(ROOT / fault.file, project / fault.file)
+            free.append(project)
+            del running[fork]
+            yield fault, outcome(None if late else fork.exitcode, log.read_text())
 
 
 def drawn(faults: list[Fault], some: int) -> list[Fault]:
@@ -135,8 +146,20 @@ def main() -> None:
     faults = read_tables(asked.tables)
     if lost := [f"{fault.fault}: {why}" for fault in faults if (why := misplaced(fault))]:
         sys.exit("Faults without a place:\n" + "\n".join(lost))
-    results = plant(drawn(faults, asked.some) if asked.some else faults, asked.jobs)
-    counts = Counter(said for _, said in results)
+    faults = drawn(faults, asked.some) if asked.some else faults
+    os.environ.update(OMP_NUM_THREADS="1", NO_ALBUMENTATIONS_UPDATE="1")
+    for name in HEAVY:
+        importlib.import_module(name)
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        projects = [copy_project(Path(folder) / str(number)) for number in range(asked.jobs)]
+        whole, log = started(projects[0], sorted({fault.test for fault in faults}))
+        whole.join()
+        if whole.exitcode:
+            sys.exit(f"Without any fault the tests fail already:\n{log.read_text()[-3000:]}")
+        counts: Counter[str] = Counter()
+        for fault, said in plant(faults, projects):
+            print(f"{said:8} {fault.file}: {fault.fault}", flush=True)
+            counts[said] += 1
     print(", ".join(f"{count} {said}" for said, count in sorted(counts.items())))
     sys.exit(set(counts) - {"killed", "skipped"} != set())
 
