@@ -54,6 +54,7 @@ def test_predictions_are_calibrated_before_they_are_clipped():
         "intercept": 0.0,
         "calibration": {"kind": "affine", "intercept": 0.0, "slope": 0.5},
         "bounds": [0.0, 40.0],
+        "labelled": [0.0, 100.0],
     }
     assert predict_blend(model, np.array([[60.0], [100], [-9]])).tolist() == [30, 40, 0]
 
@@ -66,6 +67,7 @@ def test_a_models_steps_are_line_weight_intercept_and_calibration():
         "intercept": 4.0,
         "calibration": {"kind": "affine", "intercept": -1.0, "slope": 2.0},
         "bounds": list(WIDE),
+        "labelled": list(WIDE),
     }
     combined = 4 + 0.5 * (1 + 2 * 10) + 0.25 * (-2 + 3 * 6)
     assert predict_blend(model, np.array([[10.0, 6]])) == pytest.approx([-1 + 2 * combined])
