@@ -170,11 +170,8 @@ def encoder() -> BackboneSection:
 def test_an_autoencoder_learns_falls_in_rate_and_comes_back_from_its_weights(striped, encoder):
     section = AutoencoderSection(backbone="ae", epochs=4, batch_size=8, width=4, learning_rate=3e-3)
 
-    def learned(seed):
-        return train_autoencoder(striped[0], np.arange(28), encoder, section, CPU, seed)
-
     with rates_of_steps() as rates:
-        done = learned(0)
+        done = train_autoencoder(striped[0], np.arange(28), encoder, section, CPU, 0)
     assert len(rates) == 4 * 4  # 28 rows in batches of about eight
     expected = [3e-3 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(4)]
     np.testing.assert_allclose(rates, np.repeat(expected, 4))
@@ -186,11 +183,20 @@ def test_an_autoencoder_learns_falls_in_rate_and_comes_back_from_its_weights(str
     assert pictures.dtype == np.uint8
     again = load_autoencoder(encoder, section, weights)
     assert np.array_equal(reconstruct(again, photos, CPU), pictures)
-    other = learned(1).model.state_dict()
-    assert not torch.equal(
-        weights["backbone.model.conv1.0.weight"], other["backbone.model.conv1.0.weight"]
+
+
+def test_two_seeds_of_an_autoencoder_start_from_other_weights(striped, encoder):
+    """At a rate of nearly 0 they stay where they start."""
+    section = AutoencoderSection(
+        backbone="ae", epochs=1, batch_size=8, width=4, learning_rate=1e-12
     )
-    assert not torch.equal(weights["decoder.layers.0.weight"], other["decoder.layers.0.weight"])
+    one, again, other = (
+        train_autoencoder(striped[0], np.arange(16), encoder, section, CPU, seed).model.state_dict()
+        for seed in (0, 0, 1)
+    )
+    for name in ("backbone.model.conv1.0.weight", "decoder.layers.0.weight"):
+        assert torch.equal(one[name], again[name])
+        assert (one[name] - other[name]).abs().max() > 1e-3
 
 
 def test_a_reconstructions_error_is_pooled_over_photos_and_pixels():
