@@ -71,8 +71,9 @@ def test_a_models_steps_are_line_weight_intercept_and_calibration():
     }
     combined = 4 + 0.5 * (1 + 2 * 10) + 0.25 * (-2 + 3 * 6)
     assert predict_blend(model, np.array([[10.0, 6]])) == pytest.approx([-1 + 2 * combined])
-    median = {**model, "method": "median", "calibration": {"kind": "none"}}
-    assert predict_blend(median, np.array([[10.0, 6]])) == pytest.approx([(21 + 16) / 2])
+    lines = {"intercept": [1.0, -2, 0], "slope": [2.0, 3, 1]}
+    median = {**model, "method": "median", "lines": lines, "calibration": {"kind": "none"}}
+    assert predict_blend(median, np.array([[10.0, 6, 90]])) == pytest.approx([21])
 
 
 def test_the_bounds_given_are_those_of_model_and_interval():
@@ -164,6 +165,16 @@ def test_errors_from_moments_are_those_of_the_rows(method):
     folds = Folds(cells, np.arange(90))
     found = nested_blend(columns, target, folds, Recipe(method, "none", WIDE)).predictions
     np.testing.assert_allclose(found, naive, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["mean", "median", "greedy", "simplex", "nelder_mead"])
+def test_weights_without_a_free_scale_have_the_sum_1(method):
+    rng = np.random.default_rng(11)
+    target = rng.normal(50, 10, 200)
+    columns = 0.5 * target[:, None] + rng.normal(0, [3, 4, 5], (200, 3))
+    weights, intercept = METHODS[method](moments_of(columns, target, np.arange(200) % 5))
+    assert weights.sum() == pytest.approx(1)
+    assert intercept == 0
 
 
 def test_a_candidate_that_is_the_target_itself_takes_all():

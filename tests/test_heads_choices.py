@@ -16,8 +16,9 @@ from paw_stack.heads.blocks import distance_blocks
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.fit import fit_head
 from paw_stack.heads.gram import predict_rows, rbf, squared_distances
+from paw_stack.heads.gram_svr import GramSVR
 from paw_stack.heads.grid import grid_points, grid_search
-from paw_stack.heads.kernel_ridge import cross_fit_kernel_ridge
+from paw_stack.heads.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
 from paw_stack.heads.selected import select_layers
 from paw_stack.heads.selection import forward_selection
 from paw_stack.heads.stored import predict_heads, predict_stored
@@ -34,6 +35,24 @@ def case():
     X = rng.normal(size=(N + M, 8)).astype(np.float32)
     y = 40 + 6 * X[:N, 0] + 8 * np.sin(3 * X[:N, 1]) + 5 * rng.normal(size=N)
     return X[:N], X[N:], y
+
+
+def test_a_grids_table_and_weights_are_those_of_each_point(case):
+    """Rows without a weight are in no fit; the first of three points is far from any choice."""
+    X, X_test, y = case
+    D, D_test = squared_distances(X), squared_distances(X_test, X)
+    weight = np.where(np.arange(N) % 5 == 0, 0.0, 1.0)
+    points = grid_points([0.001, 5.0, 60.0], [0.05], [0.1])
+    found = grid_search(D, D_test, y, FOLD_OF, points, sample_weight=weight, tol=1e-5)
+    for at, point in enumerate(points):
+        oof = np.empty(N)
+        for k in range(4):
+            fit, own = (FOLD_OF != k) & (weight > 0), k == FOLD_OF
+            svr = SVR(C=point.C, gamma=0.05, epsilon=0.1, tol=1e-6).fit(X[fit], y[fit])
+            oof[own] = svr.predict(X[own])
+        assert found.table["rmse"].iloc[at] == pytest.approx(rmse(y, oof), abs=1e-3)
+        assert found.table["chosen_by"].iloc[at] == found.chosen.count(point)
+    assert found.table["chosen_by"].iloc[0] == 0
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +217,18 @@ def test_a_column_that_is_constant_widens_no_layer(layers):
         for pair in ((labelled, test), wider)
     ]
     np.testing.assert_allclose(found[0].oof, found[1].oof, atol=1e-3)
+
+
+def test_the_estimators_choose_and_clip_as_the_heads_do(case):
+    X, X_test, y = case
+    alphas = [0.001, 0.3, 100.0]
+    found = RbfRidge(alphas=alphas, gamma=0.2).fit(X, y)
+    K = rbf(squared_distances(X), 0.2).astype(np.float64)
+    each_row = cross_fit_kernel_ridge(K, y, np.arange(N), [found.alpha_], range(N))[0]
+    errors = [
+        rmse(y, cross_fit_kernel_ridge(K, y, np.arange(N), [alpha], range(N))[0])
+        for alpha in alphas
+    ]
+    assert rmse(y, each_row) == min(errors)
+    clipped, learned = GramSVR(C=9, clip=(38, 42)).fit(X, y), GramSVR(C=9).fit(X, y.clip(38, 42))
+    np.testing.assert_array_equal(clipped.predict(X_test), learned.predict(X_test))
