@@ -82,8 +82,8 @@ def interval(facts: dict[str, Any]) -> str:
     known, few = facts["interval"], 1 + finer(facts["constant_rmse"])
     return (
         f"Every prediction has a {100 * known['level']:.0f}{PERCENT} interval,"
-        f" {known['mean_width']:.{few}f} points wide on average. Intervals fitted on the other folds"
-        f" held {100 * known['coverage']:.1f}{PERCENT} of the scores."
+        f" {known['mean_width']:.{few}f} points wide on average. Intervals fitted on the other"
+        f" folds held {100 * known['coverage']:.1f}{PERCENT} of the scores."
     )
 
 
