@@ -7,7 +7,7 @@ import pandas as pd
 
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
-from paw_stack.metrics import calibration_line, correlation, fold_rmse, rmse, std_ratio
+from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
 from paw_stack.ranks import rank
 
 
@@ -35,12 +35,13 @@ def show_scores(
         table.add_column(column, justify="right", no_wrap=True)
     for candidate in candidates:
         table.add_row(*map(escape, _cells(candidate, target)))
-    covered = np.isfinite(candidates[0].oof)
+    constant = float(np.std(target[np.isfinite(candidates[0].oof)]))
+    more = finer(constant)
     table.add_section()
-    table.add_row("a constant", "", f"{np.std(target[covered]):.3f}")
+    table.add_row("a constant", "", f"{constant:.{3 + more}f}")
     if noise and np.isfinite(noise.high):
-        interval = f"95 %: {noise.low:.2f} to {noise.high:.2f}"
-        table.add_row("label noise", interval, f"{noise.sd:.3f}")
+        interval = f"95 %: {noise.low:.{2 + more}f} to {noise.high:.{2 + more}f}"
+        table.add_row("label noise", interval, f"{noise.sd:.{3 + more}f}")
     Console().print(table)
 
 
@@ -60,12 +61,13 @@ def show_study(table: pd.DataFrame) -> None:
         shown.add_column(column, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
         clear = row["low"] > 0 or row["high"] < 0
+        few = 3 + finer(row["rmse"])
         known = np.isfinite(row["difference"])
         shown.add_row(
             escape(row["variant"]),
-            f"{row['rmse']:.3f}",
-            f"{row['difference']:+.3f}{' *' if clear else ''}" if known else "",
-            f"{row['low']:+.3f} to {row['high']:+.3f}" if known else "",
+            f"{row['rmse']:.{few}f}",
+            f"{row['difference']:+.{few}f}{' *' if clear else ''}" if known else "",
+            f"{row['low']:+.{few}f} to {row['high']:+.{few}f}" if known else "",
             f"{row['seconds']:.0f}",
             f"{row['seconds_here']:.0f}",
         )
@@ -77,10 +79,12 @@ def show_study(table: pd.DataFrame) -> None:
 def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
     covered = np.isfinite(candidate.oof)
     y, p = target[covered], candidate.oof[covered]
+    more = finer(float(np.std(y)))
     folds = " ".join(
-        f"{value:.2f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
+        f"{value:.{2 + more}f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
     )
     slope = calibration_line(y, p)[1]
     name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
     spread = f"{correlation(y, p):.3f}", f"{std_ratio(y, p):.3f}"
-    return name, folds, f"{rmse(y, p):.3f}", *spread, f"{slope:.3f}", f"{candidate.seconds:.1f}"
+    error, seconds = f"{rmse(y, p):.{3 + more}f}", f"{candidate.seconds:.1f}"
+    return name, folds, error, *spread, f"{slope:.3f}", seconds

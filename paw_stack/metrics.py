@@ -43,10 +43,12 @@ def shown_range(bounds: Sequence[float | None], scores: np.ndarray) -> tuple[flo
 
 def decimals(low: float, high: float) -> int:
     """Decimals of an RMSE of scores from `low` to `high`, points."""
-    width = high - low
-    if width > 20 or width <= 0:
-        return 2
-    return 3 + max(0, math.ceil(math.log10(2 / width)))
+    return (2 if high - low > 20 else 3) + finer((high - low) / 4)
+
+
+def finer(spread: float) -> int:
+    """Decimals beyond the usual ones that scores of this standard deviation need, points."""
+    return max(0, math.ceil(math.log10(0.5 / spread))) if spread > 0 else 0
 
 
 def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:

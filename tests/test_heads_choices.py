@@ -47,7 +47,7 @@ def test_a_grids_table_and_weights_are_those_of_each_point(case):
     for at, point in enumerate(points):
         oof = np.empty(N)
         for k in range(4):
-            fit, own = (FOLD_OF != k) & (weight > 0), k == FOLD_OF
+            fit, own = (k != FOLD_OF) & (weight > 0), k == FOLD_OF
             svr = SVR(C=point.C, gamma=0.05, epsilon=0.1, tol=1e-6).fit(X[fit], y[fit])
             oof[own] = svr.predict(X[own])
         assert found.table["rmse"].iloc[at] == pytest.approx(rmse(y, oof), abs=1e-3)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from paw_stack.metrics import finer
+
 FOLDS = 5
 COMPONENTS = 50  # of the embeddings: beyond these a linear classifier finds noise
 Z = 1.96  # a 95 % interval
@@ -73,9 +75,10 @@ def shift_sentence(shift: dict[str, Any]) -> str:
             f" {auc['auc']:.3f} (95 %: {auc['low']:.3f} to {auc['high']:.3f})"
         )
     if means := shift["predictions"]:
+        few = 2 + finer(means["std_oof"])
         found.append(
-            f"test predictions: mean {means['mean_test']:.2f}, SD {means['std_test']:.2f};"
-            f" out-of-fold: {means['mean_oof']:.2f}, {means['std_oof']:.2f}"
+            f"test predictions: mean {means['mean_test']:.{few}f}, SD {means['std_test']:.{few}f};"
+            f" out-of-fold: {means['mean_oof']:.{few}f}, {means['std_oof']:.{few}f}"
         )
     return "; ".join(found)
 

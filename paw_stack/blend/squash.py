@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.metrics import calibration_line, correlation, rmse, std_ratio
+from paw_stack.metrics import calibration_line, correlation, finer, rmse, std_ratio
 
 DECILES = 10
 EXTREMES = 0.1  # share of rows at each end of the target
@@ -58,7 +58,7 @@ def fault(target: np.ndarray, predicted: np.ndarray) -> str:
     elif 1 - slope > CERTAIN * error / spread:
         found.append(f"too wide by {100 * (1 / slope - 1):.0f} %")
     if abs(shift) > CERTAIN * error:
-        found.append(f"shifted by {shift:+.1f} points")
+        found.append(f"shifted by {shift:+.{1 + finer(np.std(target))}f} points")
     return ", ".join(found)
 
 
@@ -66,7 +66,8 @@ def blend_sentence(target: np.ndarray, before: np.ndarray, after: np.ndarray) ->
     """Of the candidates' plain mean and of the blend made of them, each (n,) in points."""
     was, left = fault(target, before), fault(target, after)
     gained = rmse(target, before) - rmse(target, after)
-    gain = f"gain {gained:.3f}" if gained >= 0 else f"at a cost of {-gained:.3f}"
+    few = 3 + finer(np.std(target))
+    gain = f"gain {gained:.{few}f}" if gained >= 0 else f"at a cost of {-gained:.{few}f}"
     if not was and not left:
         return "calibrated"
     if not was:

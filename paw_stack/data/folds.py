@@ -16,6 +16,7 @@ from paw_stack.data.cells import as_known
 from paw_stack.data.tables import read_cells
 from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
+from paw_stack.metrics import finer
 
 # Fold means farther from the mean of all targets than this many standard errors are remarked on.
 MEAN_TOLERANCE = 3.0
@@ -122,8 +123,9 @@ def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
         found.append(f"fold sizes run from {sizes.min()} to {sizes.max()} rows")
     means = np.bincount(folds.fold_of, target) / sizes
     far = np.abs(means - target.mean()) > MEAN_TOLERANCE * target.std() / np.sqrt(sizes)
+    few = 2 + finer(float(target.std()))
     found += [
-        f"fold {fold} has a mean target of {means[fold]:.2f}, all rows {target.mean():.2f}"
+        f"fold {fold} has a mean target of {means[fold]:.{few}f}, all rows {target.mean():.{few}f}"
         for fold in np.flatnonzero(far)
     ]
     return found + [

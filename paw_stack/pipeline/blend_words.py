@@ -5,6 +5,7 @@ from typing import Any
 from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import say
 from paw_stack.data.nouns import Blend
+from paw_stack.metrics import finer
 
 
 def tell(result: Blend) -> None:
@@ -12,17 +13,19 @@ def tell(result: Blend) -> None:
     record = result.record
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
     nested, model = record["nested"], record["model"]
+    more = finer(record["constant_rmse"])
+    few = 3 + more
     say(f"blend: {nested['average']}; calibration {nested['calibration']}")
     say(
         f"weights: {weights if model['method'] != 'median' else 'none, the median is taken'},"
-        f" intercept {result.intercept:.3f}"
+        f" intercept {result.intercept:.{few}f}"
     )
     say(
-        f"nested RMSE {nested['rmse']:.3f}; fitted and scored on the same rows it would read"
-        f" {result.in_sample_rmse:.3f}, optimistic by"
-        f" {nested['rmse'] - result.in_sample_rmse:.3f}"
+        f"nested RMSE {nested['rmse']:.{few}f}; fitted and scored on the same rows it would read"
+        f" {result.in_sample_rmse:.{few}f}, optimistic by"
+        f" {nested['rmse'] - result.in_sample_rmse:.{few}f}"
     )
-    for line in _comparisons(record["comparisons"]):
+    for line in _comparisons(record["comparisons"], few):
         say(line)
     for line in (*_faults(record), *_diversity(record["diversity"])):
         say(line)
@@ -31,16 +34,17 @@ def tell(result: Blend) -> None:
     interval = record["interval"]
     say(
         f"{interval['level']:.0%} intervals hold {interval['coverage']:.1%} of the rows, nested;"
-        f" mean width {interval['mean_width']:.2f} points"
+        f" mean width {interval['mean_width']:.{2 + more}f} points"
     )
     if result.predictions.optimistic:
         say("held-out rows chose an epoch (finetune.keep): every score built on it is optimistic")
 
 
-def _comparisons(compared: dict[str, Any]) -> list[str]:
+def _comparisons(compared: dict[str, Any], few: int) -> list[str]:
     return [
         f"against {facts.get('name', 'the ' + name)}{' (best)' if 'name' in facts else ''}:"
-        f" {facts['difference']:+.3f} (95 %: {facts['low']:+.3f} to {facts['high']:+.3f})"
+        f" {facts['difference']:+.{few}f}"
+        f" (95 %: {facts['low']:+.{few}f} to {facts['high']:+.{few}f})"
         for name, facts in compared.items()
         if name in ("best candidate", "mean")
     ]

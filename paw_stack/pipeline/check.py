@@ -11,6 +11,7 @@ from paw_stack.data.folds import imbalance
 from paw_stack.data.images import unreadable_sentence
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.errors import offenders
+from paw_stack.metrics import finer
 from paw_stack.pipeline.job import Job
 
 BINS, BAR = 10, 40
@@ -47,14 +48,15 @@ def _report_photos(good: pd.DataFrame) -> None:
 
 
 def _report_target(name: str, target: np.ndarray) -> None:
+    few = 2 + finer(float(target.std()))
     say(
-        f"{name}: mean {target.mean():.2f}, SD {target.std():.2f},"
+        f"{name}: mean {target.mean():.{few}f}, SD {target.std():.{few}f},"
         f" from {target.min():g} to {target.max():g}"
     )
     counts, edges = np.histogram(target, BINS)
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         bar = "█" * round(BAR * count / counts.max())
-        say(f"  {low:7.2f} to {high:7.2f} {count:6}  {bar}")
+        say(f"  {low:7.{few}f} to {high:7.{few}f} {count:6}  {bar}")
 
 
 def _report_duplicates(competition: Competition, findings: Findings) -> None:
@@ -81,12 +83,16 @@ def _noise_sentence(noise: LabelNoise) -> str:
         return (
             f"scores of one picture never differ ({noise.n_groups} pictures): no label noise told"
         )
-    differ = f"scores of one picture differ by {noise.mean_difference:.2f} points on average"
+    few = 2 + finer(noise.sd)
+    differ = f"scores of one picture differ by {noise.mean_difference:.{few}f} points on average"
     if not np.isfinite(noise.high):
         return f"{differ} ({noise.n_groups} pictures: too few to tell the label noise)"
-    interval = f"label noise SD {noise.sd:.2f} (95 %: {noise.low:.2f} to {noise.high:.2f})"
+    ends = f"{noise.low:.{few}f} to {noise.high:.{few}f}"
     pictures = f"{noise.n_groups} pictures scored more than once"
-    return f"{differ}: {interval}, from {pictures}; no model can reach a lower RMSE"
+    return (
+        f"{differ}: label noise SD {noise.sd:.{few}f} (95 %: {ends}), from {pictures}; no model can"
+        " reach a lower RMSE"
+    )
 
 
 def summarise(job: Job) -> None:
@@ -106,10 +112,10 @@ def report_folds(job: Job) -> None:
     target, fold_of = job.competition.target, job.folds.fold_of
     sizes = np.bincount(fold_of)
     means = np.bincount(fold_of, target) / sizes
-    source = job.config.folds.file or "dealt"
+    source, few = job.config.folds.file or "dealt", 2 + finer(float(target.std()))
     say(
         f"{job.folds.n} folds ({source}): {sizes.min()} to {sizes.max()} rows,"
-        f" mean targets {means.min():.2f} to {means.max():.2f}"
+        f" mean targets {means.min():.{few}f} to {means.max():.{few}f}"
     )
     for sentence in imbalance(job.folds, target):
         say(f"uneven: {sentence}")

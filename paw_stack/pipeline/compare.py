@@ -10,7 +10,7 @@ from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.errors import DataError, offenders
-from paw_stack.metrics import paired_bootstrap, rmse
+from paw_stack.metrics import finer, paired_bootstrap, rmse
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     found = compared(*runs)
     _print(found, names)
     blend = found[0]
+    few = 3 + finer(blend.first)
     verdict = "no more than noise" if blend.is_noise else "more than noise"
     say(
-        f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.3f} points (95 %:"
-        f" {blend.low:+.3f} to {blend.high:+.3f}): {verdict}"
+        f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.{few}f} points (95 %:"
+        f" {blend.low:+.{few}f} to {blend.high:+.{few}f}): {verdict}"
     )
     if not _same_folds(*runs):
         say("the folds differ, which moves scores by itself: set folds.file to compare exactly")
@@ -122,8 +123,10 @@ def _print(found: list[Comparison], names: list[str]) -> None:
     for column in (*names, "difference", "95 %", ""):
         table.add_column(escape(column), justify="right")
     for row in found:
-        interval = f"{row.low:+.3f} to {row.high:+.3f}"
+        few = 3 + finer(row.first)
+        interval = f"{row.low:+.{few}f} to {row.high:+.{few}f}"
         verdict = "noise" if row.is_noise else "better" if row.high < 0 else "worse"
-        values = f"{row.first:.3f}", f"{row.second:.3f}", f"{row.second - row.first:+.3f}"
+        errors = f"{row.first:.{few}f}", f"{row.second:.{few}f}"
+        values = *errors, f"{row.second - row.first:+.{few}f}"
         table.add_row(escape(row.name), *values, interval, verdict)
     Console().print(table)

@@ -18,6 +18,7 @@ from paw_stack.artifacts.finished import FinishedRun
 from paw_stack.config import BackboneSection
 from paw_stack.data.images import cached_photos
 from paw_stack.errors import DataError
+from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import needed_columns
 from paw_stack.pipeline.stack import Kept, Passed, blended, through_networks
 
@@ -86,17 +87,18 @@ def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataF
 
 def sentences(explanation: Explanation) -> list[str]:
     """The explanation in words."""
-    heat = explanation.heat
+    heat, row = explanation.heat, explanation.row
+    few = 2 + finer(float(row["high"] - row["low"]) / 4)
     down, across = np.unravel_index(np.argmax(heat), heat.shape)
     similar = [
-        f"{row.Id} ({row.target:g}, cosine {row.cosine:.2f})"
-        for row in explanation.similar.itertuples()
+        f"{photo.Id} ({photo.target:g}, cosine {photo.cosine:.2f})"
+        for photo in explanation.similar.itertuples()
     ]
     found = [
-        f"score {explanation.row['score']:.2f}, above"
+        f"score {row['score']:.{few}f}, above"
         f" {100 * explanation.share_below:.0f} % of the labelled photos' predictions",
-        f"the part that adds most, {heat.max():+.2f} points: {_where(int(down), int(across))};"
-        f" the one that takes most away: {min(heat.min(), 0):+.2f}",
+        f"the part that adds most, {heat.max():+.{few}f} points: {_where(int(down), int(across))};"
+        f" the one that takes most away: {min(heat.min(), 0):+.{few}f}",
     ]
     return [*found, *([f"most similar labelled photos: {', '.join(similar)}"] if similar else [])]
 

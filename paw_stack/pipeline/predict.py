@@ -13,6 +13,7 @@ from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence
 from paw_stack.errors import DataError
+from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.pipeline.stack import Kept, score
 
@@ -162,9 +163,10 @@ def _show(table: pd.DataFrame, level: str) -> None:
     photo = Column("photo", overflow="fold")
     shown = Table(photo, "score", level, "candidates", title="scores, points")
     for _, row in good.head(SHOWN).iterrows():
-        interval = f"{row['low']:.2f} to {row['high']:.2f}"
-        parts = ", ".join(f"{name} {row[name]:.2f}" for name in own)
-        shown.add_row(escape(row["photo"]), f"{row['score']:.2f}", interval, parts)
+        few = 2 + finer((row["high"] - row["low"]) / 4)
+        interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
+        parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
+        shown.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
     Console().print(shown)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.data.record import RunRecord
-from paw_stack.metrics import decimals, shown_range
+from paw_stack.metrics import decimals, finer, shown_range
 from paw_stack.report.numbers import right_order, versions
 from paw_stack.report.svg import MINUS
 
@@ -39,13 +39,14 @@ def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]
 
 def _noise(facts: dict[str, Any]) -> list[str]:
     """Only where there are enough near-duplicates to know it."""
-    known = facts["label_noise"]
+    known, few = facts["label_noise"], 1 + finer(facts["constant_rmse"])
     if not known or known["high"] is None:
         return []
     differ = (
         "People do not agree either: the same picture, scored twice, differs by"
-        f" {known['mean_difference']:.1f} points on average, so no model can get below an RMSE of"
-        f" about {known['sd']:.1f} (95{PERCENT}: {known['low']:.1f} to {known['high']:.1f})."
+        f" {known['mean_difference']:.{few}f} points on average, so no model can get below an RMSE"
+        f" of about {known['sd']:.{few}f} (95{PERCENT}: {known['low']:.{few}f} to"
+        f" {known['high']:.{few}f})."
     )
     possible = facts["constant_rmse"] - known["sd"]
     if possible <= 0:
@@ -70,29 +71,32 @@ def squash(facts: dict[str, Any]) -> str:
     stretching = facts["squash"]["blend"]["stretching"]
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
     told = facts["squash"]["sentence"].replace("-", MINUS)
+    few = 2 + finer(facts["constant_rmse"])
     return (
         f"Of the candidates' mean: {told}. To make the blend as wide as the scores, by a factor of"
-        f" {stretching['factor'][-1]:.2f}, would cost {cost:.2f} points."
+        f" {stretching['factor'][-1]:.2f}, would cost {cost:.{few}f} points."
     )
 
 
 def interval(facts: dict[str, Any]) -> str:
-    known = facts["interval"]
+    known, few = facts["interval"], 1 + finer(facts["constant_rmse"])
     return (
         f"Every prediction has a {100 * known['level']:.0f}{PERCENT} interval,"
-        f" {known['mean_width']:.1f} points wide on average. Intervals fitted on the other folds"
-        f" held {100 * known['coverage']:.1f}{PERCENT} of the scores."
+        f" {known['mean_width']:.{few}f} points wide on average. Intervals fitted on the other"
+        f" folds held {100 * known['coverage']:.1f}{PERCENT} of the scores."
     )
 
 
 def nesting(facts: dict[str, Any]) -> str:
     nested, inside = facts["nested"], facts["in_sample_rmse"]
     score = facts["scores"]["blend"]["rmse"]
+    few = 3 + finer(facts["constant_rmse"])
     chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
     return (
         f"Method: {nested['average']}; calibration: {nested['calibration']}. Weights for a fold's"
         f" photos come from the other folds, which took most of: {chosen}. Fitted and scored on the"
-        f" same photos, the RMSE would read {inside:.3f}, optimistic by {score - inside:.3f}."
+        f" same photos, the RMSE would read {inside:.{few}f}, optimistic by"
+        f" {score - inside:.{few}f}."
     )
 
 
@@ -127,10 +131,11 @@ def shift(facts: dict[str, Any]) -> list[str]:
             " coin has 0.5)."
         )
     if means := facts["shift"]["predictions"]:
+        few = 2 + finer(facts["constant_rmse"])
         found.append(
-            f"Predictions for test photos: mean {means['mean_test']:.2f}, standard deviation"
-            f" {means['std_test']:.2f}; for labelled photos {means['mean_oof']:.2f} and"
-            f" {means['std_oof']:.2f}."
+            f"Predictions for test photos: mean {means['mean_test']:.{few}f}, standard deviation"
+            f" {means['std_test']:.{few}f}; for labelled photos {means['mean_oof']:.{few}f} and"
+            f" {means['std_oof']:.{few}f}."
         )
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from paw_stack.metrics import correlation
+from paw_stack.metrics import correlation, finer
 
 WEAKEST = 0.03  # |r| below which a column tells nothing
 
@@ -34,7 +34,8 @@ def _tip(name: str, column: np.ndarray, target: np.ndarray, r: float, own: float
         gap = target[column == 1].mean() - target[column == 0].mean()
         direction = "higher" if gap > 0 else "lower"
         return (
-            f"{name}: photos with it scored {abs(gap):.1f} points {direction} on average ({about})"
+            f"{name}: photos with it scored {abs(gap):.{1 + finer(target.std())}f} points"
+            f" {direction} on average ({about})"
         )
     direction = "higher" if r > 0 else "lower"
     return f"{name}: photos with more of it tend to score {direction} ({about})"
