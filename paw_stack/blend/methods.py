@@ -108,8 +108,6 @@ def nelder_mead(moments: Moments) -> Weights:
 
 
 METHODS: dict[str, Callable[[Moments], Weights]] = {
-    "constant": constant,
-    "best": best,
     "mean": mean,
     "median": mean,
     "ridge": ridge,
@@ -118,6 +116,8 @@ METHODS: dict[str, Callable[[Moments], Weights]] = {
     "nnls": nnls_centred,
     "nelder_mead": nelder_mead,
 }
+# With those that `auto` needs beside them and nobody would choose.
+EVERY = {"constant": constant, "best": best, **METHODS}
 # What `auto` averages over, and how much each counts before any row is seen. On 30 rows errors say
 # little of which method is better, and what is fitted costs more than it brings: the best candidate
 # as it is counts most, then the constant. On 1,000 rows the handicap of ridge is nothing beside its

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.blend.calibration import ENOUGH_ROWS, calibrate, fit_calibration
-from paw_stack.blend.methods import AUTO, METHODS, shares
+from paw_stack.blend.methods import AUTO, EVERY, shares
 from paw_stack.blend.moments import Moments, moments_of
 from paw_stack.blend.units import model_in_points
 from paw_stack.data.folds import Folds, make_folds
@@ -180,7 +180,7 @@ def weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[
     for method, share in part.items():
         if not share:
             continue
-        own, free = METHODS[method](straight)
+        own, free = EVERY[method](straight)
         weights[kept] += share * own
         # Rounding of a sum of 1 is no intercept.
         constant += share * (free + shift * (1 - own.sum())) if free else 0.0

@@ -206,22 +206,14 @@ class BlendSection(Section):
         " with NAME.test.csv (Id, prediction) beside NAME.csv",
     )
     method: Literal[
-        "auto",
-        "constant",
-        "best",
-        "mean",
-        "median",
-        "ridge",
-        "greedy",
-        "simplex",
-        "nnls",
-        "nelder_mead",
+        "auto", "mean", "median", "ridge", "greedy", "simplex", "nnls", "nelder_mead"
     ] = Field(
         "auto",
-        description="auto: constant, best, mean and ridge averaged, each by its nested errors",
+        description="auto: a constant, the best candidate, mean and ridge, averaged by their"
+        " nested errors",
     )
     calibration: Literal["auto", "none", "affine", "candidates", "spline", "isotonic"] = Field(
         "auto",
         description="map from the blend to points; candidates: a line for each of them and one for"
-        " the blend; auto: by nested score, none on a tie",
+        " the blend; auto: by nested score, none on a tie, curves only from enough rows",
     )

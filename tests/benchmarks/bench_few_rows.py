@@ -124,10 +124,13 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
     parser.add_argument("--candidates", type=int, nargs="+", default=CANDIDATES)
+    parser.add_argument("--mixes", nargs="+", default=MIXES)
     options = parser.parse_args()
     print("mix        rows  candidates  signal    fresh  nested   truth")
     worst: dict[str, float] = {}
-    for mix, n, c, signal in itertools.product(MIXES, options.rows, options.candidates, SIGNAL):
+    for mix, n, c, signal in itertools.product(
+        options.mixes, options.rows, options.candidates, SIGNAL
+    ):
         found = cell(n, c, signal, mix, options.draws)
         worst = {name: max(worst.get(name, 0.0), value) for name, value in found.items()}
         told = "".join(f"{value:8.1f}" for value in found.values())
