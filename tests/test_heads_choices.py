@@ -38,7 +38,7 @@ def case():
 
 
 def test_a_grids_table_and_weights_are_those_of_each_point(case):
-    """Rows without a weight are in no fit; where all are at a bound the bias is free by a little."""
+    """Rows without a weight are in no fit. With a small C the bias is free by a little."""
     X, X_test, y = case
     D, D_test = squared_distances(X), squared_distances(X_test, X)
     weight = np.where(np.arange(N) % 5 == 0, 0.0, 1.0)
