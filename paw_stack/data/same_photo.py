@@ -8,8 +8,8 @@ slopes; there the noise of a JPEG is the unit.
 
 A copy may be cropped and lit, which fits six numbers to the pair. That many numbers lay any small
 disc over any other, one soft gradient over the next. So pictures in which few places hold a corner
-or a texture must agree without: same place, same light. Those with next to nothing in them are the
-same only where all pixels are equal.
+or a texture must agree without: same place, same light, and then they are likely the same, never
+surely. Those with next to nothing in them are the same only where all pixels are equal.
 
 The thresholds were measured on tests/planted_duplicates.py, tests/planted_sparse.py and edited
 copies of real photos and silhouettes.
@@ -34,13 +34,13 @@ CORNER = 0.02  # share of a block's slopes across their main direction; a straig
 CLEAN, SURE, LIKELY = 0.15, 0.3, 0.9
 HOPELESS = 2.0  # whichever of the two comes first
 # Times the upper quartile of the blocks: a bad copy is bad all over, one spot is a difference.
-SPOT, FAINT_SPOT, NO_SPOT = 7.0, 14.0, 2.3
+SPOT, FAINT_SPOT, NO_SPOT = 7.0, 14.0, 2.5
 RICH, SOME, WELL = 0.17, 0.06, 0.4  # share of blocks with corners; photos have 0.3 to 1, a disc 0.1
-# Grey levels a pixel, and the share of a picture below: photos have 0.05, nine of ten below 0.2,
-# printed matter 0.15 to 0.8. Bad copies of a form look like those of another.
-EVEN, BLANK = 1.0, 0.17
+# Grey levels a pixel, and the share of a picture below: photos have 0.05, nine of ten below 0.16,
+# printed matter 0.14 to 0.8. Bad copies of a form look like those of another.
+EVEN, BLANK = 1.0, 0.135
 MAX_GAIN, MAX_LIFT, MAX_TINT = 0.45, 64.0, 12.0  # log; levels of mid-grey; levels between channels
-STILL, SAME_GAIN, SAME_LIFT = 0.01, 0.05, 6.0  # of the side; log; levels
+STILL, SAME_GAIN, SAME_LIFT = 0.01, 0.02, 2.0  # of the side; log; levels
 WHITE, BLACK = 250, 5  # beyond it brighter and darker are no longer seen
 FITS = 4
 SHADE = 0.2  # what a block's mean counts
@@ -165,10 +165,11 @@ def _verdict(fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
     usual = np.quantile(np.where(fit.content > 3 * SLOPE**2, fit.left, 0), 0.75, axis=1)
     lit = (np.abs(fit.gain) <= MAX_GAIN) & (fit.lift <= MAX_LIFT) & (fit.tint <= MAX_TINT)
     still = (fit.moved <= STILL) & (np.abs(fit.gain) <= SAME_GAIN) & (fit.lift <= SAME_LIFT)
+    still &= (fit.tint <= SAME_LIFT) & (fit.worst <= CLEAN)
     rich, photo = fit.corners >= RICH, fit.blank <= BLANK
     enough = lit & (rich | (still & (fit.corners >= SOME)))
     close = enough & (fit.worst <= SURE)
-    surely = close & (fit.worst <= np.maximum(CLEAN, SPOT * usual))
+    surely = close & rich & (fit.worst <= np.maximum(CLEAN, SPOT * usual))
     faint = close & (photo | (fit.worst <= FAINT_SPOT * usual))
     bad_photo = photo & (fit.worst <= np.minimum(LIKELY + usual, SPOT * usual))
     bad_print = (fit.corners >= WELL) & (fit.worst <= np.minimum(2 * SURE, NO_SPOT * usual))
