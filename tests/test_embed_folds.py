@@ -35,7 +35,7 @@ def embedded(sample_folder, tmp_path_factory):
         backbones=[SWIN, frozen, {**frozen, "name": "deeper", "model_args": DEEPER}],
         regressor={"metadata": "early", "head": "mlp", "width": 8},
         finetune={**TRAINING, "inner_share": 0.3, "tta": {"flip": True}},
-        compute={"precision": "fp32"},
+        compute={"device": "cpu", "precision": "fp32"},
         embed={"batch_size": 16},
     )
     call("finetune", config)

@@ -31,6 +31,11 @@ def slow(*names: str) -> list:
     return [pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+def on_cpu(folder: Path, sample: Path, extra: dict, **changes) -> Path:
+    """Where the comparisons below are computed too."""
+    return extra_config(folder, sample, extra, compute={"device": "cpu"}, **changes)
+
+
 def folds_of(folder: Path) -> dict:
     return {"folds": {"n": 2, "file": str(run_folder(folder) / "folds.csv")}}
 
@@ -52,7 +57,7 @@ def labels(folder: Path, fold: int) -> pd.DataFrame:
 def taught(sample_folder, tmp_path_factory) -> Path:
     """A run with matched labels, softened, whose second round goes on from the first."""
     folder = tmp_path_factory.mktemp("taught")
-    call("finetune", extra_config(folder, sample_folder, VARIANTS["matched"]))
+    call("finetune", on_cpu(folder, sample_folder, VARIANTS["matched"]))
     return folder
 
 
@@ -65,11 +70,11 @@ def test_nothing_of_a_fold_depends_on_its_held_out_targets(name, taught, sample_
     """The diary's leak came by this way: labels from a network that knew the held-out scores."""
     first = taught if name == "matched" else tmp_path / "first"
     if name != "matched":
-        call("finetune", extra_config(first, sample_folder, VARIANTS[name]))
+        call("finetune", on_cpu(first, sample_folder, VARIANTS[name]))
     folds = pd.read_csv(run_folder(first) / "folds.csv")
     copy = changed_scores(sample_folder, tmp_path / "copy", folds["Id"][folds["fold"] == 0])
     second = tmp_path / "second"
-    call("finetune", extra_config(second, copy, VARIANTS[name], **folds_of(first)))
+    call("finetune", on_cpu(second, copy, VARIANTS[name], **folds_of(first)))
     assert outcome(first, 0) == outcome(second, 0)
     for one, other in zip(outcome(first, 1), outcome(second, 1), strict=True):
         assert one != other
@@ -97,7 +102,7 @@ def test_each_folds_labels_are_its_own_networks(taught, sample_folder):
 
 
 def test_a_mirror_image_that_differs_makes_a_label_weigh_less(sample_folder, tmp_path):
-    config = extra_config(tmp_path, sample_folder, VARIANTS["predicted"])
+    config = on_cpu(tmp_path, sample_folder, VARIANTS["predicted"])
     call("pseudo-label", config, "--fold", 0)
     job = open_job(load_config(config))
     backbone, found = job.config.backbones[0], labels(tmp_path, 0)
@@ -132,7 +137,7 @@ def test_a_second_round_starts_where_its_config_says(taught, sample_folder, tmp_
     source = {"policy": "matched", "source": str(run_folder(taught))}
     for start in ("teacher", "scratch"):
         extra = {"pseudo": {**source, "start": start}}
-        config = extra_config(tmp_path / start, sample_folder, extra, finetune=STILL)
+        config = on_cpu(tmp_path / start, sample_folder, extra, finetune=STILL)
         call("finetune", config, "--fold", 1)
     there, other = (start_of(taught, f"finetune/swin/fold{fold}") for fold in (1, 0))
     pupil, fresh = (
@@ -145,7 +150,7 @@ def test_a_second_round_starts_where_its_config_says(taught, sample_folder, tmp_
 
 def test_a_warm_start_is_the_same_fold_of_the_other_run(taught, sample_folder, tmp_path):
     warm = {**STILL, "warm_start": str(run_folder(taught))}
-    call("finetune", extra_config(tmp_path, sample_folder, {}, finetune=warm), "--fold", 1)
+    call("finetune", on_cpu(tmp_path, sample_folder, {}, finetune=warm), "--fold", 1)
     here = start_of(tmp_path, "finetune/swin/fold1")
     assert apart(here, start_of(taught, "finetune/swin/fold1")) < 1e-6
     assert apart(here, start_of(taught, "finetune/swin/fold0")) > 1e-4
@@ -167,7 +172,7 @@ def jobs(sample_folder, tmp_path_factory):
     shutil.copytree(sample_folder, sample)
     table = pd.read_csv(sample / "extra.csv")  # without the copy of a labelled photo
     table.drop(index=29).to_csv(sample / "extra.csv", index=False)
-    plain = extra_config(folder / "plain", sample, extra)
+    plain = on_cpu(folder / "plain", sample, extra)
     call("check", plain)
     made = {"plain": open_job(load_config(plain))}
     held = made["plain"].folds.held_out_rows(0)
@@ -181,7 +186,7 @@ def jobs(sample_folder, tmp_path_factory):
         shutil.copytree(sample, copy)
         for row in rows:
             noise(copy / paths[row].relative_to(sample), row)
-        config = extra_config(folder / name, copy, extra, **folds_of(folder / "plain"))
+        config = on_cpu(folder / name, copy, extra, **folds_of(folder / "plain"))
         made[name] = open_job(load_config(config, ["data.duplicates=keep"]))
     return made
 
@@ -236,7 +241,7 @@ def test_pretraining_knows_no_labelled_or_test_photo(jobs):
 
 
 def test_fine_tuning_starts_at_the_pretrained_backbone(sample_folder, tmp_path):
-    config = extra_config(tmp_path, sample_folder, {"pretrain": {"learning_rate": 0.01}})
+    config = on_cpu(tmp_path, sample_folder, {"pretrain": {"learning_rate": 0.01}})
     changes = ("finetune.learning_rate=1e-12", "finetune.optimizer=sgd")
     call("finetune", config, "--fold", 1, *(f"--set={key}" for key in changes))
     start = start_of(tmp_path, "pretrain/swin")
