@@ -4,8 +4,9 @@
 
 embedding, logits: `same` as the model's own forward (largest difference below 1e-4 of the largest
 value, random weights throughout), or `refused` before anything is run; features: the means of the
-last maps, where they are not the embedding; at an image size of 100 and of 192: as embedding. `UNTOLD` is a failure
-that no message explains. Families whose smallest model is large are seen on shapes alone (`shape`).
+last maps, where they are not the embedding; at an image size of 100 and of 192: as embedding.
+`UNTOLD` is a failure that no message explains. Families whose smallest model is large are seen on
+shapes alone (`shape`).
 """
 
 import sys
