@@ -8,6 +8,7 @@ model, nothing is loaded. Nothing is unpickled but tensors and plain values.
 """
 
 import argparse
+import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -129,9 +130,11 @@ def _read(path: Path) -> Any:
         return load_file(path)
     # Scripts often keep their command line beside the weights.
     with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        try:
+            mapped = zipfile.is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        except pickle.UnpicklingError:  # torch's advice there is to run what the file holds
+            raise ValueError("it is no file of tensors, or holds objects beside them") from None
 
 
 def _readings(loaded: Any, model: Any, rename: Filter | None) -> Iterator[Reading]:
