@@ -103,9 +103,12 @@ def test_every_row_is_predicted_inside_the_bounds(striped, rows, tiny_swin, kind
     assert ((both >= BOUNDS[0]) & (both <= BOUNDS[1])).all()
 
 
-@pytest.mark.parametrize("kind", ["bce", "mse"])
-def test_a_bias_at_the_mean_spares_the_first_epoch(striped, rows, tiny_swin, kind):
-    """D1: without it the first epoch is spent on learning the mean."""
+@pytest.mark.parametrize(("kind", "factor"), [("bce", 1.5), ("mse", 1.1)])
+def test_a_bias_at_the_mean_spares_the_first_epoch(striped, rows, tiny_swin, kind, factor):
+    """D1: without it the first epoch is spent on learning the mean.
+
+    Less so of a loss that needs no bounds: its scale is the fit rows' own, with the mean inside.
+    """
     target = np.where(np.isnan(rows.target), np.nan, rows.target / 5)  # a mean far from the middle
     low = with_changes(rows, target=target)
     first = {
@@ -121,7 +124,7 @@ def test_a_bias_at_the_mean_spares_the_first_epoch(striped, rows, tiny_swin, kin
     }
     spread = np.nanstd(target[rows.fit])
     assert first[True] < 1.5 * spread
-    assert first[False] > 1.5 * first[True]
+    assert first[False] > factor * first[True]
 
 
 @pytest.mark.parametrize(
