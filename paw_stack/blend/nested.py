@@ -74,6 +74,7 @@ def fit_blend(
         kind = kinds[_simplest(each)]
     part = dict(zip(methods, share.tolist(), strict=True))
     blended = target if kind == "none" else predictions(kind) @ share
+    seen = {"labelled": [float(target.min()), float(target.max())]}
     return {
         "method": methods[int(share.argmax())],
         "shares": part,
@@ -81,14 +82,14 @@ def fit_blend(
         "calibration": fit_calibration(kind, blended, target),
         "chosen_calibration": kind,
         "bounds": list(recipe.bounds),
-        "labelled": [float(target.min()), float(target.max())],
+        **(seen if recipe.method == "auto" else {}),
     }
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
     """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order.
 
-    None lies beyond all candidates and all labelled scores: there a curve or line tells nothing.
+    By `auto` none lies beyond all candidates and all labelled scores: nothing is known there.
     """
     lowest, highest = model.get("labelled", model["bounds"])
     known = np.minimum(columns.min(axis=1), lowest), np.maximum(columns.max(axis=1), highest)

@@ -12,7 +12,7 @@ def tell(result: Blend) -> None:
     record = result.record
     weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
     nested, model = record["nested"], record["model"]
-    say(f"blend: {nested['average']}; calibration {nested['calibration']}")
+    say(f"blend: {nested['method']}; calibration {nested['calibration']}")
     say(
         f"weights: {weights if model['method'] != 'median' else 'none, the median is taken'},"
         f" intercept {result.intercept:.3f}"

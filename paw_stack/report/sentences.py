@@ -94,7 +94,7 @@ def nesting(facts: dict[str, Any]) -> str:
     score = facts["scores"]["blend"]["rmse"]
     chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
     return (
-        f"Method: {nested['average']}; calibration: {nested['calibration']}. Weights for a fold's"
+        f"Method: {nested['method']}; calibration: {nested['calibration']}. Weights for a fold's"
         f" photos come from the other folds, which took most of: {chosen}. Fitted and scored on the"
         f" same photos, the RMSE would read {inside:.3f}, optimistic by {score - inside:.3f}."
     )
