@@ -100,8 +100,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _blend(path: Path) -> dict[str, Any]:
     facts = _json(path)
-    if lacking := [key for key in BLEND_KEYS if key not in facts]:
-        raise ValueError(f"{path.name} lacks {offenders(lacking)}")
+    lacking = [key for key in BLEND_KEYS if key not in facts]
+    if lacking or "pruned" not in facts["diversity"]:
+        raise ValueError(f"{path.name} lacks {offenders(lacking or ['diversity.pruned'])}")
     return facts
 
 

@@ -52,6 +52,7 @@ def fit_blend(
         folds: of these rows; their numbers may have gaps.
     """
     scale, bounds = TargetScale.of(target), recipe.bounds
+    seen = {"labelled": [float(target.min()), float(target.max())]}
     columns, target = scale.standardised(columns), scale.standardised(target)
     # Choices do not know the bounds, which only clip: they are made inside the scores at hand.
     recipe = replace(recipe, bounds=(float(target.min()), float(target.max())))
@@ -90,20 +91,21 @@ def fit_blend(
         "calibration": fit_calibration(kind, blended, target),
         "chosen_calibration": kind,
         "bounds": list(bounds),
-        "labelled": list(recipe.bounds),
     }
-    return model_in_points(model, scale)
+    return {**model_in_points(model, scale), **(seen if recipe.method == "auto" else {})}
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
     """Predictions (m,) in points, clipped to the model's bounds, of candidates (m, c) in order.
 
-    None lies beyond all candidates and all labelled scores: there a curve or line tells nothing.
+    By `auto` none lies beyond all candidates and all labelled scores: nothing is known there.
     """
-    lowest, highest = model["labelled"]
-    known = np.minimum(columns.min(axis=1), lowest), np.maximum(columns.max(axis=1), highest)
     predicted = calibrate(model["calibration"], _combined(model, columns))
-    return clipped(np.clip(predicted, *known), model["bounds"])
+    if "labelled" in model:
+        lowest, highest = model["labelled"]
+        known = np.minimum(columns.min(axis=1), lowest), np.maximum(columns.max(axis=1), highest)
+        predicted = np.clip(predicted, *known)
+    return clipped(predicted, model["bounds"])
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,7 @@ def _nested_facts(
     chosen = Counter(f"{m['method']}, {m['chosen_calibration']}" for m in nested.models)
     return {
         "rmse": rmse(target, nested.predictions),
-        "method": model["method"],
-        "average": _average(model["shares"]),
+        "method": _average(model["shares"]),
         "calibration": model["chosen_calibration"],
         "chosen_by_folds": dict(chosen),
         "methods_rmse": {name: rmse(target, oof) for name, oof in peers.items()},

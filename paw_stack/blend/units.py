@@ -6,8 +6,6 @@ the same model for points. So no constant of a method knows in which unit scores
 
 from typing import Any
 
-import numpy as np
-
 from paw_stack.data.target import TargetScale
 
 ONE = 1e-9  # what a sum of weights may differ from 1 by rounding
@@ -23,7 +21,6 @@ def model_in_points(model: dict[str, Any], scale: TargetScale) -> dict[str, Any]
         "lines": {"intercept": moved, "slope": lines["slope"]},
         "intercept": _intercept(model["intercept"], sum(weights), scale),
         "calibration": _calibration(model["calibration"], scale),
-        "labelled": scale.points(np.array(model["labelled"])).tolist(),
     }
 
 

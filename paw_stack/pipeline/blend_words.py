@@ -15,7 +15,7 @@ def tell(result: Blend) -> None:
     nested, model = record["nested"], record["model"]
     more = finer(record["constant_rmse"])
     few = 3 + more
-    say(f"blend: {nested['average']}; calibration {nested['calibration']}")
+    say(f"blend: {nested['method']}; calibration {nested['calibration']}")
     say(
         f"weights: {weights if model['method'] != 'median' else 'none, the median is taken'},"
         f" intercept {result.intercept:.{few}f}"

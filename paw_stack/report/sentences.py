@@ -93,7 +93,7 @@ def nesting(facts: dict[str, Any]) -> str:
     few = 3 + finer(facts["constant_rmse"])
     chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
     return (
-        f"Method: {nested['average']}; calibration: {nested['calibration']}. Weights for a fold's"
+        f"Method: {nested['method']}; calibration: {nested['calibration']}. Weights for a fold's"
         f" photos come from the other folds, which took most of: {chosen}. Fitted and scored on the"
         f" same photos, the RMSE would read {inside:.{few}f}, optimistic by"
         f" {score - inside:.{few}f}."
