@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from paw_stack.data.record import RunRecord, UnitRecord
+from paw_stack.metrics import decimals
 from paw_stack.report import numbers, sentences
 from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
@@ -41,6 +42,7 @@ def facts():
         "label_noise": NOISE,
         "nested": {
             "method": "ridge",
+            "average": "ridge 80%, best 20%",
             "calibration": "affine",
             "chosen_by_folds": {"ridge, affine": 4, "mean, none": 1},
         },
@@ -56,6 +58,7 @@ def facts():
             "error_correlation": [[1.0, 0.8], [0.8, 1.0]],
             "rmse": 14.2,
             "pruned_rmse": 14.1,
+            "pruned": {"difference": -0.1, "low": -0.3, "high": 0.1},
         },
         "shift": {"adversarial": None, "predictions": None},
     }
@@ -115,7 +118,7 @@ def test_tips_say_nothing_of_what_tells_nothing():
 
 def test_optimism_is_what_the_nested_score_is_worse_by(facts):
     said = sentences.nesting(facts)
-    assert "Method: ridge; calibration: affine." in said
+    assert "Method: ridge 80%, best 20%; calibration: affine." in said
     assert "ridge, affine (4); mean, none (1)" in said
     assert "the RMSE would read 13.200, optimistic by 0.800." in said
 
@@ -237,7 +240,7 @@ def test_the_interval_of_an_rmse_by_hand():
 
 @pytest.mark.parametrize(("bounds", "digits"), [((1, 100), 2), ((1, 10), 3), ((0, 20), 3)])
 def test_a_narrow_scale_has_more_digits(bounds, digits):
-    assert sentences.digits(*bounds) == digits
+    assert decimals(*bounds) == digits
 
 
 def test_a_verdict_counts_the_photos_below_and_marks_its_own_bin():
@@ -245,7 +248,7 @@ def test_a_verdict_counts_the_photos_below_and_marks_its_own_bin():
     row = {"score": 25.0, "low": 12.34, "high": 40.0, "svr": 24.5}
     html = verdict(row, 0.9, ["svr"], (0, 100), labelled, [])
     assert "25.0</span> of 0 to 100 (90 % of such photos: 12.3 to 40.0)" in html
-    assert "Above 60 % of the labelled photos" in html
+    assert "Above 60 % of the labelled photos' predictions" in html
     assert "svr 24.50" in html
     bars = re.findall(r"<rect x='(\d+)' y='([\d.]+)' .*? height='([\d.]+)' fill='(.*?)'", html)
     assert len(bars) == 40

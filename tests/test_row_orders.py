@@ -161,7 +161,9 @@ def test_a_studys_difference_is_the_variants_less_the_bases_by_groups(base):
 
 def test_columns_of_new_photos_are_found_by_id(tmp_path):
     (tmp_path / "t.csv").write_text("b,Id,a\n1,x,2\n3,y,4\n5,z,word\n")
-    found = photo_columns(tmp_path / "t.csv", "Id", ["a", "b"], ["z", "x", "gone"])
+    found = photo_columns(
+        tmp_path / "t.csv", "Id", ["a", "b"], [Path("z.jpg"), Path("x.jpg"), Path("gone.jpg")]
+    )
     np.testing.assert_array_equal(found, [[np.nan, 5], [2, 1], [np.nan, np.nan]])
 
 

@@ -5,7 +5,9 @@ import pytest
 
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval, predict_interval
+from paw_stack.blend.nested import Recipe, nested_blend
 from paw_stack.blend.squash import blend_sentence, fault, squash_report, stretching
+from paw_stack.data.folds import Folds
 from paw_stack.metrics import rmse
 
 TARGET = np.arange(1.0, 31)
@@ -92,7 +94,9 @@ def test_errors_are_correlated_about_their_means():
     rng = np.random.default_rng(3)
     target = rng.normal(50, 10, 300)
     columns = target[:, None] + 40 + rng.normal(0, 5, (300, 2))
-    found = diversity(columns, target, np.arange(300) % 5, ["a", "b"], "nnls")
+    folds, recipe = Folds(np.arange(300) % 5, np.arange(300)), Recipe("nnls", "none")
+    whole = nested_blend(columns, target, folds, recipe)
+    found = diversity(columns, target, folds, ["a", "b"], recipe, whole)
     wanted = np.corrcoef((columns - target[:, None]).T)
     np.testing.assert_allclose(found["error_correlation"], wanted, atol=6e-4)
     assert abs(wanted[0, 1]) < 0.2

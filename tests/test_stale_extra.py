@@ -14,11 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import FROZEN, SWIN
+from safetensors.torch import save_file
 from test_end_to_end import write_config
 from test_extra_runs import AUTOENCODER, ENCODER, GAN, ROWS
 from test_stale import ELSEWHERE, changed, leaves, replaced
 
-from paw_stack.config import Config, load_config
+from paw_stack.config import BackboneSection, Config, load_config
+from paw_stack.network.backbone import build_backbone
 from paw_stack.pipeline.job import Job, open_job
 from paw_stack.pipeline.units import Work, units
 
@@ -57,7 +59,7 @@ def drawn(folder: Path, root: Path) -> Path:
 
 def fed(folder: Path, root: Path) -> Path:
     """Fed with reconstructions, labelled; a selection among three frozen layers."""
-    ae = {**ENCODER, "pretrained": True, "weights": str(folder / "w.safetensors")}
+    ae = {**ENCODER, "pretrained": True, "weights": str(folder / "ae.safetensors")}
     return write_config(
         folder,
         root,
@@ -93,7 +95,8 @@ def place(sample_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     shutil.copytree(sample_folder, folder / "competition")
     ids = pd.read_csv(sample_folder / "train.csv", dtype=str)["Id"]
-    (folder / "w.safetensors").write_bytes(b"one")
+    for section, name in ((SWIN, "w.safetensors"), (ENCODER, "ae.safetensors")):
+        save_file(build_backbone(BackboneSection(**section), 0).model.state_dict(), folder / name)
     plain = open_job(load_config(write_config(folder, folder / "competition")))
     pd.DataFrame({"Id": ids, "fold": plain.folds.fold_of}).to_csv(folder / "folds.csv", index=False)
     for run in ("first", "second"):
