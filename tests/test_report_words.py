@@ -41,8 +41,7 @@ def facts():
         "optimistic": [],
         "label_noise": NOISE,
         "nested": {
-            "method": "ridge",
-            "average": "ridge 80%, best 20%",
+            "method": "ridge 80%, best 20%",
             "calibration": "affine",
             "chosen_by_folds": {"ridge, affine": 4, "mean, none": 1},
         },

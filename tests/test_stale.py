@@ -8,9 +8,11 @@ from typing import Any, get_args, get_origin
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from safetensors.torch import save_file
 from test_end_to_end import call, failure, write_config
 
 from paw_stack.config import Config, Section, load_config
+from paw_stack.network.backbone import build_backbone
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.units import units
 
@@ -238,10 +240,11 @@ def test_changed_data_are_noticed(spoil, wanted, setting, tmp_path):
 
 def test_other_weights_in_the_same_file_are_noticed(setting, tmp_path):
     config, _ = setting
-    (tmp_path / "w.safetensors").write_bytes(b"one")
-    weights = {"backbones.0.weights": tmp_path / "w.safetensors"}
+    path, tensors = tmp_path / "w.safetensors", build_backbone(config.backbones[0], 0).model
+    weights = {"backbones.0.weights": path, "backbones.0.pretrained": True}
+    save_file(tensors.state_dict(), path)
     before = fingerprints(open_job(replaced(config, weights)))
-    (tmp_path / "w.safetensors").write_bytes(b"two")
+    save_file(tensors.state_dict(), path, {"remark": "the same tensors in another file"})
     assert redone(before, open_job(replaced(config, weights))) == ALL
 
 

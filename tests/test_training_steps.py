@@ -169,11 +169,12 @@ def test_the_history_tells_pooled_errors_of_the_fit_rows(striped, rows, tiny_swi
     still = tiny_swin.model_copy(update={"drop_path_rate": 0.0})
     how = {"learning_rate": 1e-12, "epochs": 1, "augment": "none", "loss": MSE}
     done = train(striped, rows, still, **how, accumulate=3)
-    model = load_regressor(done.weights, still, RegressorSection(), MSE, BOUNDS, 0)
+    span = (20.0, 80.0)  # of the fit rows
+    model = load_regressor(done.weights, still, RegressorSection(), MSE, BOUNDS, 0, span)
     error = rmse(rows.target[rows.fit], predict(model, striped[0], rows.fit, NO_METADATA, CPU))
     line = done.history[0]
     assert line["fit_rmse"] == pytest.approx(error, rel=1e-4)
-    assert line["loss_main"] == pytest.approx((error / 99) ** 2, rel=1e-3)
+    assert line["loss_main"] == pytest.approx((error / 60) ** 2, rel=1e-3)
     assert line["epoch"] == 1
 
 
@@ -186,7 +187,7 @@ def test_extra_rows_have_no_part_in_the_fit_rmse(striped, rows, tiny_swin):
     alone, beside = (train(striped, part, still, **how) for part in (rows, extra))
     lines = alone.history[0], beside.history[0]
     assert lines[1]["fit_rmse"] == pytest.approx(lines[0]["fit_rmse"], rel=1e-4)
-    apart = np.mean(((alone.test - 1) / 99) ** 2)  # rows 35 to 39 from their label
+    apart = np.mean(((alone.test - 1) / 60) ** 2)  # rows 35 to 39 from their label
     expected = (27 * lines[0]["loss_main"] + 5 * apart) / 32
     assert lines[1]["loss_main"] == pytest.approx(expected, rel=1e-3)
 
