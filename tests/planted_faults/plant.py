@@ -86,6 +86,8 @@ def run_tests(project: Path, tests: Sequence[str], log: Path) -> None:
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(project))
     options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--basetemp", f"{log}.tmp"]
+    # A plugin of pytest's that HEAVY has loaded already: nothing of it needs to be rewritten.
+    options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([*options, *tests]))
     sys.stdout.flush()
     os._exit(code)
