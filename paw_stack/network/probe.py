@@ -2,12 +2,15 @@
 
 The model is built and run on torch's meta device, where tensors have shapes and no values: it costs
 about a second and no memory, and finds the sizes that an architecture cannot take and the layers
-that it does not have.
+that it does not have. Shapes do not tell whether an index lies inside its table: a model that
+computes indices while it runs is also run on black photos, where its size is given.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.errors import ConfigError
@@ -15,6 +18,7 @@ from paw_stack.network.backbone import Backbone, build_backbone, input_size
 
 STEPS = (14, 16, 32, 56, 64)  # sides of patches and windows, whose multiples sizes must be
 SHOWN_SIZES = 3
+N_PHOTOS = 2
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,40 @@ def _on_meta(section: BackboneSection, load: bool = False) -> Backbone:
         return build_backbone(section, 0, load=load)
 
 
+class _Indices(TorchDispatchMode):
+    """Sees whether a model looks things up by indices that are not its own buffers."""
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self._own = {buffer.untyped_storage()._cdata for buffer in model.buffers()}
+        self.computed = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.index.Tensor:
+            by = [index.untyped_storage()._cdata for index in args[1] if index is not None]
+            self.computed |= not self._own.issuperset(by)
+        return func(*args, **(kwargs or {}))
+
+
 def _run(backbone: Backbone, section: BackboneSection) -> dict[Layer, int]:
     """Widths of the layers, each of which must be one vector a photo."""
-    photos = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8, device="meta")
-    names = list(dict.fromkeys([*section.layers, "embedding"]))
-    with torch.inference_mode():
-        made = backbone.eval().layers(photos, names)
-    for name, vectors in zip(names, made, strict=True):
-        if vectors.ndim != 2 or len(vectors) != len(photos):
+    names: list[Layer] = list(dict.fromkeys([*section.layers, "embedding"]))
+    with _Indices(backbone) as indices:
+        made = dict(zip(names, _layers(backbone, names, "meta"), strict=True))
+    for name, vectors in made.items():
+        if vectors.ndim != 2 or len(vectors) != N_PHOTOS:
             raise ValueError(f"its {name} is {tuple(vectors.shape)}, not one vector a photo")
-    if (width := made[names.index("embedding")].shape[1]) != backbone.width:
+    if (width := made["embedding"].shape[1]) != backbone.width:
         raise ValueError(f"its embedding has {width} values where timm says {backbone.width}")
-    return {name: made[names.index(name)].shape[1] for name in section.layers}
+    if indices.computed and section.image_size:
+        _layers(build_backbone(section, 0, load=False), ["embedding"], "cpu")
+    return {name: made[name].shape[1] for name in section.layers}
+
+
+def _layers(backbone: Backbone, names: list[Layer], device: str) -> tuple[torch.Tensor, ...]:
+    shape = N_PHOTOS, backbone.size, backbone.size, 3
+    with torch.inference_mode():
+        return backbone.eval().layers(torch.zeros(shape, dtype=torch.uint8, device=device), names)
 
 
 def _works(section: BackboneSection) -> bool:
