@@ -85,7 +85,7 @@ def run_tests(project: Path, tests: Sequence[str], log: Path) -> None:
     os.environ.update(PYTHONPATH=str(project), PYTHONDONTWRITEBYTECODE="1")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(project))
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--basetemp", f"{log}.tmp"]
+    options = ["-x", "-n", "0", "-p", "no:cacheprovider", "--basetemp", f"{log}.tmp"]
     # A plugin of pytest's that HEAVY has loaded already: nothing of it needs to be rewritten.
     options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([*options, *tests]))
