@@ -6,7 +6,7 @@ Each kind of file is treated in one way:
 |---|---|
 | JPEG, grey or colour | decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 scale where that still leaves the wanted size, then resized |
 | JPEG with a harmless oddity | decoded by Pillow at that scale: see `PILLOW_READS` |
-| lossless JPEG, and any that may be one | decoded at full scale, see `_may_be_lossless` |
+| lossless JPEG, and any that may be one | decoded at full scale, see `may_be_lossless` |
 | JPEG of 12 bits, hierarchical, JPEG-LS | refused by that name |
 | JPEG in CMYK or YCCK | RGB by Pillow, Adobe's inverted values included |
 | several pictures in one JPEG (MPO of phones) | the first |
@@ -50,6 +50,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from paw_stack.data.photo_kinds import may_be_lossless, unread_jpeg, unread_kind
 from paw_stack.errors import DataError
 
 Resize = Literal["crop", "squash"]
@@ -81,24 +82,6 @@ OPENERS: dict[re.Pattern[bytes], Any] = {
         rb"II[*+]\0|MM\0[*+]": TiffImageFile,
     }.items()
 }
-# What is known and not read, by its first bytes; a camera's raw file may be a TIFF to its header.
-UNREAD: dict[re.Pattern[bytes], str] = {
-    re.compile(start, re.DOTALL): name
-    for start, name in {
-        rb".{4}ftypavi[fs]": "an AVIF photo",
-        rb".{4}ftyp(hei|hev|mif|msf)": "a HEIC photo",
-        rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL photo",
-        rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 photo",
-        rb"II\*\0.{4}CR|.{4}ftypcrx|IIU\0|IIRO|FUJIFILMCCD-RAW|FOVb": "a camera's raw photo",
-        rb"8BPS": "a Photoshop document",
-        rb"%PDF-": "a PDF document",
-        rb"\s*<(svg|\?xml|!DOCTYPE)": "an SVG, HTML or XML text",
-        rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ": "a video",
-    }.items()
-}
-# Kinds of JPEG that no decoder here knows: by their frame's marker, and bits a value.
-LOSSLESS = b"\xff\xc3"
-FRAME = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7])..(.)", re.DOTALL)
 # Seen clockwise: how often to turn by 90 degrees, after mirroring left to right.
 UPRIGHT = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True)}
 UPRIGHT |= {5: (3, True), 6: (1, False), 7: (1, True), 8: (3, False)}
@@ -198,9 +181,8 @@ def _opener(data: bytes) -> Any:
     """Pillow's class for this kind of file, by its first bytes."""
     if not data:
         raise UnreadablePhoto("empty file (0 bytes)")
-    for start, name in UNREAD.items():
-        if start.match(data):
-            raise UnreadablePhoto(f"{name}, which is not read; save it as JPEG")
+    if name := unread_kind(data):
+        raise UnreadablePhoto(f"{name}, which is not read; save it as JPEG")
     for start, opener in OPENERS.items():
         if start.match(data):
             return opener
@@ -217,37 +199,11 @@ def _header(opener: Any, data: bytes) -> Any:
                 f"a {opener.format} of values that are not read, such as floats; save it with 8 or"
                 " 16 bits"
             ) from None
-        if opener is JpegImageFile and (kind := _unread_jpeg(data)):
+        if opener is JpegImageFile and (kind := unread_jpeg(data)):
             raise UnreadablePhoto(f"{kind}, which is not read; save it as baseline JPEG") from None
         raise UnreadablePhoto(
             f"damaged {opener.format}: its header is cut short or wrong"
         ) from None
-
-
-def _unread_jpeg(data: bytes) -> str | None:
-    """Name a kind of JPEG that no decoder here knows."""
-    at = 2
-    while len(data) > at + 4 and data[at] == 0xFF:
-        if frame := FRAME.match(data, at):
-            marker, bits = frame[1][0], frame[2][0]
-            if marker == 0xF7:
-                return "a JPEG-LS photo"
-            if marker in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
-                return "a hierarchical JPEG"
-            return f"a JPEG of {bits} bits a value" if bits != 8 else None
-        fill = data[at + 1] == 0xFF
-        at += 1 if fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def _may_be_lossless(data: bytes) -> bool:
-    """Whether a JPEG could be a lossless one, wherever its frame's marker lies.
-
-    libjpeg-turbo before 3.1.4.1, which simplejpeg 1.9.0 and Pillow 12.3 bundle, overruns its
-    buffer when it decodes those at a reduced scale. Photos that hold the two bytes by chance are
-    decoded at full scale too, which only takes longer.
-    """
-    return LOSSLESS in data
 
 
 def _orientation(image: Any) -> int:
@@ -283,7 +239,7 @@ def _jpeg(data: bytes, size: int) -> np.ndarray:
         if not PILLOW_READS.search(str(error)):
             raise
     image = JpegImageFile(io.BytesIO(data))
-    if not _may_be_lossless(data):
+    if not may_be_lossless(data):
         image.draft(None, (size, size))
     return _rgb(image)
 
@@ -295,7 +251,7 @@ def _turbo_jpeg(data: bytes, size: int) -> np.ndarray:
     what they leave is closer to a full decode.
     """
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    scales = (1,) if _may_be_lossless(data) else (1, 2, 4, 8)
+    scales = (1,) if may_be_lossless(data) else (1, 2, 4, 8)
     scale = max((s for s in scales if min(height, width) >= s * size), default=1)
     sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
     return simplejpeg.decode_jpeg(data, "RGB", min_factor=1, **sides)
