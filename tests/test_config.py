@@ -56,6 +56,9 @@ def test_all_problems_are_reported_at_once(tmp_path):
         ("nonsense", "expected key=value"),
         ("folds.n=[", "--set"),
         ("heads.svr.C=-1", "heads.svr.C"),
+        ("finetune.crop_scale=[0.6, 0.0]", "crop_scale: [0.6, 0] is no range of shares"),
+        ("finetune.crop_scale=[0.5, .nan]", "crop_scale: [0.5, nan] is no range of shares"),
+        ("finetune.crop_scale=[0.5, 1.5]", "crop_scale: [0.5, 1.5] is no range of shares"),
     ],
 )
 def test_a_wrong_override_says_where(tmp_path, override, words):

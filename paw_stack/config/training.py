@@ -149,6 +149,16 @@ class FinetuneSection(Section):
     )
 
     @model_validator(mode="after")
+    def _crops_keep_something(self) -> "FinetuneSection":
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ValueError(
+                f"crop_scale: [{low:g}, {high:g}] is no range of shares; give two numbers above 0"
+                " and up to 1, the smaller first, such as [0.6, 1.0]"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _patience_needs_a_score(self) -> "FinetuneSection":
         if self.patience and self.keep == "last":
             raise ValueError("patience: needs a score to wait for; set keep: best_inner")
