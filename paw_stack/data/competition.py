@@ -158,7 +158,7 @@ def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.n
             f"{data.labelled}: {data.target} outside data.bounds [{low:g}, {high:g}] for ids"
             f" {offenders(table[data.id][outside])}; first found {target[outside][0]:g}"
         )
-    if len(target) > 1 and np.ptp(target) == 0:
+    if len(target) > 1 and np.isfinite(target).all() and np.ptp(target) == 0:
         problems.append(
             f"{data.labelled}: {data.target} is {target[0]:g} for all rows: nothing can be learned"
         )
