@@ -183,6 +183,8 @@ def _opener(data: bytes) -> Any:
         raise UnreadablePhoto("empty file (0 bytes)")
     if name := unread_kind(data):
         raise UnreadablePhoto(f"{name}, which is not read; save it as JPEG")
+    if name := unread_jpeg(data):  # before Pillow, whose versions differ in what they open
+        raise UnreadablePhoto(f"{name}, which is not read; save it as baseline JPEG")
     for start, opener in OPENERS.items():
         if start.match(data):
             return opener
@@ -199,8 +201,6 @@ def _header(opener: Any, data: bytes) -> Any:
                 f"a {opener.format} of values that are not read, such as floats; save it with 8 or"
                 " 16 bits"
             ) from None
-        if opener is JpegImageFile and (kind := unread_jpeg(data)):
-            raise UnreadablePhoto(f"{kind}, which is not read; save it as baseline JPEG") from None
         raise UnreadablePhoto(
             f"damaged {opener.format}: its header is cut short or wrong"
         ) from None

@@ -29,7 +29,7 @@ def unread_kind(data: bytes) -> str | None:
 
 def unread_jpeg(data: bytes) -> str | None:
     """Name a kind of JPEG that no decoder here knows."""
-    at = 2
+    at = 2 if data.startswith(b"\xff\xd8") else len(data)
     while len(data) > at + 4 and data[at] == 0xFF:
         if frame := FRAME.match(data, at):
             marker, bits = frame[1][0], frame[2][0]

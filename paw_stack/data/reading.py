@@ -45,14 +45,6 @@ def read_photo(path: Path) -> bytes:
     return data
 
 
-def is_regular(path: Path) -> bool:
-    """Is this a file, or a link to one, that can be read to its end?"""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError):
-        return False
-
-
 def shown(path: object) -> str:
     r"""Make a name that can be printed and written: bytes that are not UTF-8 become `\xe9`."""
     return os.fsencode(str(path)).decode(errors="backslashreplace")

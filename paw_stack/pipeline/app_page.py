@@ -162,11 +162,12 @@ def _batch_scorer(gr: Any, run: FinishedRun, kept: Kept) -> Callable[..., Any]:
 def _gallery(folder: Path, found: Explanation) -> list[tuple[str, str]]:
     """Those of the similar photos that still lie where the run found them."""
     from paw_stack.data.decode import UnreadablePhoto, decode
+    from paw_stack.data.reading import read_photo
 
     shown = []
     for row in found.similar.itertuples():
         try:
-            pixels = decode(Path(str(row.path)).read_bytes(), THUMBNAIL, "crop")
+            pixels = decode(read_photo(Path(str(row.path))), THUMBNAIL, "crop")
         except (OSError, UnreadablePhoto):
             continue
         words = f"scored {row.target:g} (similarity {row.cosine:.2f})"

@@ -27,9 +27,10 @@ def _thumbnail(path: Path, resize: str) -> str:
     import cv2
 
     from paw_stack.data.decode import UnreadablePhoto, decode
+    from paw_stack.data.reading import read_photo
 
     try:
-        pixels = decode(path.read_bytes(), SIDE, "squash" if resize == "squash" else "crop")
+        pixels = decode(read_photo(path), SIDE, "squash" if resize == "squash" else "crop")
     except (OSError, UnreadablePhoto):
         return ""
     settings = [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
