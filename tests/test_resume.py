@@ -120,6 +120,10 @@ def test_a_warm_start_wants_the_same_folds(sample_folder, tmp_path, capsys, monk
     warm = {**TRAINING, "epochs": 1, "warm_start": str(source)}
     call("finetune", write_config(tmp_path / "second", sample_folder, finetune=warm))
     assert weights(tmp_path / "second", 0) != weights(tmp_path / "first", 0)
+    assert "began at random" not in capsys.readouterr().out
+    mixed = {"regressor": {"metadata": "fm"}, "data": {"metadata": ["Eyes", "Blur"]}}
+    call("finetune", write_config(tmp_path / "mixed", sample_folder, finetune=warm, **mixed))
+    assert "mix began at random: what it starts from has none" in capsys.readouterr().out
     other = write_config(tmp_path / "third", sample_folder, finetune=warm)
     said = failure(capsys, monkeypatch, "finetune", other, "--set", "run.seed=5")
     assert "the folds of" in said

@@ -154,7 +154,13 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, unit: Unit) -> 
     span = span_of(recipe.loss, recipe.bounds, rows.target[rows.fit])
     facts = {"metadata": rows.scale(), "span": list(span)}
     unit.finish(device=str(recipe.device), processes=n_processes(), **facts)
+    if start and (anew := _parts(result.weights) - _parts(start)):
+        say(f"{what}: {', '.join(sorted(anew))} began at random: what it starts from has none")
     say(_sentence(what, result.history, str(recipe.device)))
+
+
+def _parts(weights: dict[str, "torch.Tensor"]) -> set[str]:
+    return {name.partition(".")[0] for name in weights}
 
 
 def _beginning(
