@@ -82,8 +82,8 @@ def test_what_is_given_is_in_points(case):
 
 
 def test_a_default_is_that_share_of_the_fit_rows_spread(case):
-    """So that C is 16 and epsilon 0.1 where scores have a standard deviation of 20 points."""
-    assert pytest.approx((16, 0.1, 0.001)) == (20 * C_SHARE, 20 * EPSILON_SHARE, 20 * TOL)
+    """So that C is 40 and epsilon 0.1 where scores have a standard deviation of 20 points."""
+    assert pytest.approx((40, 0.1, 0.001)) == (20 * C_SHARE, 20 * EPSILON_SHARE, 20 * TOL)
     folds, scores = case.folds(case.scores), moved(case.scores, 99, 0.01)
     spread = scores[folds.fit_rows(0)].std()
     given = SvrSection(C=C_SHARE * spread, epsilon=EPSILON_SHARE * spread)

@@ -28,8 +28,8 @@ class SvrSection(Section):
     C: float | None = Field(
         None,
         gt=0,
-        description="cost of an error beyond epsilon, both in points; null: 0.8 standard deviations"
-        " of the fit rows' scores (16 where that is 20 points)",
+        description="cost of an error beyond epsilon, both in points; null: 2 standard deviations"
+        " of the fit rows' scores (40 where that is 20 points)",
     )
     epsilon: float | None = Field(
         None,
