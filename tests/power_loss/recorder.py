@@ -1,6 +1,7 @@
 """What a command does to the files of one folder, in order.
 
-`recorder.c` is preloaded before libc. It writes a line a call, `what <tab> number <tab> path <tab> other`:
+`recorder.c` is preloaded before libc. It writes a line a call, with tabs between
+kind, number of the file, path and a second one:
 
     open, empty      a file was opened for writing; `empty`: nothing of its content is left
     content, synced  `other` holds a file's content, as the process sees it; `synced`: as the disk
