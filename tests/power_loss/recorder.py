@@ -57,6 +57,7 @@ def _operations(lines: list[list[str]], folder: Path, work: Path) -> Iterator[Op
     """One a line. Besides, renames by libraries that go past libc, as safetensors does: a file
     whose number is known by another name."""
     number_of: dict[str, str] = {}
+    seen: dict[str, bytes] = {}
     for what, number, *paths in lines:
         path, other = (os.path.relpath(path, folder) if path else "" for path in paths)
         if what in ("open", "empty", "content", "synced"):
@@ -65,10 +66,15 @@ def _operations(lines: list[list[str]], folder: Path, work: Path) -> Iterator[Op
                 number_of.pop(known[0])
                 yield Operation("rename", known[0], path)
             number_of[path] = number
+            if what == "empty":
+                seen.pop(number, None)
         elif what in ("rename", "link", "remove"):
             own = number_of.get(path, "") if what == "link" else number_of.pop(path, "")
             number_of |= {other: own} if own and other else {}
         if what in ("content", "synced"):
-            yield Operation(what, path, content=(work / paths[1]).read_bytes())
+            content = (work / paths[1]).read_bytes()
+            if what == "synced" or seen.get(number) != content:
+                yield Operation(what, path, content=content)
+            seen[number] = content
         else:
             yield Operation(what, path, paths[1] if what == "symlink" else other)
