@@ -20,7 +20,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from paw_stack.atomic import write_file
+from paw_stack.atomic import sweep, write_file
 from paw_stack.data.traits import (
     METADATA,
     Portrait,
@@ -83,9 +83,9 @@ def write_sample(
     """
     labelled, test = sample_rows(LABELLED, n_labelled, seed), sample_rows(TEST, n_test, seed)
     facts = replace(sample_facts(labelled, n_test, seed), n_extra=n_extra)
+    _require_room(folder)
     if _is_complete(folder, facts):
         return facts
-    _require_room(folder)
     _write_marker(folder, facts, complete=False)
     _clear(folder)
     extra = extra_rows(n_extra, labelled, seed)
@@ -234,14 +234,18 @@ def _is_complete(folder: Path, facts: SampleFacts) -> bool:
 
 
 def _require_room(folder: Path) -> None:
-    """Nothing is there, or an older or half-written sample."""
+    """Nothing is there, or an older or half-written sample, whose half-written files go."""
     if folder.exists() and not folder.is_dir():
         raise DataError(f"'{folder}' is a file; name a new or an empty folder for the sample.")
-    if folder.exists() and any(folder.iterdir()) and not _read_marker(folder):
+    if not folder.exists():
+        return
+    foreign = [path for path in folder.iterdir() if not path.name.startswith(f".{MARKER}.")]
+    if foreign and not _read_marker(folder):
         raise DataError(
             f"'{folder}' holds files that are not a sample's; nothing was written. "
             "Name a new or an empty folder."
         )
+    sweep(folder)
 
 
 def _clear(folder: Path) -> None:
