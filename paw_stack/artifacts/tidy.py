@@ -21,6 +21,10 @@ def tidy(root: Path, cache: Path, store: Store | None) -> None:
     for state in root.rglob(STATE):
         if (state.parent / "done.json").exists():  # killed between the two
             state.unlink()
+    if store:
+        for state in store.find(f"**/{STATE}"):
+            if store.read(state.parent / "done.json"):
+                store.remove(state)
 
 
 def _require_no_way_out(root: Path) -> None:
