@@ -35,8 +35,8 @@ def reason_not_to() -> str:
     return "" if shutil.which("cc") else "needs a C compiler, `cc`"
 
 
-def record(folder: Path, work: Path, *words: object) -> list[Operation]:
-    """Run `paw-stack WORDS`, which must succeed; what it does in `folder`.
+def record(folder: Path, work: Path, *words: object, code: str = COMMAND) -> list[Operation]:
+    """Run `paw-stack WORDS`, or other code, which must succeed; what it does in `folder`.
 
     Args:
         work: an empty folder outside `folder`, which a recording fills.
@@ -46,7 +46,7 @@ def record(folder: Path, work: Path, *words: object) -> list[Operation]:
     build = ["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl", "-pthread"]
     subprocess.run(build, check=True)
     told = {"LD_PRELOAD": str(library), "RECORD": str(work), "RECORDED_FOLDER": str(folder)}
-    command = [sys.executable, "-c", COMMAND, *map(str, words)]
+    command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = (work / "log").read_text().splitlines()
