@@ -73,18 +73,10 @@ def _handled() -> Iterator[None]:
         told.close()
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, once its content is on the disk.
-
-    Raises:
-        Interrupted: a signal came, which compiled code may have lost.
-    """
+def leave_if_told() -> None:
+    """Raise `Interrupted` where a signal came, which compiled code may have lost."""
     if _came is not None:
         raise Interrupted(_came)
-    mode = "rb" if os.name == "posix" else "rb+"  # Windows syncs only what may be written
-    with temporary.open(mode) as file:
-        os.fsync(file.fileno())  # after a power cut the name may else be there, and no content
-    temporary.replace(path)
 
 
 @contextmanager

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_end_to_end import call, failure, write_config
 
-import paw_stack.artifacts.files as files
+import paw_stack.atomic as atomic
 from paw_stack.artifacts.collection import CollectionFolder
 from paw_stack.config import load_config
 from paw_stack.data.collection import find_shards
 from paw_stack.errors import DataError
-from paw_stack.interrupt import put_in_place
 from paw_stack.pipeline.embed_source import embed_shard, embed_source, source_networks
 
 
@@ -74,7 +73,7 @@ def apply(change, source: Path, config) -> None:
 
 def embed_killed(config, source: Path, after: int) -> None:
     """A call that ends in the middle: before its `after`-th file is put in place."""
-    left = [after]
+    left, put_in_place = [after], atomic.put_in_place
 
     def put(temporary, path):
         left[0] -= 1
@@ -83,7 +82,7 @@ def embed_killed(config, source: Path, after: int) -> None:
         put_in_place(temporary, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "put_in_place", put)
+        patch.setattr(atomic, "put_in_place", put)
         with contextlib.suppress(KeyboardInterrupt):
             embed_or_refuse(config, source)
 

@@ -157,7 +157,7 @@ def test_without_locks_the_folder_of_another_builder_is_left(paths, cache, monke
     monkeypatch.setitem(sys.modules, "fcntl", None)  # its import fails, as on Windows
     theirs = build(paths, cache / "elsewhere")
     key = Path(theirs.pixels.filename).parent.name
-    at_work = cache / f"{key}.building-{socket.gethostname()}-other"
+    at_work = cache / f".{key}.{os.getppid()}@{socket.gethostname()}.tmp"
     at_work.mkdir()
     photos = build(paths, cache)
     assert right(photos, paths)
@@ -167,7 +167,7 @@ def test_without_locks_the_folder_of_another_builder_is_left(paths, cache, monke
 def test_what_a_killed_builder_left_is_removed(paths, cache, tmp_path):
     process = start(tmp_path, 2000)  # 240 MB: still at work when it is seen
     go(process)
-    while not (leftovers := list(cache.glob("*.building-*"))):
+    while not (leftovers := list(cache.glob(".*.tmp"))):
         assert process.poll() is None
     process.kill()
     process.communicate()

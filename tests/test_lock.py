@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from paw_stack.artifacts.files import sweep
-from paw_stack.artifacts.lock import is_alive, take
+from paw_stack.artifacts.lock import take
+from paw_stack.atomic import sweep
 from paw_stack.errors import ArtifactError
+from paw_stack.processes import is_alive
 
 GONE = 2**22 + 1  # above any process number of Linux
 

@@ -26,7 +26,7 @@
     leaderboard.json                         scores that a leaderboard gave
     photos/                                  links to photos that a notebook named
 
-Every file is written under a temporary name and renamed. A unit's `done.json` comes last, and holds
+Every file is written by `paw_stack.atomic`. A unit's `done.json` comes last, and holds
 the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
 """
 
@@ -42,7 +42,6 @@ from paw_stack.artifacts.files import (
     read_weights,
     write_array,
     write_csv,
-    write_file,
     write_picture,
     write_weights,
 )
@@ -64,7 +63,6 @@ __all__ = [
     "write_array",
     "write_blend",
     "write_csv",
-    "write_file",
     "write_picture",
     "write_submission",
     "write_weights",

@@ -18,6 +18,7 @@ import pandas as pd
 from paw_stack.artifacts.files import read_array, write_array, write_csv
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.unit import Unit
+from paw_stack.atomic import remove
 from paw_stack.config import Config, Section
 from paw_stack.errors import ArtifactError
 
@@ -46,10 +47,10 @@ class CollectionFolder:
 
         What lay there before goes, also of backbones and layers that are none of these any more.
         """
-        self._ids(number).unlink(missing_ok=True)
+        remove(self._ids(number))
         for path in self.root.glob(VECTORS.replace("*.npy", f"{number:04d}.npy")):
             if _place(path) not in vectors:
-                path.unlink()
+                remove(path)
         for place, rows in vectors.items():
             write_array(self._vectors(place, number), rows)
         refused = pd.DataFrame(unreadable, columns=["Id", "reason"])
@@ -75,7 +76,7 @@ class CollectionFolder:
             number = _number(path)
             other = path.suffix == ".npy" and _place(path) not in places
             if other or number >= n_shards:
-                path.unlink()
+                remove(path)
                 removed |= {number} if number >= n_shards else set()
         return len(removed)
 

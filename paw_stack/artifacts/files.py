@@ -1,14 +1,11 @@
 """One file, written whole or not at all, and read without running any of it.
 
-Every file is written under a temporary name and renamed. Tables are CSV, arrays `.npy`, weights and
+Every file is written by `paw_stack.atomic`. Tables are CSV, arrays `.npy`, weights and
 states safetensors; nothing is ever unpickled.
 """
 
 import json
-import os
-import re
-import socket
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +15,12 @@ import pandas as pd
 import yaml
 from pandas.api.types import is_numeric_dtype
 
-from paw_stack.artifacts.lock import is_alive
+from paw_stack.atomic import write_file
 from paw_stack.config import Config
 from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.data.tables import read_cells
-from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk, offenders
-from paw_stack.interrupt import put_in_place
+from paw_stack.errors import ArtifactError, offenders
 
 if TYPE_CHECKING:
     import torch
@@ -32,38 +28,6 @@ if TYPE_CHECKING:
 
 # What helps where a file is damaged: --force does a stage again, and what is built on it.
 AGAIN = "run the command that made it again, with --force finetune, embed or fit-heads"
-
-
-def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it.
-
-    Raises:
-        ArtifactError: the disk is full; what lay at `path` is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    try:
-        write(temporary)
-        put_in_place(temporary, path)
-    except Exception as error:  # each library has its own for a full disk
-        if is_full_disk(error):
-            raise ArtifactError(full_disk_sentence(path)) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def beside(path: Path) -> Path:
-    """The name that a file has while this process writes it: `sweep` can tell whose it was."""
-    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes of this host left of files that they were writing."""
-    for path in folder.rglob(".*.tmp"):
-        found = re.fullmatch(r"\..*\.(\d+)@(.*)\.tmp", path.name, re.DOTALL)
-        if found and found[2] == socket.gethostname() and not is_alive(int(found[1])):
-            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,11 +83,7 @@ def read_csv(
 
 
 def write_array(path: Path, rows: np.ndarray) -> None:
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, rows, allow_pickle=False)
-
-    write_file(path, write)
+    write_file(path, lambda p: np.save(p, rows, allow_pickle=False))
 
 
 def read_array(path: Path, n_rows: int) -> np.ndarray:

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from paw_stack.atomic import beside, sync
 from paw_stack.errors import ArtifactError
+from paw_stack.processes import is_alive, state_of
 
 
 def take(lock: Path, name: str) -> None:
@@ -35,15 +37,16 @@ def take(lock: Path, name: str) -> None:
 
 def _create(lock: Path) -> None:
     pid = os.getpid()
-    state = _state(pid)
+    state = state_of(pid)
     holder = {
         "host": socket.gethostname(),
         "pid": pid,
         "started": state[1] if state else None,
         "since": time.strftime("%F %T"),
     }
-    whole = lock.with_name(f".{lock.name}.{pid}@{socket.gethostname()}.tmp")
+    whole = beside(lock)
     whole.write_text(json.dumps(holder), encoding="utf-8")
+    sync(whole)  # a power cut may else leave a lock that nobody can read
     try:
         os.link(whole, lock)
     except FileExistsError:
@@ -96,27 +99,3 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def is_alive(pid: Any, started: Any = None) -> bool:
-    """Is there a process of this number and, where it is known, of this start?"""
-    if sys.platform == "win32" or not isinstance(pid, int):  # signal 0 is no question there
-        return True
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    found = _state(pid)
-    return found is None or (found[0] not in "ZX" and started in (None, found[1]))
-
-
-def _state(pid: int) -> tuple[str, int] | None:
-    """On Linux, a letter (Z: ended, and nobody has asked how) and the start in ticks since boot."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    facts = stat.rpartition(")")[2].split()  # after the name, which may hold anything
-    return facts[0], int(facts[19])

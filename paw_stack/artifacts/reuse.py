@@ -5,13 +5,12 @@ its place and never written to there, so that runs which share one cannot change
 """
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from paw_stack.artifacts.twin import STATE
 from paw_stack.artifacts.unit import Unit
-from paw_stack.interrupt import put_in_place
+from paw_stack.atomic import link, remove
 
 
 def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> None:
@@ -27,11 +26,26 @@ def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> N
     for other in sorted(others.glob(f"*/{place.as_posix()}")):
         theirs = other.parents[len(place.parts) - 1]
         if theirs != root and _fingerprint(other) == unit.fingerprint:
-            for path in (path for pattern in outputs for path in theirs.glob(pattern)):
-                if path.is_file() and path.name != "done.json":
-                    _link(path, root / path.relative_to(theirs))
-            _link(other, unit.done)
+            _replace(unit, root, theirs, outputs)
+            link(other, unit.done)
             return
+
+
+def _replace(unit: Unit, root: Path, theirs: Path, outputs: Sequence[str]) -> None:
+    """Files that this run's unit had from other inputs go, also those that the other has not."""
+    unit.begin()
+    new = _outputs(theirs, outputs)
+    for old in _outputs(root, outputs) - new:
+        remove(root / old)
+    for name in sorted(new):
+        link(theirs / name, root / name)
+
+
+def _outputs(root: Path, patterns: Sequence[str]) -> set[Path]:
+    """Finished files from `root` on, without records."""
+    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    names = {path.relative_to(root) for path in found if path.name not in (STATE, "done.json")}
+    return {name for name in names if not any(part.startswith(".") for part in name.parts)}
 
 
 def _fingerprint(done: Path) -> str | None:
@@ -40,13 +54,3 @@ def _fingerprint(done: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(found)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    put_in_place(temporary, target)

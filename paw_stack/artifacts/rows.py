@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.artifacts.files import beside
+from paw_stack.atomic import beside, make_folder, put_in_place
 from paw_stack.errors import ArtifactError, offenders
-from paw_stack.interrupt import put_in_place
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
 
@@ -21,7 +20,7 @@ class RowsFile:
 
     def __init__(self, path: Path, shape: tuple[int, int], dtype: str):
         self.path, self.dtype = path, np.dtype(dtype)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.temporary = beside(path)
         self.filled = np.zeros(shape[0], dtype=bool)
         self.row_bytes = shape[1] * self.dtype.itemsize

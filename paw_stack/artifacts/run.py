@@ -16,7 +16,6 @@ from paw_stack.artifacts.files import (
     read_array,
     read_csv,
     read_head,
-    sweep,
     write_config,
     write_csv,
     write_head,
@@ -26,15 +25,17 @@ from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.tidy import tidy
 from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit, fingerprints, read_done, versions
+from paw_stack.atomic import make_folder, remove
 from paw_stack.config import Config, load_config
 from paw_stack.data.competition import Competition
 from paw_stack.data.extra import ExtraRows
 from paw_stack.data.findings import Findings
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
-from paw_stack.errors import ArtifactError, offenders
+from paw_stack.errors import ArtifactError
 from paw_stack.interrupt import removed_on_leaving
 
 
@@ -89,13 +90,11 @@ class RunFolder:
         Raises:
             ArtifactError: another live process holds it.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root)
         lock = self.root / "lock.json"
         take(lock, self.root.name)
         with removed_on_leaving(lock):
-            _require_no_way_out(self.root)
-            sweep(self.root)
-            sweep(self.cache)
+            tidy(self.root, self.cache, self.store)
             yield
 
     def save_config(self, config: Config) -> None:
@@ -206,10 +205,9 @@ class RunFolder:
     ) -> None:
         """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
         folder = self.root / "heads" / name
-        folder.mkdir(parents=True, exist_ok=True)
         for pattern in ("*.safetensors", "*.txt", "search.csv"):
             for old in folder.glob(pattern):
-                old.unlink()
+                remove(old)
         for part, head in heads.items():
             write_head(folder, part, head)
         if search is not None:
@@ -255,6 +253,10 @@ class RunFolder:
             record["seconds"],
             optimistic,
         )
+
+    def begin_blend(self) -> None:
+        """From here to `save_blend` the run counts as not blended."""
+        remove(self.root / "blend" / "blend.json")
 
     def save_blend(self, blend: Blend, config: Config, competition: Competition) -> None:
         """Predictions and facts, and what scores new photos later: see `artifacts.finished`."""
@@ -306,17 +308,6 @@ def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
     if not isinstance(found, list) or not all(isinstance(fold, int) for fold in found):
         raise ArtifactError(f"{done}: names no folds; {AGAIN}")
     return tuple(found)
-
-
-def _require_no_way_out(root: Path) -> None:
-    """A link in a stranger's run could have files written, or removed, anywhere."""
-    home = root.resolve()
-    out = [p for p in root.rglob("*") if p.is_symlink() and not p.resolve().is_relative_to(home)]
-    if out:
-        raise ArtifactError(
-            f"{root}: links lead out of the run's folder: {offenders(out)}; put files in their"
-            " place, or set run.root to the disk that has room"
-        )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -6,12 +6,12 @@ goes last, so that whoever reads it finds the rest. Credentials and endpoints ar
 (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...) and never the config's.
 """
 
-import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+from paw_stack.atomic import remove, write_file
 from paw_stack.errors import ConfigError
-from paw_stack.interrupt import put_in_place
 
 
 class Store:
@@ -24,23 +24,23 @@ class Store:
     def __init__(self, url: str, root: Path):
         self.root = root
         self._fs, self._folder = _open(f"{url.rstrip('/')}/{root.name}")
+        # A disk replaces no file whole by itself.
+        self.disk = Path(self._folder) if "file" in _protocols(self._fs) else None
 
     def push(self, path: Path) -> None:
         """Copy a local file of the run."""
+        if self.disk:
+            write_file(Path(self._twin(path)), lambda twin: shutil.copyfile(path, twin))
+            return
         self._fs.makedirs(self._parent(path), exist_ok=True)
         self._fs.put_file(str(path), self._twin(path))
 
     def pull(self, path: Path) -> bool:
         """Fetch what belongs at the local `path`; False where the store has none."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            self._fs.get_file(self._twin(path), str(temporary))
-            put_in_place(temporary, path)
+            write_file(path, lambda here: self._fs.get_file(self._twin(path), str(here)))
         except FileNotFoundError:
             return False
-        finally:
-            temporary.unlink(missing_ok=True)
         return True
 
     def read(self, path: Path) -> bytes | None:
@@ -52,7 +52,9 @@ class Store:
         return found
 
     def remove(self, path: Path) -> None:
-        if self._fs.exists(self._twin(path)):
+        if self.disk:
+            remove(Path(self._twin(path)))
+        elif self._fs.exists(self._twin(path)):
             self._fs.rm_file(self._twin(path))
 
     def find(self, pattern: str) -> list[Path]:
@@ -65,6 +67,11 @@ class Store:
 
     def _parent(self, path: Path) -> str:
         return self._twin(path).rpartition("/")[0]
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    found = fs.protocol
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _open(url: str) -> tuple[Any, str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from paw_stack.artifacts.files import read_state, write_json, write_state
 from paw_stack.artifacts.twin import STATE, Twin
+from paw_stack.atomic import make_folder, remove
 from paw_stack.config import Section, digest
 from paw_stack.data.nouns import State
 
@@ -93,8 +94,8 @@ class Unit:
 
     def begin(self) -> None:
         """From here to `finish` the unit counts as not done."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.done.unlink(missing_ok=True)
+        make_folder(self.folder)
+        remove(self.done)
         if self.twin:
             self.twin.begin()
         self.start = time.perf_counter()

@@ -9,8 +9,6 @@ Two degrees of likeness. To share a fold costs little, so photos that are likely
 noise is concluded, and rows are merged, only where the photo is surely the same, or the file.
 """
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paw_stack.atomic import write_file
 from paw_stack.config import DataSection
 from paw_stack.data.competition import Competition
 from paw_stack.data.duplicates import between, duplicate_pairs, merge_rows, tight_groups
@@ -25,7 +24,6 @@ from paw_stack.data.images import cached_photos, unreadable_sentence
 from paw_stack.data.label_noise import LabelNoise, label_noise
 from paw_stack.data.same_photo import surely_same
 from paw_stack.errors import DataError, offenders
-from paw_stack.interrupt import put_in_place
 
 THUMBNAIL = 64  # pixels; twice what the comparison of near-duplicates wants
 SEARCH_VERSION = 3  # raise it when the search for near-duplicates finds others
@@ -133,8 +131,5 @@ def _remembered(
     except Exception:  # not there; or damaged, on which numpy raises nearly anything
         pass
     answer = work()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, answer)
-    put_in_place(temporary, path)
+    write_file(path, lambda p: np.save(p, answer))
     return answer

@@ -17,8 +17,6 @@ import hashlib
 import io
 import os
 import shutil
-import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +27,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from paw_stack.atomic import make_folder, put_in_place, staging, sweep
 from paw_stack.data.reading import UnreadableFile, read_photo, shown
 from paw_stack.errors import DataError, is_full_disk, offenders
-from paw_stack.interrupt import put_in_place
 from paw_stack.progress import track
 
 if TYPE_CHECKING:  # decode imports torch, which takes a second
@@ -97,10 +95,9 @@ def cached_photos(
     files = _read_all(paths, workers)
     folder = cache / _key(files, size, resize)
     if not _sound(folder, files, size):
-        cache.mkdir(parents=True, exist_ok=True)
-        with _locked(folder) as alone:
-            if alone:
-                _remove_leftovers(folder)
+        make_folder(cache)
+        with _locked(folder):
+            sweep(cache)
             if not _sound(folder, files, size):  # another run may have built it meanwhile
                 _require_room(cache, len(files), size, free_bytes(cache))
                 _build(folder, files, size, resize, workers)
@@ -195,42 +192,29 @@ def _build(
     folder: Path, files: Sequence[_File], size: int, resize: "Resize", workers: int | None
 ) -> None:
     """Decode all files into a folder beside, then put its files in place."""
-    staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(folder), dir=folder.parent))
     try:
-        _decode_all(staging, files, size, resize, workers)
-        folder.mkdir(exist_ok=True)
-        # File by file over what is there: whoever else built these has written the same bytes.
-        for name in ("pixels.npy", "photos.csv"):
-            put_in_place(staging / name, folder / name)
+        with staging(folder) as beside:
+            _decode_all(beside, files, size, resize, workers)
+            make_folder(folder)
+            # File by file over what is there: whoever else built these has written the same bytes.
+            for name in ("pixels.npy", "photos.csv"):
+                put_in_place(beside / name, folder / name)
     except OSError as error:
         if is_full_disk(error):  # others filled it since the estimate
             _require_room(folder.parent, len(files), size, free=0)
         if not _sound(folder, files, size):  # else another run was faster: its cache is as good
             raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Of killed builders. Only for the holder of the lock: without it they may be at work."""
-    for leftover in folder.parent.glob(f"{_staging_prefix(folder)}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _staging_prefix(folder: Path) -> str:
-    """With the host's name: on a shared disk another host's lock may not be seen here."""
-    return f"{folder.name}.building-{socket.gethostname()}-"
 
 
 def _decode_all(
-    staging: Path, files: Sequence[_File], size: int, resize: "Resize", workers: int | None
+    folder: Path, files: Sequence[_File], size: int, resize: "Resize", workers: int | None
 ) -> None:
     """Write `pixels.npy` and `photos.csv`.
 
     Rows are written to the file, not to a memory map of it: a map on a full disk kills the process.
     """
     one_writer = threading.Lock()
-    with (staging / "pixels.npy").open("wb") as out:
+    with (folder / "pixels.npy").open("wb") as out:
         start = out.write(_header(len(files), size))
         out.truncate(start + len(files) * size * size * 3)
 
@@ -243,7 +227,7 @@ def _decode_all(
             return {"bytes": files[row].bytes, "digest": files[row].digest, **vars(facts)}
 
         rows = _each(work, range(len(files)), "Decoding photos", workers)
-    pd.DataFrame(rows, columns=STORED).to_csv(staging / "photos.csv", index=False)
+    pd.DataFrame(rows, columns=STORED).to_csv(folder / "photos.csv", index=False)
 
 
 def _decode_file(file: _File, size: int, resize: "Resize") -> tuple[Any, np.ndarray | None]:
@@ -282,17 +266,14 @@ def n_threads(workers: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """One builder a cache; False where the system has no locks, so that others may build it too.
+def _locked(folder: Path) -> Iterator[None]:
+    """One builder a cache, where the system has locks.
 
     The lock goes with its process: a killed one blocks nobody.
     """
     with folder.with_suffix(".lock").open("w") as file:
-        try:
+        with contextlib.suppress(ImportError, OSError):
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except (ImportError, OSError):
-            yield False
-        else:
-            yield True
+        yield

@@ -8,6 +8,7 @@ rows do not depend on how many follow. No picture or score comes from a real dat
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from hashlib import md5
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from paw_stack.atomic import sweep, write_file
 from paw_stack.data.traits import (
     METADATA,
     Portrait,
@@ -28,7 +30,6 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
-from paw_stack.interrupt import put_in_place
 
 if TYPE_CHECKING:
     from paw_stack.data.portrait import Photo
@@ -82,10 +83,11 @@ def write_sample(
     """
     labelled, test = sample_rows(LABELLED, n_labelled, seed), sample_rows(TEST, n_test, seed)
     facts = replace(sample_facts(labelled, n_test, seed), n_extra=n_extra)
+    _require_room(folder)
     if _is_complete(folder, facts):
         return facts
-    _make_room(folder)
     _write_marker(folder, facts, complete=False)
+    _clear(folder)
     extra = extra_rows(n_extra, labelled, seed)
     for name, rows in (("train", labelled), ("test", test), ("extra", extra))[: 3 if extra else 2]:
         (folder / name).mkdir(exist_ok=True)
@@ -98,6 +100,8 @@ def write_sample(
         )
         breeds.to_csv(folder / "extra.csv", index=False, lineterminator="\n")
     (folder / "README.md").write_text(_readme(facts), encoding="utf-8")
+    if hasattr(os, "sync"):
+        os.sync()  # thousands of small files at once; Windows has no such call
     _write_marker(folder, facts, complete=True)
     return facts
 
@@ -213,9 +217,7 @@ def _marker(facts: SampleFacts, complete: bool) -> dict[str, object]:
 
 def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
     text = json.dumps(_marker(facts, complete), indent=2) + "\n"
-    unfinished = folder / f"{MARKER}.part"
-    unfinished.write_text(text, encoding="utf-8")
-    put_in_place(unfinished, folder / MARKER)
+    write_file(folder / MARKER, lambda p: p.write_text(text, encoding="utf-8"))
 
 
 def _read_marker(folder: Path) -> dict[str, object]:
@@ -231,16 +233,23 @@ def _is_complete(folder: Path, facts: SampleFacts) -> bool:
     return _read_marker(folder) == _marker(facts, complete=True)
 
 
-def _make_room(folder: Path) -> None:
-    """Create the folder, or take an older or half-written sample's photos out of it."""
+def _require_room(folder: Path) -> None:
+    """Nothing is there, or an older or half-written sample, whose half-written files go."""
     if folder.exists() and not folder.is_dir():
         raise DataError(f"'{folder}' is a file; name a new or an empty folder for the sample.")
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not _read_marker(folder):
+    if not folder.exists():
+        return
+    foreign = [path for path in folder.iterdir() if not path.name.startswith(f".{MARKER}.")]
+    if foreign and not _read_marker(folder):
         raise DataError(
             f"'{folder}' holds files that are not a sample's; nothing was written. "
             "Name a new or an empty folder."
         )
+    sweep(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Take the photos of another sample out."""
     (folder / "extra.csv").unlink(missing_ok=True)
     for split in ("train", "test", "extra"):
         for photo in (folder / split).glob("*.jpg"):

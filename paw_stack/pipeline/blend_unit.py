@@ -29,16 +29,17 @@ def make_blend(job: Job) -> Blend:
     noise = job.findings.noise
     result = blend(candidates, competition.target, job.folds, recipe, noise)
     result.record["shift"]["adversarial"] = _adversarial(job)
+    job.run.begin_blend()
     for candidate in candidates:
         if not job.run.candidate_unit(candidate.name, {}).done.exists():  # networks', other runs'
             job.run.save_predictions(job.run.predictions, candidate, competition)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     show_scores([*candidates, timed], competition.target, noise)
     tell(result)
-    job.run.save_blend(result, job.config, competition)
     if len(competition.submission_ids):
         written = job.run.save_submission(_submission(job, result), competition.bounds)
         say(f"wrote {written}")
+    job.run.save_blend(result, job.config, competition)
     job.run.publish()
     return result
 

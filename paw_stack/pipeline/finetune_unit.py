@@ -12,9 +12,9 @@ from paw_stack.artifacts import (
     read_csv,
     read_weights,
     write_csv,
-    write_file,
     write_weights,
 )
+from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection, digest
 from paw_stack.console import say
 from paw_stack.data.folds import make_folds

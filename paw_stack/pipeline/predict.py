@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import write_csv, write_file
+from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished import FinishedRun, open_finished
+from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence

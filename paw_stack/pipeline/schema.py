@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from paw_stack.artifacts import write_file
+from paw_stack.atomic import write_file
 from paw_stack.config.schema import config_schema
 from paw_stack.console import say
 

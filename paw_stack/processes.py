@@ -1,0 +1,30 @@
+"""Processes of this host: which of those that left files behind are still there."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def is_alive(pid: Any, started: Any = None) -> bool:
+    """Is there a process of this number and, where it is known, of this start?"""
+    if sys.platform == "win32" or not isinstance(pid, int):  # signal 0 is no question there
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    found = state_of(pid)
+    return found is None or (found[0] not in "ZX" and started in (None, found[1]))
+
+
+def state_of(pid: int) -> tuple[str, int] | None:
+    """On Linux, a letter (Z: ended, and nobody has asked how) and the start in ticks since boot."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    facts = stat.rpartition(")")[2].split()  # after the name, which may hold anything
+    return facts[0], int(facts[19])
