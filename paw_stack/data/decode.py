@@ -32,9 +32,14 @@ average for 720 x 960 at 224, against a full decode.
 import numpy as np
 import torch
 
-from paw_stack.data.unpack import PhotoFacts, Resize, UnreadablePhoto, Unpacked, centred_square, unpack
-
-__all__ = ["PhotoFacts", "Resize", "UnreadablePhoto", "decode", "decode_with_facts", "finished"]
+from paw_stack.data.unpack import (
+    PhotoFacts,
+    Resize,
+    UnreadablePhoto,
+    Unpacked,
+    centred_square,
+    unpack,
+)
 
 DECODER_VERSION = 3  # raise it with every change that moves a pixel: caches are then built anew
 # Seen clockwise: how often to turn by 90 degrees, after mirroring left to right.
@@ -61,9 +66,7 @@ def decode_with_facts(
     return finished(unpack(data, size, resize), size, resize)
 
 
-def finished(
-    photo: Unpacked, size: int, resize: Resize
-) -> tuple[PhotoFacts, np.ndarray | None]:
+def finished(photo: Unpacked, size: int, resize: Resize) -> tuple[PhotoFacts, np.ndarray | None]:
     """As `decode_with_facts`, from what `unpack` made of the file."""
     if photo.pixels is None:
         return photo.facts, None
