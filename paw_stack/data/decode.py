@@ -35,8 +35,8 @@ import torch
 from paw_stack.data.unpack import (
     PhotoFacts,
     Resize,
-    UnreadablePhoto,
     Unpacked,
+    UnreadablePhoto,
     centred_square,
     unpack,
 )

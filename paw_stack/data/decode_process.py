@@ -20,6 +20,7 @@ from paw_stack.data.unpack import OPENERS, PhotoFacts, Resize, Unpacked
 
 MEGABYTE = 1 << 20
 MOST_S = 60.0  # that an answer is waited for; the work itself has a limit of processor time
+GRACE_S = 2.0  # to end by itself
 KEPT_BYTES = 16 * MEGABYTE  # of shared memory, after a large photo
 LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # without them Python may not even start
 START = """
@@ -86,6 +87,8 @@ class Worker:
         except ConnectionError:
             answer = b""
         if not answer:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it is about to end, and says how
+                self.process.wait(GRACE_S)
             self.end()
             raise _death(self.process.returncode)
         try:
@@ -174,7 +177,8 @@ def _view(room: mmap.mmap, height: Any, width: Any) -> np.ndarray:
     """(height, width, 3) uint8 of the shared memory, without a copy."""
     if not (type(height) is type(width) is int and height > 0 and width > 0):
         raise ValueError
-    # A ValueError where the memory has not so many bytes.
+    if height * width * 3 > len(room):
+        raise ValueError
     return np.frombuffer(room, np.uint8, height * width * 3).reshape(height, width, 3)
 
 
