@@ -122,7 +122,7 @@ class Worker:
 
 def _start(connection: socket.socket, shared: int, memory_bytes: int) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C is for this process, whose end closes the connection."""
-    path = [*sys.path, str(Path(__file__).parents[2])]
+    path = [*map(str, sys.path), str(Path(__file__).parents[2])]
     environment = {name: os.environ[name] for name in LOADER if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", START, json.dumps([path, 0, shared, memory_bytes])],
