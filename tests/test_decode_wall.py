@@ -214,14 +214,10 @@ def test_a_photo_for_which_memory_was_short_is_not_called_damaged(kind, options,
 
 
 def test_shared_memory_of_a_large_photo_is_given_back(pool):
-    (pid, (worker,)) = process_of(pool), pool.workers
+    opened = Path(f"/proc/{process_of(pool)}/fd").iterdir()
+    (shared,) = [path for path in opened if "memfd" in str(path.readlink())]
     assert is_read(big_photo())
-
-    def resident() -> int:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[2]) * os.sysconf("SC_PAGE_SIZE")
-
-    assert resident() < 60 * MEGABYTE
-    assert len(worker._room) == decode_pool.USUAL.shared
+    assert 0 < shared.stat().st_blocks * 512 <= decode_process.KEPT_BYTES
 
 
 PRINTS = """
