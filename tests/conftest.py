@@ -1,7 +1,9 @@
 """Small competitions and backbones that the tests share; all of them are real files."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,9 @@ from paw_stack.artifacts import read_record
 from paw_stack.config import BackboneSection, DataSection
 from paw_stack.data.record import RunRecord
 from paw_stack.data.sample import write_sample
+
+if TYPE_CHECKING:  # it imports torch
+    from paw_stack.data.decode_pool import _Pool
 
 # A Swin with 19,000 parameters; 32 wide.
 TINY_SWIN = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]}
@@ -95,3 +100,15 @@ def striped(tmp_path_factory) -> tuple[Path, np.ndarray]:
     path = tmp_path_factory.mktemp("striped") / "pixels.npy"
     np.save(path, pixels)
     return path, np.where(upright, 80.0, 20.0)
+
+
+@pytest.fixture
+def pool(monkeypatch) -> Iterator["_Pool"]:
+    """The process that decodes photos in this test: one, so that the test knows which."""
+    from paw_stack.data import decode_pool
+
+    monkeypatch.setattr(decode_pool, "n_threads", lambda workers: 1)
+    own = decode_pool._Pool()
+    monkeypatch.setattr(decode_pool, "_pool", own)
+    yield own
+    own.end()

@@ -32,8 +32,8 @@ from paw_stack.data.reading import UnreadableFile, read_photo, shown
 from paw_stack.errors import DataError, is_full_disk, offenders
 from paw_stack.progress import track
 
-if TYPE_CHECKING:  # decode imports torch, which takes a second
-    from paw_stack.data.decode import Resize
+if TYPE_CHECKING:  # it imports the decoders
+    from paw_stack.data.unpack import Resize
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -232,14 +232,15 @@ def _decode_all(
 
 def _decode_file(file: _File, size: int, resize: "Resize") -> tuple[Any, np.ndarray | None]:
     """PhotoFacts, and pixels (size, size, 3) uint8 or None where unreadable."""
-    from paw_stack.data.decode import PhotoFacts, decode_with_facts
+    from paw_stack.data.decode_pool import decode_isolated
+    from paw_stack.data.unpack import PhotoFacts
 
     found, data = _read(file.path)
     if found != file:  # the digest is that of the very bytes that are decoded
         raise DataError(f"{file.path}: changed while it was read; run the command again")
     if file.reason:
         return PhotoFacts(reason=file.reason), None
-    return decode_with_facts(data, size, resize)
+    return decode_isolated(data, size, resize)
 
 
 def _opened(folder: Path, files: Sequence[_File]) -> Photos:
@@ -258,7 +259,9 @@ def _opened(folder: Path, files: Sequence[_File]) -> Photos:
 def n_threads(workers: int | None) -> int:
     """All cores that may be used if None.
 
-    Threads suffice: reading, hashing, decoding and resizing all release the interpreter."""
+    Threads suffice: reading, hashing and resizing release the interpreter, and decoding is done by
+    processes that they wait for.
+    """
     if workers is not None:
         return max(1, workers)
     usable = getattr(os, "sched_getaffinity", None)  # what a container or scheduler grants

@@ -41,7 +41,7 @@ def read_photo(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # a NUL in a name is a ValueError
         raise UnreadableFile(f"cannot be opened: {getattr(error, 'strerror', error)}") from None
     if len(data) > MAX_BYTES:  # it grew, or is one of those that tell no size
-        raise UnreadableFile(_too_large(len(data)))
+        raise UnreadableFile(too_large(len(data)))
     return data
 
 
@@ -55,8 +55,8 @@ def _require_regular(about: os.stat_result) -> None:
         kinds = [name for is_kind, name in KINDS.items() if is_kind(about.st_mode)]
         raise UnreadableFile(f"{kinds[0] if kinds else 'a special file'}, not a photo")
     if about.st_size > MAX_BYTES:
-        raise UnreadableFile(_too_large(about.st_size))
+        raise UnreadableFile(too_large(about.st_size))
 
 
-def _too_large(n_bytes: int) -> str:
+def too_large(n_bytes: int) -> str:
     return f"{n_bytes // 1_000_000:,} MB, above the limit of {MAX_BYTES // 1_000_000:,} MB"

@@ -161,14 +161,17 @@ def _batch_scorer(gr: Any, run: FinishedRun, kept: Kept) -> Callable[..., Any]:
 
 def _gallery(folder: Path, found: Explanation) -> list[tuple[str, str]]:
     """Those of the similar photos that still lie where the run found them."""
-    from paw_stack.data.decode import UnreadablePhoto, decode
+    from paw_stack.data.decode_pool import decode_isolated
     from paw_stack.data.reading import read_photo
 
     shown = []
     for row in found.similar.itertuples():
         try:
-            pixels = decode(read_photo(Path(str(row.path))), THUMBNAIL, "crop")
-        except (OSError, UnreadablePhoto):
+            data = read_photo(Path(str(row.path)))
+        except OSError:
+            continue
+        pixels = decode_isolated(data, THUMBNAIL, "crop")[1]
+        if pixels is None:
             continue
         words = f"scored {row.target:g} (similarity {row.cosine:.2f})"
         shown.append((_picture(folder, pixels), words))

@@ -181,9 +181,9 @@ def _decoded(
     shard: Shard, size: int, config: Config, ids: list[str], unreadable: list[tuple[str, str]]
 ) -> Iterator[np.ndarray]:
     """Batches (b, size, size, 3) uint8 of the readable photos; all are told in the two lists."""
-    from paw_stack.data.decode import decode_with_facts
+    from paw_stack.data.decode_pool import decode_isolated
 
-    decode = partial(decode_with_facts, size=size, resize=config.data.resize)
+    decode = partial(decode_isolated, size=size, resize=config.data.resize)
     with ThreadPoolExecutor() as threads:
         for group in _groups(shard_photos(shard), config.embed.batch_size):
             found = threads.map(decode, [data for _, data in group])

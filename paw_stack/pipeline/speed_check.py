@@ -45,10 +45,10 @@ def _gemm(dtype: str, place: str) -> float:
 
 
 def _decoded() -> float:
-    """Photos a second with a thread a core, as the image cache does it."""
+    """Photos a second with a worker a core, as the image cache does it."""
     from PIL import Image
 
-    from paw_stack.data.decode import decode
+    from paw_stack.data.decode_pool import decode_isolated
     from paw_stack.data.images import n_threads
 
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -58,7 +58,7 @@ def _decoded() -> float:
     with ThreadPoolExecutor(n_threads(None)) as pool:
 
         def work() -> None:
-            list(pool.map(lambda data: decode(data, 224, "crop"), photos))
+            list(pool.map(lambda data: decode_isolated(data, 224, "crop"), photos))
 
         return PHOTOS * calls_a_second(work)
 

@@ -26,12 +26,15 @@ def thumbnails(photos: pd.DataFrame, wanted: Iterable[Photo], resize: str) -> di
 def _thumbnail(path: Path, resize: str) -> str:
     import cv2
 
-    from paw_stack.data.decode import UnreadablePhoto, decode
+    from paw_stack.data.decode_pool import decode_isolated
     from paw_stack.data.reading import read_photo
 
     try:
-        pixels = decode(read_photo(path), SIDE, "squash" if resize == "squash" else "crop")
-    except (OSError, UnreadablePhoto):
+        data = read_photo(path)
+    except OSError:
+        return ""
+    pixels = decode_isolated(data, SIDE, "squash" if resize == "squash" else "crop")[1]
+    if pixels is None:
         return ""
     settings = [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
     encoded = cv2.imencode(".webp", pixels[:, :, ::-1], settings)[1].tobytes()
