@@ -29,7 +29,7 @@ HEAVY = {
     "pyarrow",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
-GROUND = {"errors", "config", "interrupt", "metrics", "progress", "ranks"}
+GROUND = {"errors", "config", "interrupt", "metrics", "progress", "ranks", "regular"}
 DATA = {"data"}
 CONSOLE = {"console"}
 STAGES = {"network", "embed", "heads", "blend", "report", "extra"}

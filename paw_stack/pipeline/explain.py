@@ -33,7 +33,7 @@ class Explanation:
     row: pd.Series  # score, low, high, each candidate; points
     pixels: np.ndarray  # (s, s, 3) uint8, what the first backbone sees
     heat: np.ndarray  # (7, 7) float64, points that a square adds
-    similar: pd.DataFrame  # Id, target, cosine, path; the most similar labelled photo first
+    similar: pd.DataFrame  # Id, target, cosine; the most similar labelled photo first
     share_below: float  # of the labelled photos' out-of-fold predictions
 
 
@@ -74,15 +74,14 @@ def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataF
     fold = None if backbone.frozen else 0
     stored = run.labelled_vectors(backbone.name, fold, backbone.layers[0])
     if stored is None:
-        return pd.DataFrame({"Id": [], "target": [], "cosine": [], "path": []})
+        return pd.DataFrame({"Id": [], "target": [], "cosine": []})
     labelled, rows = run.labelled, np.asarray(stored, dtype=np.float64)
     own = passed.embedded[backbone.name, fold][backbone.layers[0]][0].astype(np.float64)
     mean = rows.mean(axis=0)
     rows, own = rows - mean, own - mean
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(own)
     cosine = rows @ own / np.maximum(lengths, 1e-30)
-    found = labelled.assign(cosine=cosine, path=run.photo_paths(labelled["Id"]))
-    return found.nlargest(n, "cosine").reset_index(drop=True)
+    return labelled.assign(cosine=cosine).nlargest(n, "cosine").reset_index(drop=True)
 
 
 def sentences(explanation: Explanation) -> list[str]:

@@ -1,5 +1,6 @@
 """`paw-stack predict`: photos and folders -> a table of scores."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,11 @@ from paw_stack.errors import DataError
 from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.pipeline.stack import Kept, score
+from paw_stack.regular import shown
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
+LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
 FEW = 4  # so many times fewer photos than a batch holds are few
 
@@ -76,12 +79,17 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     from paw_stack.report.overlay import overlay
 
     found = explain(run, photo, columns)
-    path = photo.with_name(photo.stem + EXPLAINED)
+    path = photo.with_name(_cut(photo.stem) + EXPLAINED)
     picture = Image.fromarray(overlay(found.pixels, found.heat))
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
     for sentence in sentences(found):
         say(sentence)
     say(f"wrote {path}: orange adds to the score, blue takes from it")
+
+
+def _cut(stem: str) -> str:
+    """File systems take names of 255 bytes, and a file that is being written has a longer one."""
+    return stem if len(os.fsencode(stem)) <= LONGEST_STEM else stem[: LONGEST_STEM // 4]
 
 
 def photos_of(paths: Sequence[Path]) -> list[Path]:
@@ -142,7 +150,7 @@ def score_paths(
             return Path(str(photos.pixels.filename))
 
         found = score(run, pixels, columns, batch_size, kept).set_index(good)
-    named = pd.DataFrame({"photo": [str(path) for path in paths]})
+    named = pd.DataFrame({"photo": [shown(path) for path in paths]})
     return named.join(found).assign(reason=reasons.to_numpy())
 
 
@@ -161,12 +169,12 @@ def _show(table: pd.DataFrame, level: str) -> None:
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
     photo = Column("photo", overflow="fold")
-    shown = Table(photo, "score", level, "candidates", title="scores, points")
+    rows = Table(photo, "score", level, "candidates", title="scores, points")
     for _, row in good.head(SHOWN).iterrows():
         few = 2 + finer((row["high"] - row["low"]) / 4)
         interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
         parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
-        shown.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
-    Console().print(shown)
+        rows.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
+    Console().print(rows)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
