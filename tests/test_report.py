@@ -59,7 +59,7 @@ def hostile(record: RunRecord) -> RunRecord:
         name=HOSTILE,
         config={**record.config, "note": HOSTILE},
         labelled=record.labelled.assign(target=target).replace({"Id": {first: HOSTILE}}),
-        photos=record.photos.replace({"Id": {first: HOSTILE}}),
+        picture=lambda kind, name: record.picture(kind, first if name == HOSTILE else name),
         oof=record.oof.rename(columns={name: HOSTILE}),
         test=record.test.rename(columns={name: HOSTILE}),
         blend=renamed(record.blend),

@@ -20,7 +20,7 @@ from paw_stack.data.images import cached_photos
 from paw_stack.errors import DataError
 from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import needed_columns
-from paw_stack.pipeline.stack import Kept, Passed, blended, through_networks
+from paw_stack.pipeline.stack import ANYBODYS, Kept, Passed, Turn, blended, through_networks
 
 GRID = 7  # squares a side
 SIMILAR = 6
@@ -38,12 +38,18 @@ class Explanation:
 
 
 def explain(
-    run: FinishedRun, photo: Path, metadata: np.ndarray | None, kept: Kept | None = None
+    run: FinishedRun,
+    photo: Path,
+    metadata: np.ndarray | None,
+    kept: Kept | None = None,
+    turn: Turn = ANYBODYS,
 ) -> Explanation:
     """Score one photo and its variants.
 
     Args:
         metadata: (1, n_metadata) float64; without use where no candidate needs them.
+        kept: networks of earlier calls, and then of this one.
+        turn: held while networks and heads are at work, not while the photo is decoded.
 
     Raises:
         DataError: the photo cannot be read; metadata that is needed and missing, or not finite.
@@ -51,10 +57,11 @@ def explain(
     own = needed_columns(run, [photo], metadata)
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
         variants = _Variants(run, photo, Path(folder))
-        first = np.load(variants.of(run.config.backbones[0]))[0]
+        first = np.load([variants.of(b) for b in run.config.backbones][0])[0]  # noqa: RUF015  all are made
         columns = np.repeat(own, 1 + GRID**2, axis=0)
-        passed = through_networks(run, variants.of, columns, kept=kept)
-        scores = blended(run, passed, columns)
+        with turn:
+            passed = through_networks(run, variants.of, columns, kept=kept)
+            scores = blended(run, passed, columns)
     whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
     return Explanation(
         row=scores.iloc[0],
