@@ -32,8 +32,10 @@ class Pictures:
         if row is None:
             return b""
         start, end = int(self._ends[row - 1]) if row else 0, int(self._ends[row])
-        found = self._webp[start:end].tobytes()
-        if found and (found[:4], found[8:12]) != WEBP:
+        if start == end:  # safetensors has no empty slice at the end
+            return b""
+        found: bytes = self._webp[start:end].tobytes()
+        if (found[:4], found[8:12]) != WEBP:
             raise ArtifactError(f"{self._path}: holds what is no WebP; {AGAIN}")
         return found
 

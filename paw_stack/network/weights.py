@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from paw_stack.errors import ConfigError, offenders
-from paw_stack.regular import require_regular
 
 Filter = Callable[..., dict[str, Tensor]]
 
@@ -98,7 +97,6 @@ def fill(
     """
     wanted = Wanted(model, classifier)
     try:
-        require_regular(path)
         if path.suffix == ".npz":
             return _fill_from_jax(model, path)
         readings = list(_readings(_read(path), model, rename))
