@@ -128,6 +128,23 @@ def test_all_that_is_wrong_is_told_at_once(copy):
     assert "loop" not in said  # leads nowhere, and not out
 
 
+def test_a_run_that_is_being_written_is_no_error(copy, monkeypatch):
+    """What goes between the listing of a folder and the look at it is not missed."""
+    (copy / "scratch").mkdir()
+    (copy / "scratch" / "rows.npy").touch()
+    real = os.walk
+
+    def walk(top):
+        for found in real(top):
+            if found[0].endswith("scratch"):
+                shutil.rmtree(copy / "scratch")
+            yield found
+
+    monkeypatch.setattr(os, "walk", walk)
+    require_plain(copy)
+    assert not (copy / "scratch").exists()
+
+
 def test_a_link_inside_the_run_is_a_file(copy):
     (copy / "folds.csv").rename(copy / "dealt.csv")
     (copy / "folds.csv").symlink_to(copy / "dealt.csv")

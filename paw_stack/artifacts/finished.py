@@ -146,17 +146,27 @@ def run_folder(place: Path) -> Path:
     """A run's folder, given itself or a config that names it.
 
     Raises:
-        ArtifactError: no run; one that holds links out of it, or what is no file.
+        ArtifactError: no run; one that holds links out of it, or what is no file; a name that is
+            not UTF-8.
     """
     if place.is_file():
         run = load_config(place).run
         place = run.root / run.name
+    _require_text(place)
     require_plain(place)
     if not (place / "config.yaml").is_file():
         raise ArtifactError(
             f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
         )
     return place
+
+
+def _require_text(place: Path) -> None:
+    """The libraries that map weights take no other names."""
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ArtifactError(f"{place}: the folder's name is not UTF-8; rename it") from None
 
 
 def _located(config: Config, folder: Path) -> Config:

@@ -7,6 +7,7 @@ only where they are plain file names.
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ def require_plain(root: Path) -> None:
     """
     home = Path(os.path.realpath(root))
     out, special = [], []
-    for path in sorted(root.rglob("*")):
-        mode = path.lstat().st_mode if os.path.lexists(path) else stat.S_IFREG  # gone meanwhile
+    for path in _inside(root):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # another process works there
+            continue
         if stat.S_ISLNK(mode):
             out += [] if Path(os.path.realpath(path)).is_relative_to(home) else [path]
         elif not stat.S_ISDIR(mode) and (kind := kind_of(mode)):
@@ -40,6 +44,13 @@ def require_plain(root: Path) -> None:
         problems.append(f"{root}: what is no file cannot be read: {offenders(special)}; remove it")
     if problems:
         raise ArtifactError(problems)
+
+
+def _inside(root: Path) -> Iterator[Path]:
+    """All files and folders, through no link; `rglob` stops at a folder that goes meanwhile."""
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted([*folders, *files]))
 
 
 def read_config(path: Path) -> Config:

@@ -33,8 +33,8 @@ class LimitedBodies:
 
     async def __call__(self, scope: dict[str, Any], receive: Messages, send: Send) -> None:
         """Announced sizes are looked at first; of others the bytes are counted as they come."""
-        headers = dict(scope.get("headers", ()))
-        if int(headers.get(b"content-length", b"0")) > self.limit:
+        announced = dict(scope.get("headers", ())).get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self.limit:
             return await _refuse(send)
         left = self.limit
 

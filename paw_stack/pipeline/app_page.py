@@ -200,7 +200,7 @@ def _scored(desk: _Desk, paths: list[Path], table: str | None) -> pd.DataFrame:
     size, start = desk.run.config.embed.batch_size, time.monotonic()
     parts = []
     for first in range(0, len(paths), size):
-        if time.monotonic() - start > LONGEST_S:
+        if first and time.monotonic() - start > LONGEST_S:
             raise DataError(f"{first} of {len(paths)} photos took {LONGEST_S:.0f} s; give fewer")
         rows = slice(first, first + size)
         own = None if columns is None else columns[rows]
