@@ -13,6 +13,7 @@ from paw_stack.artifacts.finished import open_finished
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
+from paw_stack.pipeline.app_visits import UPLOADS
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -48,7 +49,7 @@ def _own_folder() -> Iterator[Path]:
         prefix="paw-stack-page-", ignore_cleanup_errors=True
     ) as folder:
         before, tempfile.tempdir = tempfile.tempdir, folder
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")  # before gradio is imported
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / UPLOADS)  # before gradio is imported
         try:
             yield Path(folder)
         finally:

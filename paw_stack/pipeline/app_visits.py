@@ -11,10 +11,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+UPLOADS = "uploads"  # folder of gradio, below that of the page
 KEPT_S = 3600.0  # after the last request of a session whose end nobody tells
 
 
@@ -43,9 +44,7 @@ class Visits:
         """
         now = time.monotonic()
         with self._lock:
-            idle = [n for n, one in self._of.items() if now - one.last > KEPT_S]
-            for other in idle:
-                self._end(other)
+            self._sweep(now)
             visit = self._of.get(name) or _Visit(Path(tempfile.mkdtemp(dir=self._root)))
             self._of[name] = visit
             visit.brought |= set(map(Path, files))
@@ -62,6 +61,15 @@ class Visits:
         """Remove what a session has left, at once or when its last request is answered."""
         with self._lock:
             self._end(name)
+
+    def _sweep(self, now: float) -> None:
+        """End what is idle; remove uploads that broke off, of which gradio keeps what had come."""
+        for name in [name for name, one in self._of.items() if now - one.last > KEPT_S]:
+            self._end(name)
+        for part in (self._root / UPLOADS).glob("tmp*"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > KEPT_S:
+                    part.unlink()
 
     def _end(self, name: str) -> None:
         visit = self._of.get(name)
