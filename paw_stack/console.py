@@ -9,12 +9,16 @@ from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.nouns import Predictions
 from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
 from paw_stack.ranks import rank
+from paw_stack.regular import shown
 
 
 def say(text: str) -> None:
-    """Print one line, whatever the width of the terminal; of several processes the first does."""
+    """Print a line, or several, whatever the width of the terminal and whatever names they hold.
+
+    Of several processes the first does.
+    """
     if rank() == 0:
-        print(text, flush=True)
+        print("\n".join(map(shown, text.split("\n"))), flush=True)
 
 
 def show_scores(

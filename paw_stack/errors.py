@@ -3,6 +3,8 @@
 import errno
 from collections.abc import Iterable
 
+from paw_stack.regular import shown
+
 SHOWN_OFFENDERS = 10
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
@@ -30,9 +32,9 @@ class ArtifactError(PawStackError):
 def offenders(items: Iterable[object]) -> str:
     """The first ten items and how many there are in all: `'a', 'b' (2 in all)`."""
     found = list(items)
-    shown = ", ".join(repr(str(item)) for item in found[:SHOWN_OFFENDERS])
+    first = ", ".join(f"'{shown(item)}'" for item in found[:SHOWN_OFFENDERS])
     more = ", ..." if len(found) > SHOWN_OFFENDERS else ""
-    return f"{shown}{more} ({len(found)} in all)"
+    return f"{first}{more} ({len(found)} in all)"
 
 
 def is_full_disk(error: BaseException) -> bool:

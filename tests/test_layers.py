@@ -30,6 +30,7 @@ HEAVY = {
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
 GROUND = {"atomic", "errors", "config", "interrupt", "metrics", "processes", "progress", "ranks"}
+GROUND |= {"regular"}
 DATA = {"data"}
 CONSOLE = {"console"}
 STAGES = {"network", "embed", "heads", "blend", "report", "extra"}

@@ -17,7 +17,8 @@ from paw_stack.artifacts.finished import open_finished
 from paw_stack.blend import Recipe, blend
 from paw_stack.data.folds import Folds
 from paw_stack.errors import DataError
-from paw_stack.pipeline.app_page import _batch_scorer, _plain, _scorer
+from paw_stack.pipeline.app_page import _batch_scorer, _Desk, _plain, _scorer
+from paw_stack.pipeline.app_visits import Visits
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def test_a_run_without_a_blend_or_with_a_damaged_one_is_read(text, theirs):
     assert [file.optimistic for file in candidate_files(theirs)] == [False, False]
 
 
-GRADIO = SimpleNamespace(Error=ValueError)  # what the scorers take of it
+GRADIO = SimpleNamespace(Error=ValueError, Request=object)  # what the scorers take of it
+REQUEST = SimpleNamespace(session_hash="one")
 NAME = "<img src=x onerror=alert(1)>&.jpg"
 
 
@@ -88,10 +90,10 @@ def test_the_pages_errors_are_text_without_the_folders_of_uploads(run, tmp_path)
     photo = tmp_path / "uploads" / NAME
     photo.parent.mkdir()
     photo.write_text("<b>no photo</b>")
-    opened = open_finished(run)
+    desk = _Desk(open_finished(run), Visits(tmp_path))
     calls = {
-        "one": lambda: _scorer(GRADIO, opened, None, {}, tmp_path)(str(photo)),
-        "many": lambda: _batch_scorer(GRADIO, opened, {})([str(photo)], None),
+        "one": lambda: _scorer(GRADIO, desk)(REQUEST, str(photo)),
+        "many": lambda: _batch_scorer(GRADIO, desk)(REQUEST, [str(photo)], None),
     }
     for ask in calls.values():
         with pytest.raises(ValueError, match="not an image") as caught:

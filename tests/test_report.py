@@ -18,7 +18,6 @@ from paw_stack.blend.squash import squash_report
 from paw_stack.data.record import RunRecord, VectorSample
 from paw_stack.report import numbers, svg
 from paw_stack.report.page import CONTENTS, render
-from paw_stack.report.thumbnails import thumbnails
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;{{ 7 * 7 }}.jpg"
 LARGEST = 5_000_000  # bytes
@@ -60,7 +59,7 @@ def hostile(record: RunRecord) -> RunRecord:
         name=HOSTILE,
         config={**record.config, "note": HOSTILE},
         labelled=record.labelled.assign(target=target).replace({"Id": {first: HOSTILE}}),
-        photos=record.photos.replace({"Id": {first: HOSTILE}}),
+        picture=lambda kind, name: record.picture(kind, first if name == HOSTILE else name),
         oof=record.oof.rename(columns={name: HOSTILE}),
         test=record.test.rename(columns={name: HOSTILE}),
         blend=renamed(record.blend),
@@ -145,21 +144,10 @@ def test_hostile_names_stay_text(record):
     assert html.count("49.jpg") == 0
 
 
-def test_photos_that_are_gone_leave_a_place(record):
-    gone = replace(record, photos=record.photos.assign(path="nowhere/at/all.jpg"))
-    page = Page(render(gone))
+def test_photos_without_a_picture_leave_a_place(record):
+    page = Page(render(replace(record, picture=lambda kind, name: b"")))
     assert not page.all("img")
     assert "photo not at hand" in page.text
-
-
-def test_a_broken_photo_has_no_thumbnail(tmp_path, record):
-    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
-    whole = record.photos["path"].iloc[0]
-    photos = pd.DataFrame(
-        {"set": ["labelled"] * 2, "Id": ["a", "b"], "path": [whole, tmp_path / "broken.jpg"]}
-    )
-    wanted = [("labelled", "a"), ("labelled", "b"), ("test", "a")]
-    assert list(thumbnails(photos, wanted, "crop")) == [("labelled", "a")]
 
 
 def test_warnings(record):

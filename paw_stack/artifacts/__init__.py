@@ -3,7 +3,8 @@
     config.yaml                              the config as the run was made with it
     labelled.csv                             Id, target of the rows that take part
     folds.csv                                Id, fold, group
-    check/                                   photos.csv, duplicates.csv (pairs), extra.csv
+    check/                                   photos.csv, duplicates.csv (pairs), extra.csv,
+                                             metadata.npy (columns of the rows of labelled.csv)
     augment.png                              contact sheet of augmented photos
     finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, history.png,
                                              TensorBoard events, held_out.csv, test.csv; while it
@@ -22,6 +23,7 @@
     scratch/                                 while a selection of layers runs
     blend/                                   blend.json, blend.csv, blend.test.csv, and the config
                                              that the blend was made with
+    pictures/                                photos.safetensors: a small WebP of each photo
     submission.csv, report.html
     leaderboard.json                         scores that a leaderboard gave
     photos/                                  links to photos that a notebook named

@@ -4,18 +4,19 @@ Enters: paths, and the rows that the candidates must have. Leaves: `Predictions`
 order, and what should be said of them; or one `DataError` with the problems of all files.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from paw_stack.artifacts.trust import require_plain
 from paw_stack.data.cells import as_known
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import DataError, offenders
+from paw_stack.regular import read_json
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,12 @@ def candidate_files(path: Path) -> list[CandidateFile]:
 
     Raises:
         DataError: there is neither.
+        ArtifactError: the run holds more than files of its own.
     """
     if path.is_file():  # perhaps one of a run's own, in `predictions/` or `blend/`
         return [CandidateFile(path.stem, path, path.stem in _optimistic(path.parents[1]))]
+    if path.is_dir():
+        require_plain(path)
     files = sorted(f for f in path.glob("predictions/*.csv") if not f.name.endswith(".test.csv"))
     if not files:
         raise DataError(
@@ -141,7 +145,7 @@ def _aligned(
 def _optimistic(run: Path) -> list[str]:
     """Candidates of a run whose epochs were chosen by held-out rows, as its blend says."""
     try:
-        record = json.loads((run / "blend" / "blend.json").read_text(encoding="utf-8"))
+        record = read_json(run / "blend" / "blend.json")
         return [str(name) for name in record["optimistic"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -21,6 +21,7 @@ from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import ArtifactError, offenders
+from paw_stack.regular import read_text, require_regular
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +94,7 @@ def read_array(path: Path, n_rows: int) -> np.ndarray:
         ArtifactError: there is something else.
     """
     try:
+        require_regular(path)
         rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # on a false header numpy raises nearly anything
         reason = " ".join(str(error).split())[:200]
@@ -132,6 +134,7 @@ def read_state(path: Path, fingerprint: str) -> State | None:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             if about.get("fingerprint") != fingerprint:
@@ -148,6 +151,7 @@ def read_weights(path: Path) -> "dict[str, torch.Tensor]":
     from safetensors.torch import load_file
 
     try:
+        require_regular(path)
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); {AGAIN}") from None
@@ -169,9 +173,10 @@ def read_head(file: Path) -> StoredHead:
 
     text = file.with_suffix(".txt")
     try:
+        require_regular(file)
         with safe_open(file, framework="np") as opened:
             kind = (opened.metadata() or {}).get("kind", "")
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        return StoredHead(kind, arrays, text.read_text(encoding="utf-8") if text.exists() else "")
+        return StoredHead(kind, arrays, read_text(text) if text.exists() else "")
     except (OSError, ValueError, SafetensorError) as error:
         raise ArtifactError(f"{file}: cannot be read ({error}); {AGAIN}") from None

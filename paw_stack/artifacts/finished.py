@@ -5,7 +5,6 @@ units behind it and the versions. What was begun again since, or made by another
 paw-stack, is refused: it would give other scores than the submission's.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.files import read_csv, read_weights
+from paw_stack.artifacts.files import read_array, read_csv, read_weights
+from paw_stack.artifacts.pictures import Pictures, read_pictures
 from paw_stack.artifacts.record import PHOTO_TEXTS, labelled_rows
 from paw_stack.artifacts.run import RunFolder
+from paw_stack.artifacts.trust import read_blend, read_config, require_plain
 from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
 from paw_stack.data.nouns import StoredHead
@@ -99,11 +100,16 @@ class FinishedRun:
             return None
         return labelled_rows(place, layer, self.labelled["Id"])
 
-    def photo_paths(self, ids: pd.Series) -> list[str]:
-        """Where the labelled photos lay when the run was made."""
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Small pictures of all photos."""
         table = read_csv(self.folder / "check" / "photos.csv", PHOTO_TEXTS)
-        labelled = table[table["set"] == "labelled"].set_index("Id")["path"]
-        return labelled.reindex(ids).fillna("").tolist()
+        return read_pictures(self.folder / "pictures", table)
+
+    @cached_property
+    def metadata(self) -> np.ndarray:
+        """(n, n_metadata) float64, raw columns of the rows of `labelled`."""
+        return read_array(self.folder / "check" / "metadata.npy", len(self.labelled))
 
     def _network(self, backbone: str, fold: int) -> Path:
         return self.folder / "finetune" / backbone / f"fold{fold}"
@@ -120,14 +126,14 @@ def open_finished(place: Path) -> FinishedRun:
     config_file, facts_file = folder / "blend" / "config.yaml", folder / "blend" / "blend.json"
     again = f"run paw-stack run {folder / 'config.yaml'}"
     try:
-        blend = json.loads(facts_file.read_text(encoding="utf-8"))
+        blend = read_blend(facts_file)
     except FileNotFoundError:
         raise ArtifactError(f"{folder}: not finished, there is no blend yet; {again}") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{facts_file}: cannot be read ({error}); {again}") from None
     _require_version(folder, blend, again)
     _require_unchanged(folder, blend, again)
-    config = load_config(config_file)
+    config = read_config(config_file)
     if config.extra.autoencoder:
         raise ArtifactError(
             f"{folder}: the run has an autoencoder of its own, that new photos are not put through;"
@@ -137,15 +143,30 @@ def open_finished(place: Path) -> FinishedRun:
 
 
 def run_folder(place: Path) -> Path:
-    """A run's folder, given itself or a config that names it."""
+    """A run's folder, given itself or a config that names it.
+
+    Raises:
+        ArtifactError: no run; one that holds links out of it, or what is no file; a name that is
+            not UTF-8.
+    """
     if place.is_file():
         run = load_config(place).run
-        return run.root / run.name
+        place = run.root / run.name
+    _require_text(place)
+    require_plain(place)
     if not (place / "config.yaml").is_file():
         raise ArtifactError(
             f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
         )
     return place
+
+
+def _require_text(place: Path) -> None:
+    """The libraries that map weights take no other names."""
+    try:
+        str(place.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ArtifactError(f"{place}: the folder's name is not UTF-8; rename it") from None
 
 
 def _located(config: Config, folder: Path) -> Config:
@@ -156,7 +177,9 @@ def _located(config: Config, folder: Path) -> Config:
 
 def _require_version(folder: Path, blend: dict[str, Any], again: str) -> None:
     here = versions()["paw-stack"]
-    theirs = blend.get("versions", {}).get("paw-stack", "an earlier version")
+    given = blend.get("versions")
+    theirs = given.get("paw-stack") if isinstance(given, dict) else None
+    theirs = str(theirs or "an earlier version")
     if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in blend:
         raise ArtifactError(
             f"{folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"

@@ -19,6 +19,7 @@ from typing import Any
 from paw_stack.atomic import beside, sync
 from paw_stack.errors import ArtifactError
 from paw_stack.processes import is_alive, state_of
+from paw_stack.regular import read_json
 
 
 def take(lock: Path, name: str) -> None:
@@ -78,10 +79,9 @@ def _clear_dead(lock: Path, name: str) -> None:
 
 def _read(lock: Path) -> dict[str, Any]:
     try:
-        holder = json.loads(lock.read_text(encoding="utf-8"))
+        return read_json(lock)
     except (OSError, ValueError):
         return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 @contextlib.contextmanager

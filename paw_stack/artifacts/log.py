@@ -1,6 +1,5 @@
 """All runs under a folder, as far as each has come; a leaderboard's scores beside them."""
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -8,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.files import write_json
-from paw_stack.config import Config, load_config
-from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.artifacts.trust import read_config, require_plain
+from paw_stack.config import Config
+from paw_stack.errors import ArtifactError
+from paw_stack.regular import read_json, shown
 
 LEADERBOARD = "leaderboard.json"
 
@@ -43,19 +44,30 @@ def set_leaderboard(folder: Path, scores: dict[str, float]) -> None:
 
 
 def _logged(folder: Path) -> LoggedRun:
+    """Of a folder that may be no run of ours its name alone: other runs are listed still."""
+    try:
+        require_plain(folder)
+    except ArtifactError:
+        return LoggedRun(shown(folder.name), "", None, {}, 0.0, {})
     blend = _json(folder / "blend" / "blend.json")
     stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
-    seconds = sum(float(_json(done).get("seconds", 0)) for done in folder.rglob("*done.json"))
-    return LoggedRun(folder.name, when, _config(folder), blend, seconds, _leaderboard(folder))
+    seconds = sum(_seconds(done) for done in folder.rglob("*done.json"))
+    config, name = _config(folder), shown(folder.name)
+    return LoggedRun(name, when, config, blend, seconds, _leaderboard(folder))
+
+
+def _seconds(done: Path) -> float:
+    found = _json(done).get("seconds")
+    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _config(folder: Path) -> Config | None:
     """As the blend was made with it: a later command may have changed the other one."""
     own = folder / "blend" / "config.yaml"
     try:
-        return load_config(own if own.is_file() else folder / "config.yaml")
-    except ConfigError:
+        return read_config(own if own.is_file() else folder / "config.yaml")
+    except ArtifactError:
         return None
 
 
@@ -68,7 +80,6 @@ def _leaderboard(folder: Path) -> dict[str, float]:
 def _json(path: Path) -> dict[str, Any]:
     """Nothing where there is no such file, or one that is damaged: other runs are listed still."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

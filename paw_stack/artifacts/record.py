@@ -1,16 +1,17 @@
 """A finished run, read back from its folder alone, wherever that lies now; and its report."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from paw_stack.artifacts.files import read_array, read_csv, write_text
+from paw_stack.artifacts.pictures import read_pictures
+from paw_stack.artifacts.trust import read_blend, read_config, require_plain
 from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 from paw_stack.errors import ArtifactError, offenders
+from paw_stack.regular import read_json, shown
 
 BLEND_KEYS = (
     "weights",
@@ -31,7 +32,7 @@ NEEDED = ("config.yaml", "labelled.csv", "folds.csv", "check/photos.csv", "blend
 PHOTO_TEXTS = (
     "set",
     "Id",
-    "path",
+    "file",
     "digest",
     "format",
     "mode",
@@ -48,6 +49,7 @@ def read_record(root: Path) -> RunRecord:
     Raises:
         ArtifactError: files that are missing or damaged, each with what to run.
     """
+    require_plain(root)
     missing = [name for name in NEEDED if not (root / name).is_file()]
     if missing:
         raise ArtifactError(
@@ -56,7 +58,7 @@ def read_record(root: Path) -> RunRecord:
         )
     try:
         return _record(root)
-    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ArtifactError(
             f"{root}: cannot be read as a run of this version ({reason}); run paw-stack blend again"
@@ -69,21 +71,23 @@ def save_report(root: Path, html: str) -> Path:
 
 
 def _record(root: Path) -> RunRecord:
-    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config = read_config(root / "config.yaml").model_dump(mode="json")
     blend = _blend(root / "blend" / "blend.json")
     labelled = read_csv(root / "labelled.csv")
     labelled["fold"] = read_csv(root / "folds.csv")["fold"].astype(int)
     names = list(blend["weights"])
     backbones = config["backbones"]
+    photos = read_csv(root / "check" / "photos.csv", PHOTO_TEXTS)
     units = [*_network_units(root, backbones), *_head_units(root, names)]
     return RunRecord(
-        name=root.resolve().name,
+        name=shown(root.resolve().name),
         config=config,
         labelled=labelled,
         oof=_predictions(root, names, "").reindex(labelled["Id"]).reset_index(drop=True),
         test=_predictions(root, names, ".test"),
         blend=blend,
-        photos=read_csv(root / "check" / "photos.csv", PHOTO_TEXTS),
+        photos=photos,
+        picture=read_pictures(root / "pictures", photos),
         pairs=_pairs(root / "check" / "duplicates.csv"),
         units=units,
         histories=_histories(root, backbones),
@@ -91,15 +95,8 @@ def _record(root: Path) -> RunRecord:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{path.name} holds {type(found).__name__}, expected an object")
-    return found
-
-
 def _blend(path: Path) -> dict[str, Any]:
-    facts = _json(path)
+    facts = read_blend(path)
     lacking = [key for key in BLEND_KEYS if key not in facts]
     if lacking or "pruned" not in facts["diversity"]:
         raise ValueError(f"{path.name} lacks {offenders(lacking or ['diversity.pruned'])}")
@@ -127,13 +124,13 @@ def _network_units(root: Path, backbones: list[dict[str, Any]]) -> list[UnitReco
         for stage, folder in (("finetune", "finetune"), ("embed", "embeddings")):
             for done in sorted((root / folder / backbone["name"]).glob("*/done.json")):
                 name = _place(backbone["name"], done.parent.name)
-                found.append(UnitRecord(stage, name, _json(done)))
+                found.append(UnitRecord(stage, name, read_json(done)))
     return found
 
 
 def _head_units(root: Path, names: list[str]) -> list[UnitRecord]:
     done = {name: root / "predictions" / f"{name}.done.json" for name in names}
-    return [UnitRecord("fit", n, _json(file)) for n, file in done.items() if file.is_file()]
+    return [UnitRecord("fit", n, read_json(file)) for n, file in done.items() if file.is_file()]
 
 
 def _histories(root: Path, backbones: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:

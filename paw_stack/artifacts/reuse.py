@@ -4,13 +4,14 @@ Their files are linked, or copied where the disk has no links: every file of a r
 its place and never written to there, so that runs which share one cannot change each other's.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from paw_stack.artifacts.trust import require_plain
 from paw_stack.artifacts.twin import STATE
 from paw_stack.artifacts.unit import Unit
 from paw_stack.atomic import link, remove
+from paw_stack.regular import read_json
 
 
 def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> None:
@@ -19,6 +20,9 @@ def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> N
     Args:
         root: the run folder that the unit belongs to.
         outputs: patterns of the unit's files, from a run folder.
+
+    Raises:
+        ArtifactError: the other run holds more than files of its own.
     """
     if unit.record():
         return
@@ -26,6 +30,7 @@ def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> N
     for other in sorted(others.glob(f"*/{place.as_posix()}")):
         theirs = other.parents[len(place.parts) - 1]
         if theirs != root and _fingerprint(other) == unit.fingerprint:
+            require_plain(theirs)
             _replace(unit, root, theirs, outputs)
             link(other, unit.done)
             return
@@ -50,7 +55,7 @@ def _outputs(root: Path, patterns: Sequence[str]) -> set[Path]:
 
 def _fingerprint(done: Path) -> str | None:
     try:
-        found = json.loads(done.read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_json(done)["fingerprint"]
+    except (OSError, ValueError, KeyError):
         return None
     return str(found)

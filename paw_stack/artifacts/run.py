@@ -1,6 +1,5 @@
 """`artifacts/<run>/`: what lies where. The layout stands in the room's own docstring."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from paw_stack.artifacts.files import (
     read_array,
     read_csv,
     read_head,
+    write_array,
     write_config,
     write_csv,
     write_head,
@@ -26,10 +26,11 @@ from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.rows import PutRows, RowsFile
 from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.tidy import tidy
+from paw_stack.artifacts.trust import read_config, require_plain
 from paw_stack.artifacts.twin import Twin
 from paw_stack.artifacts.unit import Unit, fingerprints, read_done, versions
 from paw_stack.atomic import make_folder, remove
-from paw_stack.config import Config, load_config
+from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.extra import ExtraRows
 from paw_stack.data.findings import Findings
@@ -37,6 +38,7 @@ from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
 from paw_stack.errors import ArtifactError
 from paw_stack.interrupt import removed_on_leaving
+from paw_stack.regular import shown
 
 
 class RunFolder:
@@ -108,11 +110,18 @@ class RunFolder:
             {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}
         )
         write_csv(self.root / "folds.csv", table)
+        if competition.labelled.metadata.shape[1]:
+            write_array(self.root / "check" / "metadata.npy", competition.labelled.metadata)
 
     def save_findings(self, findings: Findings) -> None:
-        """One row a photo; one row a pair of near-duplicates, with the scores that are known."""
+        """One row a photo; one row a pair of near-duplicates, with the scores that are known.
+
+        A photo's file is told by its folder and name: what is in a run leads nowhere.
+        """
         table, target = findings.table, findings.target
-        write_csv(self.root / "check" / "photos.csv", table)
+        files = [shown(Path(*path.parts[-2:])) for path in findings.paths]
+        named = table.assign(path=files).rename(columns={"path": "file"})
+        write_csv(self.root / "check" / "photos.csv", named)
         score = np.concatenate([target, np.full(len(table) - len(target), np.nan)])
         columns = {"set": table["set"].to_numpy(), "Id": table["Id"].to_numpy(), "score": score}
         pairs = {
@@ -142,8 +151,10 @@ class RunFolder:
             key: of the config, that asks for them.
 
         Raises:
-            ArtifactError: no such weights, or other folds: they would have seen held-out rows.
+            ArtifactError: no such weights, or other folds: they would have seen held-out rows; a
+                run that holds more than files of its own.
         """
+        require_plain(source)
         weights = source / "finetune" / backbone / f"fold{fold}" / "weights.safetensors"
         needed = (source / "folds.csv", weights, weights.with_name("done.json"))
         missing = [path for path in needed if not path.is_file()]
@@ -272,7 +283,7 @@ class RunFolder:
         made_from = read_done(folder / "blend.json").get("made_from")
         if not made_from or not (folder / "config.yaml").is_file():
             return None
-        return load_config(folder / "config.yaml"), made_from
+        return read_config(folder / "config.yaml"), made_from
 
     def save_submission(self, table: pd.DataFrame, bounds: tuple[float, float]) -> Path:
         write_submission(self.root / "submission.csv", table, bounds)
@@ -289,8 +300,7 @@ class RunFolder:
 
     def seconds(self) -> float:
         """Of all units that are done, also where another run did them."""
-        records = [json.loads(p.read_text(encoding="utf-8")) for p in self.root.rglob("*done.json")]
-        return sum(float(record["seconds"]) for record in records)
+        return sum(float(read_done(p)["seconds"]) for p in self.root.rglob("*done.json"))
 
     def require(self, unit: Unit) -> dict[str, Any]:
         """The unit's record, its files fetched; ArtifactError where it is not done."""

@@ -7,7 +7,6 @@ Where the run has a store, a unit is done once it is done there: what is missing
 when it is needed, and what was made here is copied there.
 """
 
-import json
 import platform
 import re
 import time
@@ -20,6 +19,7 @@ from paw_stack.artifacts.twin import STATE, Twin
 from paw_stack.atomic import make_folder, remove
 from paw_stack.config import Section, digest
 from paw_stack.data.nouns import State
+from paw_stack.regular import TEXT_BYTES, parsed_json, read_regular
 
 PACKAGES = (
     "paw-stack",
@@ -182,7 +182,7 @@ def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
 def read_done(done: Path) -> dict[str, Any]:
     """What a `done.json` says; nothing where there is none, or one that is damaged."""
     try:
-        return parsed(done.read_bytes())
+        return parsed(read_regular(done, TEXT_BYTES))
     except OSError:
         return {}
 
@@ -190,7 +190,6 @@ def read_done(done: Path) -> dict[str, Any]:
 def parsed(text: bytes | None) -> dict[str, Any]:
     """The text of a `done.json` as a record; nothing where it is none."""
     try:
-        record = json.loads(text or b"")
+        return parsed_json(text or b"")
     except ValueError:
         return {}
-    return record if isinstance(record, dict) else {}

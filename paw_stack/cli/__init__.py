@@ -1,23 +1,28 @@
 """The commands. Each calls one function of `pipeline`, imported only then: `--help` is instant."""
 
+import io
 import sys
 
 from paw_stack.cli import stages, using  # noqa: F401  the commands
 from paw_stack.cli.options import app
 from paw_stack.errors import PawStackError, full_disk_sentence, is_full_disk
 from paw_stack.interrupt import ending_soon
+from paw_stack.regular import shown
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """Entry point: what a user can mend is one message and exit 2; a bug keeps its traceback."""
+    for stream in (sys.stdout, sys.stderr):  # of terminals that know few characters
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with ending_soon():
             app()
     except PawStackError as error:
         for problem in error.problems:
-            print(f"paw-stack: {problem}", file=sys.stderr)
+            print(f"paw-stack: {shown(problem)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if not is_full_disk(error):

@@ -20,7 +20,7 @@ from paw_stack.config.heads import (
     SelectionSection,
     SvrSection,
 )
-from paw_stack.config.loading import Config, digest, load_config, make_config
+from paw_stack.config.loading import Config, digest, load_config, load_own_config, make_config
 from paw_stack.config.sections import (
     BackboneSection,
     BlendSection,
@@ -81,5 +81,6 @@ __all__ = [
     "TtaSection",
     "digest",
     "load_config",
+    "load_own_config",
     "make_config",
 ]

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -37,6 +38,7 @@ from paw_stack.config.training import (
     RegressorSection,
 )
 from paw_stack.errors import ConfigError
+from paw_stack.regular import read_text
 
 
 class Config(Section):
@@ -89,6 +91,15 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
         ConfigError: with all problems, each with the key's path.
     """
     return _checked(_read(path, seen=()), overrides, str(path))
+
+
+def load_own_config(path: Path) -> Config:
+    """The same of a file that was written by `write_config`: it starts from no other file.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return _checked(_parsed(path), None, str(path))
 
 
 def make_config(sections: Mapping[str, Any], overrides: list[str] | None = None) -> Config:
@@ -151,10 +162,19 @@ def digest(*parts: Any) -> str:
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen:
+    real = Path(os.path.realpath(path))
+    if real in seen:
         raise ConfigError(f"{path}: extends itself; name another file")
+    raw = _parsed(path)
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    return _merged(_read(path.parent / str(base), (*seen, real)), raw)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.safe_load(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -162,10 +182,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not valid YAML: {reason}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: holds {type(raw).__name__}, expected a mapping of sections")
-    base = raw.pop("extends", None)
-    if base is None:
-        return raw
-    return _merged(_read(path.parent / str(base), (*seen, path.resolve())), raw)
+    return raw
 
 
 def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

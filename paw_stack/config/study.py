@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from paw_stack.config.loading import Config, load_config
 from paw_stack.config.sections import Name, Section
 from paw_stack.errors import ConfigError
+from paw_stack.regular import read_text
 
 
 class VariantSection(Section):
@@ -73,10 +74,10 @@ def load_study(path: Path, overrides: list[str] | None = None) -> tuple[Path, di
 
 def _read(path: Path) -> StudySection:
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: Any = yaml.safe_load(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     try:
         return StudySection.model_validate(raw)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paw_stack.data.images import EXTENSIONS
-from paw_stack.data.reading import read_photo
+from paw_stack.data.reading import MAX_BYTES, read_photo, shown
 from paw_stack.errors import ConfigError, DataError
 
 SHARD_PHOTOS = 10_000
@@ -93,7 +93,7 @@ def _files(shard: Shard) -> Iterator[tuple[str, bytes]]:
             data = read_photo(path)
         except OSError:
             data = b""
-        yield path.relative_to(shard.root).as_posix(), data
+        yield shown(path.relative_to(shard.root).as_posix()), data
 
 
 def _tar(shard: Shard) -> Iterator[tuple[str, bytes]]:
@@ -102,8 +102,9 @@ def _tar(shard: Shard) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 name = Path(member.name)
                 if member.isfile() and name.suffix.lower() in PHOTOS:
-                    file = archive.extractfile(member)
-                    yield name.with_suffix("").as_posix(), file.read() if file else b""
+                    # A sparse member may claim terabytes of zeros.
+                    file = archive.extractfile(member) if member.size <= MAX_BYTES else None
+                    yield shown(name.with_suffix("").as_posix()), file.read() if file else b""
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{shard.paths[0]}: damaged tar file: {error}; mend or remove it") from None
 

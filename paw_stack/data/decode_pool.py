@@ -26,8 +26,9 @@ import numpy as np
 from paw_stack.data.decode import decode_with_facts, finished
 from paw_stack.data.decode_process import MEGABYTE, Failed, Limits, TooSlow, Worker
 from paw_stack.data.images import n_threads
-from paw_stack.data.reading import MAX_BYTES, too_large
+from paw_stack.data.reading import MAX_BYTES
 from paw_stack.data.unpack import MAX_PIXELS, PhotoFacts, Resize
+from paw_stack.regular import too_large
 
 USUAL = Limits(shared=256 * MEGABYTE, memory=512 * MEGABYTE)
 ROOMY = Limits(shared=1024 * MEGABYTE, memory=2048 * MEGABYTE)
@@ -45,7 +46,7 @@ def decode_isolated(data: bytes, size: int, resize: Resize) -> Decoded:
     if os.name != "posix":
         return decode_with_facts(data, size, resize)
     if len(data) > MAX_BYTES:
-        return PhotoFacts(reason=too_large(len(data))), None
+        return PhotoFacts(reason=too_large(len(data), MAX_BYTES)), None
     pool = _pool
     found = pool.by_usual(data, size, resize) if len(data) <= USUAL.shared else None
     return found or pool.by_roomy(data, size, resize)

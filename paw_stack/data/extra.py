@@ -15,6 +15,7 @@ from paw_stack.data.duplicates import duplicate_groups
 from paw_stack.data.findings import THUMBNAIL, cached_pairs
 from paw_stack.data.images import EXTENSIONS, cached_photos
 from paw_stack.errors import DataError, offenders
+from paw_stack.regular import shown
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _listed(folder: Path) -> ExtraRows:
     paths = tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in known))
     if not paths:
         raise DataError(f"data.extra.images: {folder} holds no photos; give another one, or null")
-    ids = np.array([path.name for path in paths])
+    ids = np.array([shown(path.name) for path in paths])
     return ExtraRows(ids, paths, np.full(len(ids), ""))
 
 

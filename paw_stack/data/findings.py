@@ -34,6 +34,7 @@ class Findings:
     """Rows count as in the tables, before any policy."""
 
     table: pd.DataFrame  # one row a photo, labelled ones first: set, Id, and `Photos.table`
+    paths: tuple[Path, ...]  # of its rows; the table has them as they can be shown
     target: np.ndarray  # (n_labelled,) float64, points
     group_of: np.ndarray  # (n_labelled,) int64; near-duplicates share a number
     same_as: np.ndarray  # (n_labelled,) int64; photos that are surely the same share a number
@@ -51,7 +52,8 @@ def examine(competition: Competition, data: DataSection, cache: Path, seed: int)
     """Decode every photo at thumbnail size and look for near-duplicates."""
     labelled, test = competition.labelled, competition.test
     n = len(labelled.ids)
-    photos = cached_photos([*labelled.paths, *test.paths], THUMBNAIL, data.resize, cache)
+    paths = (*labelled.paths, *test.paths)
+    photos = cached_photos(paths, THUMBNAIL, data.resize, cache)
     table = photos.table.copy()
     table.insert(0, "Id", np.concatenate([labelled.ids, test.ids]))
     table.insert(0, "set", np.repeat(["labelled", "test"], [n, len(test.ids)]))
@@ -62,7 +64,7 @@ def examine(competition: Competition, data: DataSection, cache: Path, seed: int)
     same_as = tight_groups(n, inside[sure])
     noise = label_noise(competition.target, same_as, seed)
     group_of = tight_groups(n, inside)
-    return Findings(table, competition.target, group_of, same_as, pairs, crossing, noise)
+    return Findings(table, paths, competition.target, group_of, same_as, pairs, crossing, noise)
 
 
 def admit(

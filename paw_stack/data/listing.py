@@ -37,7 +37,7 @@ def write_listing(
         old.unlink()
     ids = [_id(number, photo) for number, photo in enumerate(photos)]
     for name, photo in zip(ids, photos, strict=True):
-        _link(photo.resolve(), folder / "train" / name)
+        _link(Path(os.path.realpath(photo)), folder / "train" / name)
     table = pd.DataFrame({"Id": ids, "score": given})
     columns = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
     table = pd.concat([table, columns], axis=1)

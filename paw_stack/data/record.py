@@ -1,10 +1,14 @@
 """A finished run as it is read back from its folder, for those who look at it afterwards."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+Photo = tuple[str, str]  # 'labelled' or 'test', Id
+Picture = Callable[[str, str], bytes]  # of a photo: WebP, or nothing where none was kept
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class RunRecord:
     test: pd.DataFrame  # (m, n_candidates + 1) float64, indexed by Id
     blend: dict[str, Any]  # blend.json
     photos: pd.DataFrame  # check/photos.csv
+    picture: Picture
     pairs: pd.DataFrame  # check/duplicates.csv
     units: list[UnitRecord]
     histories: dict[str, pd.DataFrame]  # 'swin fold 0' -> history.csv

@@ -30,6 +30,7 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
+from paw_stack.regular import read_json
 
 if TYPE_CHECKING:
     from paw_stack.data.portrait import Photo
@@ -222,11 +223,10 @@ def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
 
 def _read_marker(folder: Path) -> dict[str, object]:
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER)
     except (OSError, ValueError):
         return {}
-    ours = isinstance(marker, dict) and marker.get("what") == "paw-stack sample"
-    return marker if ours else {}
+    return marker if marker.get("what") == "paw-stack sample" else {}
 
 
 def _is_complete(folder: Path, facts: SampleFacts) -> bool:

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from paw_stack.regular import require_regular
+
+LARGEST = 4_000_000_000  # bytes of a table; 100 million rows of an id and a score take half of it
+
 
 def read_cells(path: Path) -> pd.DataFrame:
     """The table with every cell as text.
 
     Raises:
-        OSError: there is no such file, or none that may be read.
+        OSError: there is no such file, or none that may be read: a pipe, a device, one too large.
         ValueError: it is no CSV table in UTF-8; a row has more fields than the header. (pandas
             would take the first column for an index where the first row has, and move all others.)
     """
+    require_regular(path, LARGEST)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except pd.errors.ParserError as error:

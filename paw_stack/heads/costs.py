@@ -1,8 +1,8 @@
 """The SVR's constants on a target of mean 0 and standard deviation 1.
 
 At a spread of 20 points, that of ratings from 1 to 100, the defaults are C = 40, epsilon = 0.1 and
-a gap of 0.001 points. On embeddings and logits of real and drawn pictures (five targets) the RMSE at
-C = 2 spreads is within 2 % of the best of 0.8 to 9; at 0.8 it is up to 8 % above it.
+a gap of 0.001 points. On embeddings and logits of real and drawn pictures, five targets, the RMSE
+at C = 2 spreads is within 2 % of the best of 0.8 to 9; at 0.8 it is up to 8 % above it.
 """
 
 from paw_stack.data.target import TargetScale

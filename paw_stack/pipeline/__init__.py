@@ -22,6 +22,7 @@ from paw_stack.pipeline.finetune_all import finetune_all, label_all
 from paw_stack.pipeline.head_units import fit_all
 from paw_stack.pipeline.job import Job, admitted, open_job, survey
 from paw_stack.pipeline.network_units import network_predictions
+from paw_stack.pipeline.pictures import keep_pictures
 from paw_stack.pipeline.report import write_report
 from paw_stack.pipeline.room import require_room
 from paw_stack.pipeline.status import show_status
@@ -173,6 +174,7 @@ def show_augment(config: Config) -> None:
 
 def _finished(job: Job) -> Blend:
     result = make_blend(job)
+    keep_pictures(job)
     say(f"wrote {write_report(job.run.root)}")
     return result
 

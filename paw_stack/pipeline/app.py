@@ -3,18 +3,22 @@
 import importlib.util
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paw_stack.artifacts.finished import open_finished
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
+from paw_stack.pipeline.app_visits import UPLOADS
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
 LOOPBACK = "127.0.0.1"
-LARGEST_FILE = "20mb"
 
 
 def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
@@ -27,19 +31,36 @@ def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
     require_gradio()
     run = open_finished(place)
     require_port(host, port)
-    from paw_stack.pipeline.app_page import make_page
+    with _own_folder() as folder:
+        from paw_stack.pipeline.app_page import make_page
 
-    page = make_page(run)
-    if host != LOOPBACK:
-        say(f"{host}: whoever reaches this machine can use the page; there is no password")
-    serve(page, host, port)
-    say(f"http://{host}:{port} (Ctrl-C ends it)")
-    page.block_thread()
+        page = make_page(run, folder)
+        if host != LOOPBACK:
+            say(f"{host}: whoever reaches this machine can use the page; there is no password")
+        serve(page, host, port)
+        say(f"http://{host}:{port} (Ctrl-C ends it)")
+        page.block_thread()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """All that this process writes for its users lies here: uploads, results, decoded photos."""
+    with tempfile.TemporaryDirectory(
+        prefix="paw-stack-page-", ignore_cleanup_errors=True
+    ) as folder:
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / UPLOADS)  # before gradio is imported
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
 
 
 def serve(page: "Blocks", host: str, port: int) -> None:
     """Start the server in a thread of its own."""
-    page.queue(default_concurrency_limit=1, max_size=64)
+    from starlette.middleware import Middleware
+
+    page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)
     page.launch(
         server_name=host,
         server_port=port,
@@ -49,6 +70,7 @@ def serve(page: "Blocks", host: str, port: int) -> None:
         max_file_size=LARGEST_FILE,
         ssr_mode=False,
         footer_links=[],
+        app_kwargs={"middleware": [Middleware(LimitedBodies)]},
     )
 
 

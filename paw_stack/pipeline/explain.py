@@ -20,7 +20,7 @@ from paw_stack.data.images import cached_photos
 from paw_stack.errors import DataError
 from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import needed_columns
-from paw_stack.pipeline.stack import Kept, Passed, blended, through_networks
+from paw_stack.pipeline.stack import ANYBODYS, Kept, Passed, Turn, blended, through_networks
 
 GRID = 7  # squares a side
 SIMILAR = 6
@@ -33,17 +33,23 @@ class Explanation:
     row: pd.Series  # score, low, high, each candidate; points
     pixels: np.ndarray  # (s, s, 3) uint8, what the first backbone sees
     heat: np.ndarray  # (7, 7) float64, points that a square adds
-    similar: pd.DataFrame  # Id, target, cosine, path; the most similar labelled photo first
+    similar: pd.DataFrame  # Id, target, cosine; the most similar labelled photo first
     share_below: float  # of the labelled photos' out-of-fold predictions
 
 
 def explain(
-    run: FinishedRun, photo: Path, metadata: np.ndarray | None, kept: Kept | None = None
+    run: FinishedRun,
+    photo: Path,
+    metadata: np.ndarray | None,
+    kept: Kept | None = None,
+    turn: Turn = ANYBODYS,
 ) -> Explanation:
     """Score one photo and its variants.
 
     Args:
         metadata: (1, n_metadata) float64; without use where no candidate needs them.
+        kept: networks of earlier calls, and then of this one.
+        turn: held while networks and heads are at work, not while the photo is decoded.
 
     Raises:
         DataError: the photo cannot be read; metadata that is needed and missing, or not finite.
@@ -51,10 +57,11 @@ def explain(
     own = needed_columns(run, [photo], metadata)
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
         variants = _Variants(run, photo, Path(folder))
-        first = np.load(variants.of(run.config.backbones[0]))[0]
+        first = np.load([variants.of(b) for b in run.config.backbones][0])[0]  # noqa: RUF015  all are made
         columns = np.repeat(own, 1 + GRID**2, axis=0)
-        passed = through_networks(run, variants.of, columns, kept=kept)
-        scores = blended(run, passed, columns)
+        with turn:
+            passed = through_networks(run, variants.of, columns, kept=kept)
+            scores = blended(run, passed, columns)
     whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
     return Explanation(
         row=scores.iloc[0],
@@ -74,15 +81,14 @@ def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataF
     fold = None if backbone.frozen else 0
     stored = run.labelled_vectors(backbone.name, fold, backbone.layers[0])
     if stored is None:
-        return pd.DataFrame({"Id": [], "target": [], "cosine": [], "path": []})
+        return pd.DataFrame({"Id": [], "target": [], "cosine": []})
     labelled, rows = run.labelled, np.asarray(stored, dtype=np.float64)
     own = passed.embedded[backbone.name, fold][backbone.layers[0]][0].astype(np.float64)
     mean = rows.mean(axis=0)
     rows, own = rows - mean, own - mean
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(own)
     cosine = rows @ own / np.maximum(lengths, 1e-30)
-    found = labelled.assign(cosine=cosine, path=run.photo_paths(labelled["Id"]))
-    return found.nlargest(n, "cosine").reset_index(drop=True)
+    return labelled.assign(cosine=cosine).nlargest(n, "cosine").reset_index(drop=True)
 
 
 def sentences(explanation: Explanation) -> list[str]:

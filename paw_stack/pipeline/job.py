@@ -43,15 +43,13 @@ class Job:
     @cached_property
     def photos_digest(self) -> str:
         """Of all ids and photos' bytes."""
-        table = self.findings.table
-        content = dict(zip(table["path"], table["digest"], strict=True))
-        return digest(self.ids.tolist(), [content[str(path)] for path in self.paths])
+        content = dict(zip(self.findings.paths, self.findings.table["digest"], strict=True))
+        return digest(self.ids.tolist(), [content[path] for path in self.paths])
 
     @cached_property
     def extra(self) -> ExtraRows:
         """Photos without a score that may be learned from."""
-        table = self.findings.table
-        labelled = tuple(Path(path) for path in table["path"][table["set"] == "labelled"])
+        labelled = self.findings.paths[: len(self.findings.target)]
         return admit_extra(load_extra(self.config.data), labelled, self.config.data, self.run.cache)
 
     @cached_property

@@ -1,5 +1,6 @@
 """`paw-stack predict`: photos and folders -> a table of scores."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +13,16 @@ from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
-from paw_stack.data.images import EXTENSIONS, cached_photos, unreadable_sentence
+from paw_stack.data.images import EXTENSIONS, Photos, cached_photos, unreadable_sentence
 from paw_stack.errors import DataError
 from paw_stack.metrics import finer
 from paw_stack.pipeline.photo_metadata import columns_of_csv, needed_columns
-from paw_stack.pipeline.stack import Kept, score
+from paw_stack.pipeline.stack import ANYBODYS, Kept, Turn, score
+from paw_stack.regular import shown
 
 SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
+LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
 FEW = 4  # so many times fewer photos than a batch holds are few
 
@@ -77,12 +80,17 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     from paw_stack.report.overlay import overlay
 
     found = explain(run, photo, columns)
-    path = photo.with_name(photo.stem + EXPLAINED)
+    path = photo.with_name(_cut(photo.stem) + EXPLAINED)
     picture = Image.fromarray(overlay(found.pixels, found.heat))
     write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
     for sentence in sentences(found):
         say(sentence)
     say(f"wrote {path}: orange adds to the score, blue takes from it")
+
+
+def _cut(stem: str) -> str:
+    """File systems take names of 255 bytes, and a file that is being written has a longer one."""
+    return stem if len(os.fsencode(stem)) <= LONGEST_STEM else stem[: LONGEST_STEM // 4]
 
 
 def photos_of(paths: Sequence[Path]) -> list[Path]:
@@ -112,46 +120,71 @@ def score_paths(
     paths: Sequence[Path],
     metadata: np.ndarray | None = None,
     batch_size: int | None = None,
-    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
 
     Args:
         metadata: (n, n_metadata) float64, raw columns, one row a photo, where candidates need them.
-        kept: networks of earlier calls, and then of this one.
 
     Raises:
         DataError: no photo can be read; metadata that is needed and missing, or of another length.
     """
-    from paw_stack.network.backbone import input_size
-
     if not paths:
         raise DataError("nothing to score: give at least one photo")
     if metadata is not None and len(metadata) != len(paths):
         raise DataError(f"metadata: found {len(metadata)} rows for {len(paths)} photos")
+    table = score_readable(run, paths, metadata, batch_size)
+    require_some(table)
+    if (table["reason"] != "").any():
+        say(f"left out: {_unread(table)}")
+    return table
+
+
+def score_readable(
+    run: FinishedRun,
+    paths: Sequence[Path],
+    metadata: np.ndarray | None = None,
+    batch_size: int | None = None,
+    kept: Kept | None = None,
+    turn: Turn = ANYBODYS,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """The same, also where no photo can be read.
+
+    Args:
+        kept: networks of earlier calls, and then of this one.
+        turn: held while networks and heads are at work, not while photos are decoded.
+        workers: that decode, see `cached_photos`.
+    """
+    from paw_stack.network.backbone import input_size
+
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
-        first, resize = run.config.backbones[0], run.config.data.resize
-        reasons = cached_photos(paths, input_size(first), resize, Path(folder)).table["reason"]
+
+        def decoded(chosen: Sequence[Path], backbone: BackboneSection) -> Photos:
+            size, resize = input_size(backbone), run.config.data.resize
+            return cached_photos(chosen, size, resize, Path(folder), workers)
+
+        reasons = decoded(paths, run.config.backbones[0]).table["reason"].to_numpy()
         good = np.flatnonzero(reasons == "")
-        chosen = [paths[row] for row in good.tolist()]
-        if len(chosen) < len(paths):
-            _tell_unreadable(paths, reasons, len(good))
-        columns = needed_columns(run, chosen, None if metadata is None else metadata[good])
-
-        def pixels(backbone: BackboneSection) -> Path:
-            photos = cached_photos(chosen, input_size(backbone), resize, Path(folder))
-            return Path(str(photos.pixels.filename))
-
-        found = score(run, pixels, columns, batch_size, kept).set_index(good)
-    named = pd.DataFrame({"photo": [str(path) for path in paths]})
-    return named.join(found).assign(reason=reasons.to_numpy())
+        table = pd.DataFrame(columns=["score", "low", "high", *run.candidates], dtype=np.float64)
+        if len(good):
+            chosen = [paths[row] for row in good.tolist()]
+            columns = needed_columns(run, chosen, None if metadata is None else metadata[good])
+            pixels = {b.name: decoded(chosen, b).pixels.filename for b in run.config.backbones}
+            with turn:
+                table = score(run, lambda b: Path(str(pixels[b.name])), columns, batch_size, kept)
+    named = pd.DataFrame({"photo": [shown(path) for path in paths]})
+    return named.join(table.set_index(good)).assign(reason=reasons)
 
 
-def _tell_unreadable(paths: Sequence[Path], reasons: pd.Series, n_good: int) -> None:
-    sentence = unreadable_sentence(pd.DataFrame({"path": paths, "reason": reasons}))
-    if not n_good:
-        raise DataError(f"nothing to score; {sentence}")
-    say(f"left out: {sentence}")
+def require_some(table: pd.DataFrame) -> None:
+    """Raise a DataError where no photo has a score."""
+    if (table["reason"] != "").all():
+        raise DataError(f"nothing to score; {_unread(table)}")
+
+
+def _unread(table: pd.DataFrame) -> str:
+    return unreadable_sentence(table.rename(columns={"photo": "path"}))
 
 
 def _show(table: pd.DataFrame, level: str) -> None:
@@ -162,12 +195,12 @@ def _show(table: pd.DataFrame, level: str) -> None:
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
     photo = Column("photo", overflow="fold")
-    shown = Table(photo, "score", level, "candidates", title="scores, points")
+    rows = Table(photo, "score", level, "candidates", title="scores, points")
     for _, row in good.head(SHOWN).iterrows():
         few = 2 + finer((row["high"] - row["low"]) / 4)
         interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
         parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
-        shown.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
-    Console().print(shown)
+        rows.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
+    Console().print(rows)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")

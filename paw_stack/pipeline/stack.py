@@ -6,6 +6,7 @@ the same blend. So a test photo gets the submission's score again.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ class Loaded:
 
 
 Kept = dict[Place, Loaded]  # networks that stay in memory for the next photos
+Turn = AbstractContextManager[Any]  # held while networks and heads are at work
+ANYBODYS: Turn = nullcontext()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What of a run is done, stale or missing: read from its folder, without a lock."""
 
 from paw_stack.artifacts import RunFolder
+from paw_stack.artifacts.trust import require_plain
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.errors import offenders
@@ -11,8 +12,13 @@ MEGABYTE = 1e6
 
 
 def show_status(config: Config) -> None:
-    """One line a unit, under its stage: state, seconds and size, or what has changed."""
+    """One line a unit, under its stage: state, seconds and size, or what has changed.
+
+    Raises:
+        ArtifactError: the run's folder holds more than files of its own.
+    """
     job = open_job(config)
+    require_plain(job.run.root)
     listed = units(job, list(range(job.folds.n)))
     say(f"{job.run.root}: {_megabytes(job.run.size())} in all")
     for stage in STAGES:

@@ -160,7 +160,7 @@ def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:
 
 
 def _photos(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> dict[str, Any]:
-    """Contact sheets and pairs, with the pictures that can still be read."""
+    """Contact sheets and pairs, with the pictures that the run kept."""
     ids = record.labelled["Id"].to_numpy()
     sheets = {
         name: [{"id": ids[r], "given": target[r], "predicted": blend[r]} for r in rows]
@@ -176,5 +176,5 @@ def _photos(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> dict[st
         "sheets": sheets,
         "pairs": shown.to_dict("records"),
         "n_pairs": len(pairs),
-        "pictures": thumbnails(record.photos, wanted, record.config["data"]["resize"]),
+        "pictures": thumbnails(record.picture, wanted),
     }

@@ -1,0 +1,81 @@
+"""What is seen to before any file of a run is opened: the folder may be a stranger's.
+
+A run is files and folders of its own. Links that lead out of it could have any file read, or
+written; pipes and devices are waited for without end. Names in a run's files become parts of paths
+only where they are plain file names.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from paw_stack.config import Config, load_own_config
+from paw_stack.data.competition import is_file_name
+from paw_stack.errors import ArtifactError, ConfigError, offenders
+from paw_stack.regular import kind_of, read_json
+
+
+def require_plain(root: Path) -> None:
+    """See that a run's folder holds regular files, folders, and links that stay inside.
+
+    Raises:
+        ArtifactError: it holds something else; all of it is named.
+    """
+    home = Path(os.path.realpath(root))
+    out, special = [], []
+    for path in _inside(root):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # another process works there
+            continue
+        if stat.S_ISLNK(mode):
+            out += [] if Path(os.path.realpath(path)).is_relative_to(home) else [path]
+        elif not stat.S_ISDIR(mode) and (kind := kind_of(mode)):
+            special.append(f"{path} is {kind}")
+    problems = []
+    if out:
+        problems.append(
+            f"{root}: links lead out of the run's folder: {offenders(out)}; put files in their"
+            " place, or set run.root to the disk that has room"
+        )
+    if special:
+        problems.append(f"{root}: what is no file cannot be read: {offenders(special)}; remove it")
+    if problems:
+        raise ArtifactError(problems)
+
+
+def _inside(root: Path) -> Iterator[Path]:
+    """All files and folders, through no link; `rglob` stops at a folder that goes meanwhile."""
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted([*folders, *files]))
+
+
+def read_config(path: Path) -> Config:
+    """The config that a run was made with.
+
+    Raises:
+        ArtifactError: it is none, or starts from another file.
+    """
+    try:
+        return load_own_config(path)
+    except ConfigError as error:
+        raise ArtifactError(error.problems) from None
+
+
+def read_blend(path: Path) -> dict[str, Any]:
+    """The facts of `blend.json`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such file, or names candidates that cannot be files of the run.
+    """
+    facts = read_json(path)
+    names = facts.get("weights")
+    if not isinstance(names, dict):
+        raise ValueError(f"{path.name} names no candidates")
+    if bad := [name for name in names if not is_file_name(name)]:
+        raise ValueError(f"{path.name}: candidates that cannot be file names: {offenders(bad)}")
+    return facts
