@@ -101,3 +101,13 @@ def test_a_calibration_of_few_folds_is_of_the_mean_over_all_draws_of_sub_folds()
     found = model["calibration"]["intercept"], model["calibration"]["slope"]
     assert found == pytest.approx(calibration_line(target, np.mean(predicted, axis=0)), rel=1e-3)
     assert found[1] != pytest.approx(calibration_line(target, predicted[0])[1], rel=0.01)
+
+
+@pytest.mark.parametrize("n_groups", [7, 30])
+def test_near_duplicates_share_their_cell_in_every_draw_of_sub_folds(n_groups):
+    """As many scores as rows, so that nothing else keeps the rows of a group together."""
+    group_of = np.arange(60) % n_groups
+    cells = divisions(np.random.default_rng(0).normal(size=60), Folds(group_of % 2, group_of))
+    assert len(cells) == 3
+    for cell_of in cells:
+        assert all(len(set(cell_of[group_of == group])) == 1 for group in range(n_groups))
