@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 from test_decode import distance, encoded, expected, picture
 
-from paw_stack.artifacts import RunFolder
 from paw_stack.artifacts.files import read_csv, write_csv
 from paw_stack.artifacts.record import labelled_rows
-from paw_stack.config import Config, RunSection, make_config
+from paw_stack.config import RunSection, make_config
 from paw_stack.data.decode import decode
 from paw_stack.data.listing import write_listing
 from paw_stack.errors import ArtifactError
@@ -76,18 +75,19 @@ def test_a_long_jpeg_keeps_what_its_short_side_shows(size, resize):
 
 
 @pytest.mark.parametrize("place", ["link", "heads/link", "heads/swin.svr/link", "a/b/c/link"])
-def test_a_link_out_of_a_run_is_refused_however_deep_it_lies(place, tmp_path, pictures, tiny_swin):
-    section = RunSection(name="r", root=tmp_path / "runs")
-    run = RunFolder(Config(run=section, data=pictures, backbones=[tiny_swin]))
-    link, inside = run.root / place, run.root / "inside.csv"
+def test_a_link_out_of_a_run_is_refused_however_deep_it_lies(place, empty_run, pictures):
+    link, inside = empty_run.root / place, empty_run.root / "inside.csv"
     link.parent.mkdir(parents=True)
     link.symlink_to(pictures.root)
-    with pytest.raises(ArtifactError, match="links lead out of the run's folder"), run.writer():
+    with (
+        pytest.raises(ArtifactError, match="links lead out of the run's folder"),
+        empty_run.writer(),
+    ):
         raise AssertionError("written in a run that leads elsewhere")
     link.unlink()
     inside.touch()
     link.symlink_to(inside)
-    with run.writer():
+    with empty_run.writer():
         pass
 
 
