@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from paw_stack.artifacts import read_record
-from paw_stack.config import BackboneSection, DataSection
+from paw_stack.artifacts import RunFolder, read_record
+from paw_stack.config import BackboneSection, Config, DataSection, RunSection
 from paw_stack.data.record import RunRecord
 from paw_stack.data.sample import write_sample
 
@@ -87,6 +87,13 @@ def record(run) -> RunRecord:
 @pytest.fixture(scope="session")
 def tiny_swin() -> BackboneSection:
     return BackboneSection(**{**SWIN, "name": "tiny"})
+
+
+@pytest.fixture
+def empty_run(tmp_path, pictures, tiny_swin) -> RunFolder:
+    """A run that has written nothing yet."""
+    section = RunSection(name="r", root=tmp_path / "runs")
+    return RunFolder(Config(run=section, data=pictures, backbones=[tiny_swin]))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval
 from paw_stack.blend.methods import METHODS
 from paw_stack.blend.moments import moments_of
-from paw_stack.blend.nested import _simplest, divisions, fit_blend, nested_blend
+from paw_stack.blend.nested import _simplest, fit_blend, nested_blend
 from paw_stack.blend.scores import score
 from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
@@ -275,19 +275,6 @@ def test_of_options_with_equal_errors_the_first_is_taken():
     errors = np.random.default_rng(0).random((50, 1))
     assert _simplest(np.repeat(errors, 3, axis=1)) == 0
     assert _simplest(np.hstack([errors + 1, errors, errors])) == 1
-
-
-@pytest.mark.parametrize("n_folds", [2, 4, 6])
-def test_sub_folds_part_no_near_duplicates(n_folds):
-    """Of few folds others are drawn, several times; rows of one group lie in one of them."""
-    rng = np.random.default_rng(0)
-    group_of = rng.integers(0, 25, 80)
-    folds = Folds(group_of % n_folds, group_of)
-    cells = divisions(rng.normal(size=80), folds)
-    assert len(cells) == (3 if n_folds < 4 else 1)
-    for cell_of in cells:
-        assert len(np.unique(cell_of)) == (10 if n_folds < 4 else n_folds)
-        assert all(len(np.unique(cell_of[group_of == group])) == 1 for group in group_of)
 
 
 def test_a_calibration_is_level_beyond_its_rows_and_a_line_goes_on():

@@ -32,6 +32,12 @@ def weights(tmp_path_factory) -> dict[str, tuple[str, Path]]:
     }
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Where all of them run: the photos are decoded once, a warm start's source may be there."""
+    return tmp_path_factory.mktemp("configs")
+
+
 def tiny(config: Config, weights: dict[str, tuple[str, Path]]) -> list[str]:
     """Overrides that keep what a config says but make models, photos and work small."""
     overrides = ["finetune.epochs=1", "finetune.batch_size=8", "run.workers=0"]
@@ -92,10 +98,10 @@ RUN = [p if quick(p) else pytest.param(p, marks=pytest.mark.slow) for p in CONFI
 
 
 @pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
-def test_a_shipped_config_runs(path, sample_folder, weights, tmp_path):
-    config, result = run_tiny(path, sample_folder, weights, tmp_path)
+def test_a_shipped_config_runs(path, sample_folder, weights, root):
+    config, result = run_tiny(path, sample_folder, weights, root)
     assert result is not None
-    written = pd.read_csv(tmp_path / config.run.name / "submission.csv")
+    written = pd.read_csv(root / config.run.name / "submission.csv")
     assert len(written) == N_TEST
     n_networks = sum(not b.frozen for b in config.backbones)
     everything = len(candidates(config)) + n_networks

@@ -117,7 +117,7 @@ def test_a_size_is_taken_or_refused_with_those_that_fit(family, size):
     [
         ("levit_128s", 100, "96, 112"),
         ("test_coatnet", 100, "96"),
-        ("mvitv2_tiny", 100, "96"),
+        pytest.param("mvitv2_tiny", 100, "96", marks=pytest.mark.slow),  # many sizes are tried
     ],
 )
 def test_check_refuses_a_size_and_names_those_that_fit(

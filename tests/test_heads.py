@@ -8,9 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from paw_stack.artifacts import RunFolder
 from paw_stack.config import (
-    Config,
     GbmSection,
     GridSection,
     HeadsSection,
@@ -18,7 +16,6 @@ from paw_stack.config import (
     KnnSection,
     NystroemSection,
     RidgeSection,
-    RunSection,
     SelectionSection,
     SvrSection,
 )
@@ -96,18 +93,14 @@ def test_cross_fit_equals_a_naive_loop(case, head):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("head", HEADS)
-def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(
-    case, head, shared, tmp_path, tiny_swin, pictures
-):
+def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(case, head, shared, empty_run):
     features, target, folds = case
     features = of_fold_0(features) if shared else features
     fitted = fit(head, features, target, folds, shared)
     assert np.isfinite(fitted.oof).all()
     assert fitted.oof.dtype == fitted.test.dtype == np.float64
-    section = RunSection(name="r", root=tmp_path)
-    run = RunFolder(Config(run=section, data=pictures, backbones=[tiny_swin]))
-    run.save_heads("swin.head", fitted.heads, fitted.search)
-    kept = run.load_heads("swin.head")
+    empty_run.save_heads("swin.head", fitted.heads, fitted.search)
+    kept = empty_run.load_heads("swin.head")
     assert set(kept) == set(fitted.heads)
     per_fold = [
         np.mean(

@@ -8,9 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.svm import SVR
 
-from paw_stack.artifacts import RunFolder
 from paw_stack.config import (
-    Config,
     GbmSection,
     GridSection,
     HeadsSection,
@@ -18,7 +16,6 @@ from paw_stack.config import (
     KnnSection,
     NystroemSection,
     RidgeSection,
-    RunSection,
     SvrSection,
 )
 from paw_stack.data.folds import Folds
@@ -177,12 +174,8 @@ def test_heads_of_several_gammas_predict_the_mean_over_folds(two_gammas):
     np.testing.assert_allclose(kept, np.mean(tests, axis=0), atol=0.01)
 
 
-def test_heads_saved_again_leave_none_of_the_old_ones(
-    two_gammas, case, tmp_path, pictures, tiny_swin
-):
-    section = RunSection(name="r", root=tmp_path)
-    run = RunFolder(Config(run=section, data=pictures, backbones=[tiny_swin]))
-    _, _, found = two_gammas
+def test_heads_saved_again_leave_none_of_the_old_ones(two_gammas, case, empty_run):
+    run, (_, _, found) = empty_run, two_gammas
     run.save_heads("swin.svr", found.heads, found.search)
     assert set(run.load_heads("swin.svr")) == {"all-gamma0", "all-gamma1"}
     trees = fitted(GbmSection(trees=2), *case)

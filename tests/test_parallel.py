@@ -37,6 +37,20 @@ cli.main()
 """
 
 
+# A process imports for seconds: one start for several commands, each of which may be refused.
+ONE_AFTER_ANOTHER = """
+import sys
+from paw_stack import cli
+from paw_stack.errors import ConfigError
+
+for words in sys.argv[1:]:
+    try:
+        cli.app(words.split("|"), standalone_mode=False)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+"""
+
+
 def torchrun(*words: object) -> subprocess.CompletedProcess:
     command = [BIN / "torchrun", "--nproc-per-node", "2", "--no-python", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -45,7 +59,8 @@ def torchrun(*words: object) -> subprocess.CompletedProcess:
 
 def config_of(folder: Path, sample: Path) -> Path:
     """Without drop-path, whose draws are each process' own."""
-    path = write_config(folder, sample, finetune=TRAINING, compute={"precision": "fp32"})
+    heads, compute = {"ridge": {}}, {"precision": "fp32"}
+    path = write_config(folder, sample, finetune=TRAINING, heads=heads, compute=compute)
     path.write_text(
         path.read_text().replace("  name: swin\n", "  name: swin\n  drop_path_rate: 0\n")
     )
@@ -57,11 +72,15 @@ def outputs(folder: Path, fold: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def together(sample_folder, tmp_path_factory) -> tuple[Path, str]:
+def together(sample_folder, tmp_path_factory) -> tuple[Path, str, str]:
+    """Folder, stdout and stderr: batches of one photo are asked for first, then a whole run."""
     folder = tmp_path_factory.mktemp("together")
-    done = torchrun(BIN / "paw-stack", "run", config_of(folder, sample_folder))
+    config, script = config_of(folder, sample_folder), folder / "commands.py"
+    script.write_text(ONE_AFTER_ANOTHER)
+    single = f"finetune|{config}|--set|finetune.batch_size=1"
+    done = torchrun(sys.executable, script, single, f"run|{config}")
     assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, done.stdout, done.stderr
 
 
 def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
@@ -127,7 +146,7 @@ def test_scores_of_uneven_parts_are_those_of_one_process(sample_folder, tmp_path
 
 
 def test_the_first_alone_writes_and_speaks(together):
-    folder, said = together
+    folder, said, _ = together
     assert said.count("finetune swin fold 0: 3 epochs") == 1
     for name in ("submission.csv", "report.html"):
         assert said.count(f"wrote {folder / 'runs' / 'tiny' / name}") == 1
@@ -155,11 +174,10 @@ def test_killed_processes_go_on_and_end_with_the_same_bytes(sample_folder, tmp_p
         assert weights[0] == weights[1]
 
 
-def test_a_batch_smaller_than_the_processes_is_told(sample_folder, tmp_path):
-    config = config_of(tmp_path, sample_folder)
-    done = torchrun(BIN / "paw-stack", "finetune", config, "--set", "finetune.batch_size=1")
-    assert done.returncode != 0
-    assert "2 processes share batches of 1 photos" in done.stderr
+def test_a_batch_smaller_than_the_processes_is_told_by_each(together):
+    _, _, said = together
+    told = "finetune.batch_size: 2 processes share batches of 1 photos; take a larger batch"
+    assert said.count(told) == 2
 
 
 def test_ranks_of_a_scheduler_alone_mean_nothing(monkeypatch):

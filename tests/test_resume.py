@@ -1,6 +1,7 @@
 """A run that is killed, continued, warm-started or optimistic: what is on disk and what is said."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,17 +35,30 @@ def weights(folder: Path, fold: int) -> bytes:
     return (run / "finetune" / "swin" / f"fold{fold}" / "weights.safetensors").read_bytes()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(sample_folder, tmp_path, capsys):
-    whole = write_config(tmp_path / "whole", sample_folder, finetune=TRAINING)
-    call("finetune", whole)
-    broken = write_config(tmp_path / "broken", sample_folder, finetune=TRAINING)
-    died = subprocess.run([sys.executable, "-c", KILLED, str(broken)], capture_output=True)
+@pytest.fixture(scope="module")
+def killed(sample_folder, tmp_path_factory) -> Path:
+    """The folder of a config and its run, which died in fold 1 behind its second epoch."""
+    folder = tmp_path_factory.mktemp("killed")
+    config = write_config(folder, sample_folder, finetune=TRAINING)
+    died = subprocess.run([sys.executable, "-c", KILLED, str(config)], capture_output=True)
     assert died.returncode == -9
-    folder = tmp_path / "broken" / "runs" / "tiny" / "finetune" / "swin" / "fold1"
-    assert (folder / "state.safetensors").exists()
-    assert not (folder / "done.json").exists()
+    return folder
+
+
+def go_on(killed: Path, place: Path, *options: str) -> None:
+    """Fine-tune in a copy of the killed run's folder."""
+    shutil.copytree(killed, place)
+    call("finetune", place / "config.yaml", "--set", f"run.root={place / 'runs'}", *options)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(killed, sample_folder, tmp_path, capsys):
+    call("finetune", write_config(tmp_path / "whole", sample_folder, finetune=TRAINING))
+    left = killed / "runs" / "tiny" / "finetune" / "swin" / "fold1"
+    assert (left / "state.safetensors").exists()
+    assert not (left / "done.json").exists()
     capsys.readouterr()
-    call("finetune", broken)
+    go_on(killed, tmp_path / "broken")
+    folder = tmp_path / "broken" / left.relative_to(killed)
     said = capsys.readouterr().out
     assert "finetune swin fold 0: done before, skipped" in said
     assert "finetune swin fold 1: goes on after epoch 2" in said
@@ -54,11 +68,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(sample_folder, tmp_pa
     assert pd.read_csv(folder / "history.csv")["epoch"].tolist() == [1, 2, 3, 4]
 
 
-def test_a_state_of_other_settings_is_not_taken(sample_folder, tmp_path, capsys):
-    config = write_config(tmp_path, sample_folder, finetune=TRAINING)
-    subprocess.run([sys.executable, "-c", KILLED, str(config)], capture_output=True)
-    capsys.readouterr()
-    call("finetune", config, "--set", "finetune.learning_rate=0.002")
+def test_a_state_of_other_settings_is_not_taken(killed, tmp_path, capsys):
+    go_on(killed, tmp_path / "other", "--set", "finetune.learning_rate=0.002")
     assert "goes on after" not in capsys.readouterr().out
 
 

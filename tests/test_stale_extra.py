@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -43,47 +44,35 @@ def taught(name: str) -> set[str]:
     return {"teacher", *labelled(name)}
 
 
-def drawn(folder: Path, root: Path) -> Path:
+def drawn(folder: Path) -> dict[str, Any]:
     """Pretrained, labelled, with drawn photos; an epoch that inner rows choose."""
-    return write_config(
-        folder,
-        root,
-        data={"extra": ROWS},
-        folds={"n": 2, "file": str(folder / "folds.csv")},
-        backbones=[{**SWIN, "pretrained": True, "weights": str(folder / "w.safetensors")}],
-        finetune={"epochs": 1, "keep": "best_inner"},
-        heads={"ridge": {"metadata": True}, "gbm": {}},
-        extra={"pretrain": {"epochs": 2}, "pseudo": {"soft": 0.5}, "gan": GAN},
-    ).rename(folder / "drawn.yaml")
+    return {
+        "backbones": [{**SWIN, "pretrained": True, "weights": str(folder / "w.safetensors")}],
+        "finetune": {"epochs": 1, "keep": "best_inner"},
+        "heads": {"ridge": {"metadata": True}, "gbm": {}},
+        "extra": {"pretrain": {"epochs": 2}, "pseudo": {"soft": 0.5}, "gan": GAN},
+    }
 
 
-def fed(folder: Path, root: Path) -> Path:
+def fed(folder: Path) -> dict[str, Any]:
     """Fed with reconstructions, labelled; a selection among three frozen layers."""
     ae = {**ENCODER, "pretrained": True, "weights": str(folder / "ae.safetensors")}
-    return write_config(
-        folder,
-        root,
-        data={"extra": ROWS},
-        folds={"n": 2, "file": str(folder / "folds.csv")},
-        backbones=[SWIN, ae, {**FROZEN, "name": "b"}],
-        heads={"svr": {}, "selection": {}},
-        extra={"autoencoder": {**AUTOENCODER, "feed": ["swin"]}, "pseudo": {}},
-    ).rename(folder / "fed.yaml")
+    return {
+        "backbones": [SWIN, ae, {**FROZEN, "name": "b"}],
+        "heads": {"svr": {}, "selection": {}},
+        "extra": {"autoencoder": {**AUTOENCODER, "feed": ["swin"]}, "pseudo": {}},
+    }
 
 
-def warm(folder: Path, root: Path) -> Path:
+def warm(folder: Path) -> dict[str, Any]:
     """Begins with another run's weights, and is labelled by a third's."""
-    return write_config(
-        folder,
-        root,
-        data={"extra": ROWS},
-        folds={"n": 2, "file": str(folder / "folds.csv")},
-        finetune={"epochs": 1, "warm_start": str(folder / "first")},
-        regressor={"metadata": "late"},
-        loss={"auxiliary": {"column": "Human"}},
-        heads={"ridge": {}, "gbm": {}},
-        extra={"pseudo": {"source": str(folder / "second")}},
-    ).rename(folder / "warm.yaml")
+    return {
+        "finetune": {"epochs": 1, "warm_start": str(folder / "first")},
+        "regressor": {"metadata": "late"},
+        "loss": {"auxiliary": {"column": "Human"}},
+        "heads": {"ridge": {}, "gbm": {}},
+        "extra": {"pseudo": {"source": str(folder / "second")}},
+    }
 
 
 SETTINGS = {"drawn": drawn, "fed": fed, "warm": warm}
@@ -115,7 +104,9 @@ def jobs(place) -> Callable[[str], Job]:
 
     @cache
     def found(name: str) -> Job:
-        SETTINGS[name](place, place / "competition")
+        folds = {"n": 2, "file": str(place / "folds.csv")}
+        sections = {"data": {"extra": ROWS}, "folds": folds, **SETTINGS[name](place)}
+        write_config(place, place / "competition", **sections).rename(place / f"{name}.yaml")
         return opened(place, name)
 
     return found

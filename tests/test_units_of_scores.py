@@ -4,7 +4,7 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from units import HEADS, deviation, fit, fit_selection, make_case, moved, predicted
 
@@ -16,6 +16,7 @@ from paw_stack.blend.nested import Recipe, fit_blend, nested_blend, predict_blen
 from paw_stack.blend.scores import score
 from paw_stack.blend.squash import squash_report
 from paw_stack.config import SvrSection
+from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import label_noise
 from paw_stack.data.target import TargetScale
 from paw_stack.heads.costs import C_SHARE, EPSILON_SHARE, TOL
@@ -26,6 +27,8 @@ ALLOWED = 1e-6  # of the range
 RANGES = st.floats(-4, 6).map(lambda power: 10.0**power)
 ZEROS = st.floats(-100, 100)  # ranges
 SLOW = {"svr, grid", "gbm, stopped"}
+# A failure is told by its first unit: smaller ones would be sought for minutes.
+TOLD_AT_ONCE = settings(deadline=None, phases=[Phase.explicit, Phase.generate])
 RECIPES = [*((method, "none") for method in METHODS), *(("ridge", kind) for kind in KINDS)]
 
 
@@ -46,7 +49,7 @@ def candidates(case):
 def test_a_heads_defaults_know_no_unit(case, head):
     plain = predicted(case, fit(case, head, case.scores))
 
-    @settings(max_examples=3 if head in SLOW else 6, deadline=None)
+    @settings(TOLD_AT_ONCE, max_examples=3 if head in SLOW else 6)
     @given(RANGES, ZEROS)
     def in_another_unit(a, b):
         other = predicted(case, fit(case, head, moved(case.scores, a, b)))
@@ -119,7 +122,7 @@ def test_a_blend_and_its_intervals_know_no_unit(case, candidates, recipe):
 
     plain = everything(candidates, case.scores, (1.0, 10.0))
 
-    @settings(max_examples=2, deadline=None)
+    @settings(TOLD_AT_ONCE, max_examples=2)
     @given(RANGES, ZEROS)
     def in_another_unit(a, b):
         columns, target = moved(candidates, a, b), moved(case.scores, a, b)
@@ -127,6 +130,22 @@ def test_a_blend_and_its_intervals_know_no_unit(case, candidates, recipe):
         assert deviation(other, plain, a, b) < ALLOWED
 
     in_another_unit()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_calibration_of_ten_times_less_three_is_ten_times_less_three(kind):
+    rng = np.random.default_rng(0)
+    columns, new = rng.normal(50, 10, (80, 1)), np.linspace(0, 100, 30)[:, None]
+    target = 40 + 0.01 * (columns[:, 0] - 40) ** 2 + rng.normal(0, 3, 80)
+    folds = Folds(np.arange(80) % 5, np.arange(80))
+
+    def predicted(a, b):
+        model = fit_blend(a * columns + b, a * target + b, folds, Recipe("mean", kind))
+        return predict_blend(model, a * new + b)
+
+    plain = predicted(1, 0)
+    np.testing.assert_allclose(predicted(10, -3), 10 * plain - 3, rtol=1e-9)
+    assert kind == "none" or np.abs(plain - new[:, 0]).max() > 1
 
 
 def test_what_a_blend_chooses_knows_no_unit(case, candidates):
@@ -144,7 +163,7 @@ def test_what_a_blend_chooses_knows_no_unit(case, candidates):
         np.testing.assert_allclose(other["weights"], plain["weights"], atol=ALLOWED)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(TOLD_AT_ONCE, max_examples=5)
 @given(RANGES, ZEROS)
 def test_folds_label_noise_and_the_record_know_no_unit(case, candidates, a, b):
     scores, columns = moved(case.scores, a, b), moved(candidates, a, b)
