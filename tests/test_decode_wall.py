@@ -259,6 +259,8 @@ def test_workers_end_when_their_process_is_killed():
 
 def test_a_forked_process_has_workers_of_its_own():
     code = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which the child uses none
 before = pids()
 child = os.fork()
 if child == 0:

@@ -22,6 +22,7 @@ Each kind of file is treated in one way:
 | animated, several pages | the first frame |
 | HEIC, AVIF, JPEG XL, JPEG 2000, raw, PSD, PDF, video | refused by that name |
 | truncated, corrupt, empty, no image, above 200 megapixels | refused: `UnreadablePhoto` with the reason |
+| one that crashes its decoder, or takes over 2 GB of memory or 20 s | refused by `decode_pool`, which runs go through |
 
 `crop` takes the centred square of the shorter side and resizes that, which keeps the aspect;
 `squash` resizes both sides. The resize is bilinear and antialiased: without that, the same photo

@@ -55,12 +55,15 @@ class Worker:
     def __init__(self, limits: Limits):
         self.ended = self._ready = False
         shared = _shared_file(limits.shared)
+        self.connection, theirs = socket.socketpair()
         try:
             self._room = mmap.mmap(shared, limits.shared)
-            self.connection, theirs = socket.socketpair()
-            with theirs:
-                self.process = _start(theirs, shared, limits.memory)
+            self.process = _start(theirs, shared, limits.memory)
+        except BaseException:
+            self.connection.close()
+            raise
         finally:
+            theirs.close()
             os.close(shared)
 
     def unpack(self, data: bytes, size: int, resize: Resize) -> tuple[Unpacked, bool]:
