@@ -153,6 +153,21 @@ def test_processes_that_build_at_once_leave_one_right_cache(paths, cache, tmp_pa
     assert folders(cache) == [Path(photos.pixels.filename).parent]
 
 
+def test_who_builds_a_cache_holds_its_lock(paths, cache):
+    fcntl = pytest.importorskip("fcntl")
+    asked = []
+
+    def free_bytes(folder: Path) -> int:
+        (lock,) = cache.glob("*.lock")
+        with lock.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        asked.append(folder)
+        return 10**12
+
+    build(paths, cache, free_bytes=free_bytes)
+    assert asked == [cache]
+
+
 def test_without_locks_the_folder_of_another_builder_is_left(paths, cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)  # its import fails, as on Windows
     theirs = build(paths, cache / "elsewhere")

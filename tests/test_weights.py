@@ -2,6 +2,7 @@
 
 import argparse
 from collections import OrderedDict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -62,6 +63,13 @@ def tensors_of(name: str, seed: int = 0, **changes) -> dict[str, torch.Tensor]:
     }
 
 
+@cache
+def known(name: str) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The tensors of a whole model, and the names of those that its backbone has."""
+    bare = build_backbone(section(name, None, pretrained=False), 0).model
+    return tensors_of(name), list(bare.state_dict())
+
+
 def section(name: str, path, **changes) -> BackboneSection:
     return BackboneSection(**{**MODELS[name], "weights": path, **changes})
 
@@ -112,8 +120,7 @@ def refused(section: BackboneSection) -> str:
 def test_whatever_stands_around_them_the_same_embedding(
     plain, tmp_path, name, wrappers, prefixes, flat, classifier, pretrained
 ):
-    tensors = tensors_of(name)
-    own = build_backbone(section(name, None, pretrained=False), 0).model.state_dict()
+    tensors, own = known(name)
     if not classifier:
         tensors = {key: tensor for key, tensor in tensors.items() if key in own}
     written = {"".join(prefixes) + key: tensor for key, tensor in tensors.items()}
@@ -137,8 +144,7 @@ def test_whatever_stands_around_them_the_same_embedding(
 @given(share=st.floats(0.02, 1), seed=st.integers(0, 99), prefix=st.sampled_from(["", "model."]))
 @SLOWISH
 def test_a_file_that_lacks_tensors_is_refused_by_their_names(tmp_path, name, share, seed, prefix):
-    tensors = tensors_of(name)
-    own = build_backbone(section(name, None, pretrained=False), 0).model.state_dict()
+    tensors, own = known(name)
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
     lost = np.random.default_rng(seed).permutation(needed)[: max(1, round(share * len(needed)))]
     path = tmp_path / "half.safetensors"

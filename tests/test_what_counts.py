@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from test_end_to_end import write_config
 
-from paw_stack.blend.nested import Recipe, divisions, fit_blend
+from paw_stack.blend.nested import Recipe, divisions, fit_blend, predict_blend
 from paw_stack.config import load_config
 from paw_stack.data.folds import Folds
 from paw_stack.data.sample import write_sample
@@ -111,3 +111,14 @@ def test_near_duplicates_share_their_cell_in_every_draw_of_sub_folds(n_groups):
     assert len(cells) == 3
     for cell_of in cells:
         assert all(len(set(cell_of[group_of == group])) == 1 for group in range(n_groups))
+
+
+def test_squashed_candidates_are_straightened_beyond_themselves_up_to_the_scores():
+    rng = np.random.default_rng(0)
+    target = rng.uniform(20, 80, 200)
+    columns = 50 + 0.3 * (target[:, None] - 50) + rng.normal(0, 1, (200, 2))
+    model = fit_blend(columns, target, Folds(np.arange(200) % 5, np.arange(200)), Recipe())
+    far = np.array([columns.min(axis=0), columns.max(axis=0)])
+    low, high = predict_blend(model, far)
+    assert target.min() <= low < columns.min() - 10
+    assert columns.max() + 10 < high <= target.max()
