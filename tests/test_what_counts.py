@@ -1,5 +1,7 @@
 """Which rows, folds, draws and layers count: in a shift, a mean, a calibration, a warning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import FROZEN, SWIN
@@ -56,8 +58,8 @@ def test_adversarial_validation_looks_at_rows_that_the_network_has_not_learned(j
 @pytest.mark.parametrize("keep", ["last", "best_inner", "best_held_out"])
 def test_layers_side_by_side_are_optimistic_if_any_of_them_is(job, keep):
     finetune = job.config.finetune.model_copy(update={"keep": keep})
-    job.config = job.config.model_copy(update={"finetune": finetune})
-    told = {source.name: source_is_optimistic(job, source) for source in sources(job.config)}
+    other = replace(job, config=job.config.model_copy(update={"finetune": finetune}))
+    told = {source.name: source_is_optimistic(other, source) for source in sources(other.config)}
     held_out = keep == "best_held_out"
     both = dict.fromkeys(["swin", "swin+frozen", "frozen+swin"], held_out)
     assert told == {**both, "frozen": False}
