@@ -10,8 +10,9 @@ def draw_history(history: Sequence[dict[str, float]], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4))  # a layout that fits itself takes as long as the drawing
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(0.11, 0.12, 0.87, 0.93)
     axes = figure.add_subplot()
     epochs = [line["epoch"] for line in history]
     for name, style in (("fit_rmse", "o-"), ("inner_rmse", "s-"), ("held_out_rmse", "D-")):
