@@ -81,6 +81,7 @@ def record(facts):
         test=oof.iloc[:2],
         blend=facts,
         photos=pd.DataFrame({"reason": ["", "", ""]}),
+        picture=lambda kind, name: b"",
         pairs=pd.DataFrame({"set_a": ["labelled"], "set_b": ["labelled"]}),
         units=units,
         histories={"b fold 0": history},

@@ -114,10 +114,7 @@ class RunFolder:
             write_array(self.root / "check" / "metadata.npy", competition.labelled.metadata)
 
     def save_findings(self, findings: Findings) -> None:
-        """One row a photo; one row a pair of near-duplicates, with the scores that are known.
-
-        A photo's file is told by its folder and name: what is in a run leads nowhere.
-        """
+        """One row a photo, its file told by folder and name; one row a pair of near-duplicates."""
         table, target = findings.table, findings.target
         files = [shown(Path(*path.parts[-2:])) for path in findings.paths]
         named = table.assign(path=files).rename(columns={"path": "file"})
