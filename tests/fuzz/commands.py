@@ -22,10 +22,7 @@ from paw_stack.errors import PawStackError
 class Stage:
     """What all cases start from: a run, its data, a photo and a table of its metadata."""
 
-    folder: Path
     run: Path
-    cache: Path
-    config: Path
     photo: Path
     table: Path
     secret: Path
@@ -40,12 +37,15 @@ def make_stage(folder: Path) -> Stage:
     config = write_config(folder, folder / "sample", data, heads=heads, backbones=backbones)
     with contextlib.redirect_stdout(io.StringIO()):
         pipeline.run(load_config(config))
-    photo = next((folder / "sample" / "test").iterdir())
+    return stage_of(folder / "runs" / "tiny", folder / "sample", folder)
+
+
+def stage_of(run: Path, data: Path, folder: Path) -> Stage:
+    """The same of a run that is there; `folder` takes two small files."""
+    photo = next((data / "test").iterdir())
     (folder / "table.csv").write_text(f"Id,Eyes\n{photo.stem},1\n")
     (folder / "secret").write_text("of somebody else")
-    runs = folder / "runs"
-    places = folder / "table.csv", folder / "secret"
-    return Stage(folder, runs / "tiny", runs / "cache", config, photo, *places)
+    return Stage(run, photo, folder / "table.csv", folder / "secret")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Case:
     table: Path
     config: Path  # the user's own
     whole: Path  # the run as it was
+    data: Path  # that it was made of, the user's own
 
     @property
     def run(self) -> Path:
@@ -66,13 +67,14 @@ class Case:
 def lay_out(stage: Stage, home: Path) -> Case:
     """A copy of the run by hard links, and what a user would give with it."""
     shutil.copytree(stage.run, home / "runs" / "tiny", copy_function=os.link)
-    shutil.copytree(stage.cache, home / "runs" / "cache", copy_function=os.link)
+    shutil.copytree(stage.run.parent / "cache", home / "runs" / "cache", copy_function=os.link)
     (home / "temporary").mkdir()
-    settings = yaml.safe_load(stage.config.read_text())
+    settings = yaml.safe_load((stage.run.parents[1] / "config.yaml").read_text())
     settings["run"]["root"] = str(home / "runs")
     (home / "config.yaml").write_text(yaml.safe_dump(settings))
     photo, table = (Path(shutil.copy(path, home)) for path in (stage.photo, stage.table))
-    return Case(home, photo, table, home / "config.yaml", stage.run)
+    data = Path(settings["data"]["root"])
+    return Case(home, photo, table, home / "config.yaml", stage.run, data)
 
 
 def predict(case: Case) -> None:

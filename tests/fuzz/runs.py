@@ -22,6 +22,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -64,6 +65,7 @@ def given(case: Case, names: list[str], out: io.TextIOBase) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
     tempfile.tempdir = str(case.home / "temporary")
     sys.addaudithook(lambda event, arguments: noted(event, arguments, opened))
+    out.write(f"{taken(1)}\n")
     for name in names:
         out.write(json.dumps({"begun": name}) + "\n")
         out.flush()
@@ -102,17 +104,16 @@ def noted(event: str, arguments: tuple, opened: list[str]) -> None:
 
 def broken(case: Case, said: str, opened: list[str]) -> str:
     """Which promise a command has broken that ended well."""
-    own = (str(case.home.resolve()), str(case.whole.parents[1].resolve() / "sample"))
-    own += (str(case.whole.resolve()),)
+    own = tuple(str(path.resolve()) for path in (case.home, case.whole, case.data))
     if strange := [path for path in opened if not path.startswith(MAY_OPEN + own)]:
         return f"opened {strange[:3]}"
     if not all(line.isprintable() for line in said.splitlines()):
         return f"printed {said!r:.300}"
-    return "a file ran" if (case.run / "ran").exists() else ""
+    return "a file ran" if any(case.run.rglob("ran")) else ""
 
 
 def forked(case: Case, names: list[str]) -> tuple[list[dict], int, int]:
-    """What the commands came to; the exit status and the peak memory of their process."""
+    """What the commands came to, the exit status of their process, and what memory it took."""
     lines = case.home / "told.jsonl"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which it uses none
@@ -126,16 +127,32 @@ def forked(case: Case, names: list[str]) -> tuple[list[dict], int, int]:
             os._exit(0)
     _, status, usage = os.wait4(child, 0)
     told = [json.loads(line) for line in lines.read_text().splitlines()]
-    return told, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+    return told[1:], os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024 - told[0]
 
 
-def fuzz(stage: Stage, numbers: range, seed: int, every: bool = False) -> Told:
+def fuzz(
+    stage: Stage, numbers: range, seed: int, every: bool = False, without: tuple[str, ...] = ()
+) -> Told:
     """Each case to `runs`, the cheapest, and to one of the others in turn, or to all."""
-    decode_pool.decode_isolated = decode_with_facts  # its processes would be started each time
-    others = [name for name in list(COMMANDS)[1:] if name != "page" or has_gradio()]
-    with threadpool_limits(1):  # a forked process has none of its threads
+    without += () if has_gradio() else ("page",)
+    others = [name for name in list(COMMANDS)[1:] if name not in without]
+    with threadpool_limits(1), no_processes():  # a forked process has none of its threads
         warm(stage, ["runs", *others])
         return told_of(stage, numbers, seed, others, every)
+
+
+@contextlib.contextmanager
+def no_processes() -> Iterator[None]:
+    """The photo is nobody's but ours: the wall's processes would be started for each case."""
+    real = decode_pool.decode_isolated
+    decode_pool.decode_isolated = decode_with_facts
+    gc.collect()
+    gc.freeze()  # else the first collection of each process copies all of them
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        decode_pool.decode_isolated = real
 
 
 def warm(stage: Stage, names: list[str]) -> None:
@@ -145,31 +162,27 @@ def warm(stage: Stage, names: list[str]) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             for name in names:
                 COMMANDS[name](case)
-    gc.collect()
-    gc.freeze()  # else the first collection of each process copies all of them
 
 
 def told_of(stage: Stage, numbers: range, seed: int, others: list[str], every: bool) -> Told:
-    told, base = Told(), taken(1)
-    for number in numbers:
-        random = Random(f"{seed} {number}")
-        chosen = others if every else [others[(number + n) % len(others)] for n in (0,)]
-        names = ["runs", *chosen]
-        with tempfile.TemporaryDirectory(prefix="case-") as home:
-            case = lay_out(stage, Path(home))
-            changes = change_run(case.run, stage.secret, random)
-            found, code, memory = forked(case, names)
-        told.peak, n_before = max(told.peak, memory - base), len(told.failures)
-        where = f"case {number} ({'; '.join(changes)})"
-        count(told, number, where, found, code)
-        if memory - base > MEMORY:
-            told.failures.append(f"{where}: took {(memory - base) >> 20} MB")
-        for failure in told.failures[n_before:]:
-            print(failure, flush=True)
+    """What became of the cases; Ctrl-C ends them early, with the table of those before."""
+    told = Told()
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in numbers:
+            names = ["runs", *(others if every else [others[number % len(others)]])]
+            with tempfile.TemporaryDirectory(prefix="case-") as home:
+                case = lay_out(stage, Path(home))
+                changes = change_run(case.run, stage.secret, Random(f"{seed} {number}"))
+                found, code, memory = forked(case, names)
+            told.peak, n_before = max(told.peak, memory), len(told.failures)
+            where = f"case {number} ({'; '.join(changes)})"
+            count(told, number, where, found, code, memory)
+            for failure in told.failures[n_before:]:
+                print(failure, flush=True)
     return told
 
 
-def count(told: Told, number: int, where: str, found: list[dict], code: int) -> None:
+def count(told: Told, number: int, where: str, found: list[dict], code: int, memory: int) -> None:
     """Add what the commands of one case came to."""
     name = ""
     for line in found:
@@ -184,6 +197,8 @@ def count(told: Told, number: int, where: str, found: list[dict], code: int) -> 
         what = "hung" if code == -signal.SIGALRM else f"ended its process ({code})"
         told.outcomes.setdefault(name, Counter())["failed"] += 1
         told.failures.append(f"{where}: {name}: {what}")
+    if memory > MEMORY:
+        told.failures.append(f"{where}: took {memory >> 20} MB")
 
 
 def has_gradio() -> bool:
@@ -205,7 +220,9 @@ def show(told: Told, seconds: float) -> None:
     for name, counts in told.outcomes.items():
         print(f"{name:12}" + "".join(f"{counts[column]:>10,}" for column in columns))
     slow, number, name = told.slowest
-    print(f"{seconds:.0f} s; slowest {slow:.1f} s ({name} of case {number})")
+    print(
+        f"{seconds:.0f} s, {told.outcomes['runs'].total():,} runs; slowest {slow:.1f} s ({name} of case {number})"
+    )
     print(f"peak memory of a case: +{told.peak >> 20} MB")
     print(f"{len(told.failures)} failures")
 

@@ -44,6 +44,7 @@ def exif_with_thumbnail() -> bytes:
 
 def jpegs() -> dict[str, bytes]:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    srgb = srgb[:24] + bytes(12) + srgb[36:]  # without the time of its making
     rgb, cmyk = photo(), encoded(photo("CMYK"), "JPEG")
     baseline = encoded(rgb, "JPEG", quality=60)
     progressive = encoded(rgb, "JPEG", progressive=True)
