@@ -1,4 +1,4 @@
-"""Facts and tables of a run that have the right form and make no sense: told in one error of ours."""
+"""Facts and tables of a run that have a form and make no sense: told in one error of ours."""
 
 import json
 import os

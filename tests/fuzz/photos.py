@@ -83,7 +83,8 @@ def broken(reason: str, pixels: np.ndarray | None, size: int, seconds: float) ->
     """Which promise a case breaks."""
     if seconds > MOST_S:
         return f"took {seconds:.0f} s"
-    if (pixels is None) == (reason == "") or not reason.isprintable():
+    senseless = not reason.isprintable() or "makes no sense" in reason  # what a worker answered
+    if senseless or (pixels is None) == (reason == ""):
         return f"reason {reason!r}"
     if pixels is not None and (pixels.shape, pixels.dtype) != ((size, size, 3), np.uint8):
         return f"pixels {pixels.dtype} {pixels.shape}"

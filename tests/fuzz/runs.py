@@ -220,9 +220,8 @@ def show(told: Told, seconds: float) -> None:
     for name, counts in told.outcomes.items():
         print(f"{name:12}" + "".join(f"{counts[column]:>10,}" for column in columns))
     slow, number, name = told.slowest
-    print(
-        f"{seconds:.0f} s, {told.outcomes['runs'].total():,} runs; slowest {slow:.1f} s ({name} of case {number})"
-    )
+    cases = told.outcomes["runs"].total()
+    print(f"{cases:,} runs, {seconds:.0f} s; slowest {slow:.1f} s ({name} of case {number})")
     print(f"peak memory of a case: +{told.peak >> 20} MB")
     print(f"{len(told.failures)} failures")
 
