@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from test_strange_runs import replaced, rewritten
 
+from paw_stack.artifacts.files import write_text
 from paw_stack.artifacts.finished import open_finished
 from paw_stack.artifacts.log import logged_runs
 from paw_stack.artifacts.run import RunFolder
@@ -125,3 +126,11 @@ def test_a_table_of_holes_is_refused_before_it_fills_memory(start, tmp_path):
     os.truncate(path, 2**31)
     with pytest.raises(ValueError, match="NUL bytes, which are in no text"):
         read_cells(path)
+
+
+def test_a_folder_where_a_file_is_to_be_written_is_one_error(tmp_path):
+    (tmp_path / "labelled.csv" / "inside").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="a folder lies where a file is to be written"):
+        write_text(tmp_path / "labelled.csv", "Id,target")
+    assert [path.name for path in tmp_path.iterdir()] == ["labelled.csv"]
+    assert (tmp_path / "labelled.csv" / "inside").is_dir()
