@@ -64,8 +64,11 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
     Raises:
         Interrupted: a signal came, which compiled code may have lost.
+        ArtifactError: a folder has that name.
     """
     leave_if_told()
+    if path.is_dir() and not path.is_symlink():
+        raise ArtifactError(f"{path}: a folder lies where a file is to be written; move it away")
     sync(temporary)  # the name may else be there after a power cut, and no content
     temporary.replace(path)
     sync(path.parent)

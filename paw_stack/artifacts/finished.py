@@ -17,7 +17,7 @@ from paw_stack.artifacts.files import read_array, read_csv, read_weights
 from paw_stack.artifacts.pictures import Pictures, read_pictures
 from paw_stack.artifacts.record import PHOTO_TEXTS, labelled_rows
 from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.trust import read_blend, read_config, require_plain
+from paw_stack.artifacts.trust import making_sense, read_blend, read_config, require_plain
 from paw_stack.artifacts.unit import fingerprints, read_done, versions
 from paw_stack.config import Config, load_config
 from paw_stack.data.nouns import StoredHead
@@ -131,8 +131,9 @@ def open_finished(place: Path) -> FinishedRun:
         raise ArtifactError(f"{folder}: not finished, there is no blend yet; {again}") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{facts_file}: cannot be read ({error}); {again}") from None
-    _require_version(folder, blend, again)
-    _require_unchanged(folder, blend, again)
+    with making_sense(folder):
+        _require_version(folder, blend, again)
+        _require_unchanged(folder, blend, again)
     config = read_config(config_file)
     if config.extra.autoencoder:
         raise ArtifactError(

@@ -58,8 +58,8 @@ def _logged(folder: Path) -> LoggedRun:
 
 
 def _seconds(done: Path) -> float:
-    found = _json(done).get("seconds")
-    return float(found) if isinstance(found, int | float) else 0.0
+    found = _finite(_json(done).get("seconds"))
+    return 0.0 if found is None else found
 
 
 def _config(folder: Path) -> Config | None:
@@ -73,8 +73,16 @@ def _config(folder: Path) -> Config | None:
 
 def _leaderboard(folder: Path) -> dict[str, float]:
     found = _json(folder / LEADERBOARD)
-    numbers = {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
-    return {k: v for k, v in numbers.items() if math.isfinite(v)}
+    numbers = {name: _finite(value) for name, value in found.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _finite(value: Any) -> float | None:
+    """None for what is no number, not finite, or an integer beyond all floats."""
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _json(path: Path) -> dict[str, Any]:

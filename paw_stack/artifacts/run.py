@@ -278,7 +278,7 @@ class RunFolder:
         """The config of the last blend, and place -> fingerprint of what it was made from."""
         folder = self.root / "blend"
         made_from = read_done(folder / "blend.json").get("made_from")
-        if not made_from or not (folder / "config.yaml").is_file():
+        if not isinstance(made_from, dict) or not (folder / "config.yaml").is_file():
             return None
         return read_config(folder / "config.yaml"), made_from
 

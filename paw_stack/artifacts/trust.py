@@ -8,13 +8,16 @@ only where they are plain file names.
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from paw_stack.config import Config, load_own_config
 from paw_stack.data.competition import is_file_name
-from paw_stack.errors import ArtifactError, ConfigError, offenders
-from paw_stack.regular import kind_of, read_json
+from paw_stack.errors import ArtifactError, ConfigError, PawStackError, offenders
+from paw_stack.regular import kind_of, read_json, shown
+
+LONGEST_REASON = 200  # characters
 
 
 def require_plain(root: Path) -> None:
@@ -51,6 +54,27 @@ def _inside(root: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(root):
         folders.sort()
         yield from (Path(place, name) for name in sorted([*folders, *files]))
+
+
+@contextmanager
+def making_sense(root: object) -> Iterator[None]:
+    """Inside, what is made of a run's files: numbers may be texts there, and tables of other rows.
+
+    Files that cannot be opened at all are told where they are read.
+
+    Raises:
+        ArtifactError: something was raised that is no error of ours and none of the system.
+    """
+    try:
+        yield
+    except (PawStackError, OSError):
+        raise
+    except Exception as error:  # of forged facts Python and its libraries raise nearly anything
+        reason = shown(" ".join(str(error).split()))[:LONGEST_REASON]
+        raise ArtifactError(
+            f"{root}: cannot be read as a run of this version ({type(error).__name__}: {reason});"
+            " run paw-stack blend again"
+        ) from error
 
 
 def read_config(path: Path) -> Config:

@@ -8,6 +8,7 @@ import pandas as pd
 from paw_stack.regular import require_regular
 
 LARGEST = 4_000_000_000  # bytes of a table; 100 million rows of an id and a score take half of it
+BLOCK = 1 << 20  # bytes that are looked at at once
 
 
 def read_cells(path: Path) -> pd.DataFrame:
@@ -15,10 +16,12 @@ def read_cells(path: Path) -> pd.DataFrame:
 
     Raises:
         OSError: there is no such file, or none that may be read: a pipe, a device, one too large.
-        ValueError: it is no CSV table in UTF-8; a row has more fields than the header. (pandas
-            would take the first column for an index where the first row has, and move all others.)
+        ValueError: it is no CSV table in UTF-8, or holds a NUL; a row has more fields than the
+            header. (pandas would take the first column for an index where the first row has, and
+            move all others.)
     """
     require_regular(path, LARGEST)
+    _require_text(path)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except pd.errors.ParserError as error:
@@ -26,6 +29,14 @@ def read_cells(path: Path) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(_too_long(path))
     return table
+
+
+def _require_text(path: Path) -> None:
+    """A NUL is in no text; of a file of holes pandas would take six times its size of memory."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            if b"\0" in block:
+                raise ValueError("it holds NUL bytes, which are in no text")
 
 
 def double_columns(path: Path, columns: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from paw_stack.artifacts import write_csv, write_picture
 from paw_stack.artifacts.finished import FinishedRun
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.errors import DataError, PawStackError
 from paw_stack.pipeline.app_limits import AT_ONCE, LONGEST_S, MOST_PHOTOS, too_much
 from paw_stack.pipeline.app_visits import KEPT_S, Visits
@@ -81,7 +82,8 @@ def make_page(run: FinishedRun, folder: Path) -> "Blocks":
 def _photo_tab(gr: Any, desk: _Desk) -> None:
     run = desk.run
     columns = run.config.data.metadata if needs_metadata(run) else []
-    usual = np.median(run.metadata, axis=0) if columns else []
+    with making_sense(run.folder):
+        usual = np.median(run.metadata, axis=0) if columns else []
     with gr.Row():
         with gr.Column(scale=1):
             file = gr.File(label="A photo", file_types=sorted(SUFFIXES), type="filepath")
@@ -158,20 +160,27 @@ def _scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:
         with desk.visits.at_work(str(request.session_hash), [file]) as folder:
             try:
                 found = explain(run, Path(file), own, desk.kept, desk.turn)
+                with making_sense(run.folder):
+                    return _shown(run, folder, found, own)
             except PawStackError as error:
                 raise gr.Error(_plain(error, file)) from None
-            said = verdict(
-                {str(name): float(value) for name, value in found.row.items()},
-                run.level,
-                run.candidates,
-                run.shown_range,
-                run.oof("blend")["prediction"].to_numpy(),
-                _tips(run, own[0]) if values else [],
-            )
-            write_picture(folder / "map.png", overlay(found.pixels, found.heat))
-            return said, str(folder / "map.png"), _gallery(run, folder, found)
 
     return score
+
+
+def _shown(
+    run: FinishedRun, folder: Path, found: Explanation, own: np.ndarray
+) -> tuple[str, str, list[Any]]:
+    said = verdict(
+        {str(name): float(value) for name, value in found.row.items()},
+        run.level,
+        run.candidates,
+        run.shown_range,
+        run.oof("blend")["prediction"].to_numpy(),
+        _tips(run, own[0]) if own.size else [],
+    )
+    write_picture(folder / "map.png", overlay(found.pixels, found.heat))
+    return said, str(folder / "map.png"), _gallery(run, folder, found)
 
 
 def _batch_scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun, open_finished
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.errors import DataError, offenders
@@ -36,6 +37,11 @@ def compare(first: Path, second: Path) -> list[Comparison]:
         DataError: no row that both predicted, or a row with two targets.
     """
     runs = open_finished(first), open_finished(second)
+    with making_sense(f"{first} or {second}"):
+        return _compare(*runs)
+
+
+def _compare(*runs: FinishedRun) -> list[Comparison]:
     names = [str(run.folder) for run in runs]
     differ = differing_keys(*(run.config for run in runs))
     say("\n".join(["keys that differ:", *differ]) if differ else "no key differs")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import BackboneSection
 from paw_stack.data.images import cached_photos
 from paw_stack.errors import DataError
@@ -62,10 +63,17 @@ def explain(
         with turn:
             passed = through_networks(run, variants.of, columns, kept=kept)
             scores = blended(run, passed, columns)
+    with making_sense(run.folder):
+        return _explanation(run, first, passed, scores)
+
+
+def _explanation(
+    run: FinishedRun, pixels: np.ndarray, passed: Passed, scores: pd.DataFrame
+) -> Explanation:
     whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
     return Explanation(
         row=scores.iloc[0],
-        pixels=first,
+        pixels=pixels,
         heat=whole - covered.reshape(GRID, GRID),
         similar=most_similar(run, passed),
         share_below=float((run.oof("blend")["prediction"] < whole).mean()),

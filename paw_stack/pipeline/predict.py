@@ -10,6 +10,7 @@ import pandas as pd
 
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished import FinishedRun, open_finished
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
@@ -60,7 +61,8 @@ def predict(
         write_csv(out, table)
         say(f"wrote {out}: {int(table['score'].notna().sum())} scores")
     else:
-        _show(table, f"{run.level:.0%}")
+        with making_sense(run.folder):
+            _show(table, f"{run.level:.0%}")
     if explained:
         _explain(run, explained, _columns(run, [explained], metadata))
     return table

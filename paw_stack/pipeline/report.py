@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paw_stack.artifacts import read_record, save_report
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import load_config
 from paw_stack.console import say
 
@@ -29,4 +30,7 @@ def write_report(root: Path) -> Path:
     """The same, of the run in `root`."""
     from paw_stack.report.page import render
 
-    return save_report(root, render(read_record(root)))
+    record = read_record(root)
+    with making_sense(root):
+        html = render(record)
+    return save_report(root, html)

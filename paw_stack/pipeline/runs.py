@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pandas as pd
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished import run_folder
 from paw_stack.artifacts.log import LoggedRun, logged_runs, set_leaderboard
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import Config
 from paw_stack.console import say
-from paw_stack.errors import ConfigError
+from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.metrics import correlation
 
 FEWEST_FOR_CORRELATION = 3
@@ -34,7 +36,7 @@ def show_runs(
         ArtifactError: no such folder.
         ConfigError: no such column.
     """
-    table = pd.DataFrame([_row(run) for run in logged_runs(root)])
+    table = pd.DataFrame([_listed(run) for run in logged_runs(root)])
     if table.empty:
         say(f"{root}: no runs yet")
         return table
@@ -87,6 +89,15 @@ def leaderboard_sentences(table: pd.DataFrame) -> list[str]:
                 f" leaderboard minus cross-validation {gap:+.3f} on average"
             )
     return sentences
+
+
+def _listed(run: LoggedRun) -> dict[str, Any]:
+    """Of a run whose facts make no sense its name alone: other runs are listed still."""
+    try:
+        with making_sense(run.name):
+            return _row(run)
+    except ArtifactError:
+        return _row(replace(run, config=None, blend={}))
 
 
 def _row(run: LoggedRun) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun
+from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError
@@ -73,8 +74,9 @@ def needs_metadata(run: FinishedRun) -> list[str]:
     """The candidates that look at metadata columns beside the photo."""
     if not run.config.data.metadata:
         return []
-    known = _sources(run)
-    return [name for name in run.candidates if _looks_at_metadata(run, name, known)]
+    with making_sense(run.folder):
+        known = _sources(run)
+        return [name for name in run.candidates if _looks_at_metadata(run, name, known)]
 
 
 def _looks_at_metadata(run: FinishedRun, name: str, known: dict[str, tuple[Source, str]]) -> bool:
@@ -94,6 +96,17 @@ def through_networks(
     kept: Kept | None = None,
 ) -> Passed:
     """All photos through every network of the run, one network in memory unless they are `kept`."""
+    with making_sense(run.folder):
+        return _passed(run, pixels, metadata, batch_size, kept)
+
+
+def _passed(
+    run: FinishedRun,
+    pixels: Pixels,
+    metadata: np.ndarray,
+    batch_size: int | None,
+    kept: Kept | None,
+) -> Passed:
     predictions: dict[str, list[np.ndarray]] = {}
     passed = Passed({}, {})
     for backbone in run.config.backbones:
@@ -112,6 +125,11 @@ def through_networks(
 
 def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     """The heads' predictions, the blend of all candidates and its interval: see `score`."""
+    with making_sense(run.folder):
+        return _blended(run, passed, metadata)
+
+
+def _blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     from paw_stack.blend import predict_blend, predict_interval
 
     known = _sources(run)
