@@ -16,7 +16,7 @@ from typing import Any
 
 from paw_stack.artifacts.files import read_state, write_json, write_state
 from paw_stack.artifacts.twin import STATE, Twin
-from paw_stack.atomic import make_folder, remove
+from paw_stack.atomic import make_folder, remove, sweep
 from paw_stack.config import Section, digest
 from paw_stack.data.nouns import State
 from paw_stack.regular import TEXT_BYTES, parsed_json, read_regular
@@ -95,6 +95,7 @@ class Unit:
     def begin(self) -> None:
         """From here to `finish` the unit counts as not done."""
         make_folder(self.folder)
+        sweep(self.folder)  # of a task that ended with its machine
         remove(self.done)
         if self.twin:
             self.twin.begin()
