@@ -59,6 +59,18 @@ class FinishedRun:
         """Id, target: the labelled photos that took part, points."""
         return read_csv(self.folder / "labelled.csv")
 
+    def group_of(self, ids: pd.Index) -> np.ndarray:
+        """(n,) float64, the same number for labelled photos of one picture: near-duplicates.
+
+        Raises:
+            ArtifactError: folds.csv lacks ids.
+        """
+        path = self.folder / "folds.csv"
+        found = read_csv(path, needs=("Id", "group")).set_index("Id")["group"].reindex(ids)
+        if len(lacking := ids[found.isna()]):
+            raise ArtifactError(f"{path}: no group for {offenders(lacking)}; run it again")
+        return found.to_numpy()
+
     def oof(self, name: str) -> pd.DataFrame:
         """Id, fold, prediction of a candidate, or of the blend (nested), points."""
         place = "blend" if name == "blend" else "predictions"
