@@ -10,7 +10,7 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.trust import read_config, require_plain
 from paw_stack.config import Config
 from paw_stack.errors import ArtifactError
-from paw_stack.regular import read_json, shown
+from paw_stack.regular import json_or_nothing, shown
 
 LEADERBOARD = "leaderboard.json"
 
@@ -49,7 +49,7 @@ def _logged(folder: Path) -> LoggedRun:
         require_plain(folder)
     except ArtifactError:
         return LoggedRun(shown(folder.name), "", None, {}, 0.0, {})
-    blend = _json(folder / "blend" / "blend.json")
+    blend = json_or_nothing(folder / "blend" / "blend.json")
     stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
     seconds = sum(_seconds(done) for done in folder.rglob("*done.json"))
@@ -58,7 +58,7 @@ def _logged(folder: Path) -> LoggedRun:
 
 
 def _seconds(done: Path) -> float:
-    found = _json(done).get("seconds")
+    found = json_or_nothing(done).get("seconds")
     return float(found) if isinstance(found, int | float) else 0.0
 
 
@@ -72,14 +72,6 @@ def _config(folder: Path) -> Config | None:
 
 
 def _leaderboard(folder: Path) -> dict[str, float]:
-    found = _json(folder / LEADERBOARD)
+    found = json_or_nothing(folder / LEADERBOARD)
     numbers = {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
     return {k: v for k, v in numbers.items() if math.isfinite(v)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Nothing where there is no such file, or one that is damaged: other runs are listed still."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}
