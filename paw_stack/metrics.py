@@ -86,8 +86,7 @@ def paired_bootstrap(
     group_of: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """95 % interval of RMSE(second) - RMSE(first), points, over the draws of `drawn_rmse`."""
-    errors = drawn_rmse(y_true, [first, second], draws, seed, group_of)
-    return middle_95(errors[1] - errors[0])
+    return middle_95(np.diff(drawn_rmse(y_true, [first, second], draws, seed, group_of), axis=0))
 
 
 def drawn_rmse(
@@ -111,7 +110,9 @@ def drawn_rmse(
     totals = np.empty((len(sums), draws))
     step = max(1, CELLS // n)
     for start in range(0, draws, step):
-        times = _times_drawn(rng, min(step, draws - start), n)
+        k = min(step, draws - start)
+        drawn = rng.integers(0, n, (k, n), dtype=np.int32) + n * np.arange(k)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n).astype(np.float64)
         # One by one: so a prediction's errors are the same to the last bit beside any others.
         totals[:, start : start + step] = [times @ each for each in sums]
     return np.sqrt(totals[1:] / totals[0])
@@ -121,9 +122,3 @@ def middle_95(drawn: np.ndarray) -> tuple[float, float]:
     """The two values between which 95 % of those drawn (draws,) lie."""
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _times_drawn(rng: np.random.Generator, draws: int, n: int) -> np.ndarray:
-    """How often each of n things (draws, n) float64 is among n that are drawn with replacement."""
-    drawn = rng.integers(0, n, (draws, n), dtype=np.int32) + n * np.arange(draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)

@@ -47,7 +47,7 @@ def diversity(
     distinct = moments.distinct()
     shares = _mean_shares([model["shares"] for model in whole.models])
     kept, predicted = _pruned(columns, target, folds, recipe, whole.predictions, moments, shares)
-    without = _compared(target, predicted, whole.predictions, folds)
+    without = compare(target, predicted, {"all": whole.predictions}, group_of=folds.group_of)["all"]
     fixed = replace(recipe, calibration="none", shares=shares)
     return {
         "error_correlation": _error_correlation(columns, target),
@@ -101,17 +101,12 @@ def _pruned(
         middle = (fewest + most + 1) // 2
         kept = np.setdiff1d(distinct, order[:middle])
         found = nested_blend(columns[:, kept], target, folds, recipe).predictions
-        if _bearable(_compared(target, found, nested, folds), rmse(target, nested)):
+        cost = compare(target, found, {"all": nested}, group_of=folds.group_of)["all"]
+        if _bearable(cost, rmse(target, nested)):
             fewest, best, predicted = middle, kept, found
         else:
             most = middle - 1
     return best, predicted
-
-
-def _compared(
-    target: np.ndarray, pruned: np.ndarray, whole: np.ndarray, folds: Folds
-) -> dict[str, float]:
-    return compare(target, pruned, {"all": whole}, group_of=folds.group_of)["all"]
 
 
 def _bearable(cost: dict[str, float], error: float) -> bool:

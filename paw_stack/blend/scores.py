@@ -43,10 +43,7 @@ def compare(
     seed: int = 0,
     group_of: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
-    """RMSE of the prediction less that of each other one, over the same draws of rows.
-
-    Args:
-        group_of: (n,) int, rows that are drawn together; None: each by itself.
+    """RMSE of the prediction less that of each other one, over the draws of `drawn_rmse`.
 
     Returns:
         name -> the difference in points (below 0: better), its 95 % interval `low` and `high`, and

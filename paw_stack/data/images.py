@@ -137,11 +137,8 @@ def _read(path: Path) -> tuple[_File, bytes]:
 def _each(
     work: Callable[[Item], Result], items: Sequence[Item], what: str, workers: int | None
 ) -> list[Result]:
-    """`work` on each item by a pool of threads; the results in the order of the items.
-
-    Threads suffice: reading, hashing and resizing release the interpreter, and decoding is done by
-    processes that they wait for.
-    """
+    """`work` on each item by a pool of threads; the results in the order of the items."""
+    # Reading, hashing and resizing release the interpreter, and decoding is done by processes.
     groups = [items[start : start + GROUP] for start in range(0, len(items), GROUP)]
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
         done = pool.map(lambda group: [work(item) for item in group], groups)

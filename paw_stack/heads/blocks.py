@@ -14,12 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.errors import DataError
-from paw_stack.heads.gram import (
-    ROWS,
-    Scaling,
-    squared_distances,
-    standardise,
-)
+from paw_stack.heads.gram import ROWS, Scaling, squared_distances, standardise
 from paw_stack.processes import usable_cores
 
 

@@ -27,11 +27,7 @@ def sources(config: Config) -> list[Source]:
     Raises:
         ConfigError: layers that no backbone has.
     """
-    single = {
-        layer_name(backbone, layer): (backbone, layer)
-        for backbone in config.backbones
-        for layer in backbone.layers
-    }
+    single = {layer_name(b, layer): (b, layer) for b in config.backbones for layer in b.layers}
     unknown = [name for names in config.heads.together for name in names if name not in single]
     if unknown:
         raise ConfigError(_unknown(name, list(single)) for name in dict.fromkeys(unknown))
@@ -51,12 +47,7 @@ def candidates(config: Config) -> list[tuple[Source, str]]:
     found = [(source, head) for source in sources(config) for head in config.heads.named()]
     if config.heads.selection is None:
         return found
-    frozen = [
-        (backbone, layer)
-        for backbone in config.backbones
-        for layer in backbone.layers
-        if backbone.frozen
-    ]
+    frozen = [(b, layer) for b in config.backbones for layer in b.layers if b.frozen]
     if len(frozen) < 2:
         raise ConfigError(
             f"heads.selection: chooses among layers of frozen backbones, found {len(frozen)}; add"

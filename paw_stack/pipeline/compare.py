@@ -83,8 +83,7 @@ def _compared(
     tables = [run.oof(name).set_index("Id")["prediction"] for run in (first, second)]
     a, b = (table.reindex(target.index).to_numpy() for table in tables)
     y = target.to_numpy()
-    ends = paired_bootstrap(y, a, b, group_of=group_of)
-    return Comparison(name, rmse(y, a), rmse(y, b), *ends)
+    return Comparison(name, rmse(y, a), rmse(y, b), *paired_bootstrap(y, a, b, group_of=group_of))
 
 
 def _shared_target(first: FinishedRun, second: FinishedRun) -> pd.Series:

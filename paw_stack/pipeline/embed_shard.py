@@ -80,9 +80,8 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
     for block in extract(about.networks, photos, config.embed, about.device):
         place = about.networks[block.network].name, block.layer
         blocks.setdefault(place, []).append(block.rows.astype(config.embed.dtype))
-    vectors = {place: np.concatenate(rows) for place, rows in blocks.items()} or _none(
-        config, about
-    )
+    vectors = {place: np.concatenate(rows) for place, rows in blocks.items()}
+    vectors = vectors or _none(config, about)
     CollectionFolder(config).save_shard(shard.number, vectors, ids, unreadable)
     facts = {"photos": len(ids), "unreadable": len(unreadable)}
     unit.finish(device=str(about.device), engine=about.engine, **facts)
@@ -130,9 +129,7 @@ def _unit(config: Config, shard: Shard) -> Unit:
 
 def _local_weights(config: Config) -> dict[str, str]:
     """Digests of the backbones' local files, where they have some."""
-    found = {
-        f"weights of {backbone.name}": weights_digest(backbone) for backbone in config.backbones
-    }
+    found = {f"weights of {b.name}": weights_digest(b) for b in config.backbones}
     return {name: value for name, value in found.items() if value}
 
 
@@ -164,11 +161,7 @@ def _groups(items: Iterable[tuple[str, bytes]], size: int) -> Iterator[list[tupl
 
 
 def one_size(config: Config) -> int:
-    """Side of the photos for all backbones, pixels.
-
-    Raises:
-        ConfigError: a backbone is to be fine-tuned or trained, or input sizes differ.
-    """
+    """Side of all backbones' photos, pixels; a ConfigError where one is trained or sizes differ."""
     from paw_stack.network.backbone import input_size
 
     tuned = [backbone.name for backbone in config.backbones if not backbone.frozen]
