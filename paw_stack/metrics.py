@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 ALIKE = 1e-12  # of the largest value: what differs by less differs by rounding
+DRAWS, CELLS = 1000, 2**16  # of a bootstrap; numbers that it draws at a time
 
 
 def rmse(y_true: np.ndarray, y_pred: np.ndarray) -> float:
@@ -80,25 +81,44 @@ def paired_bootstrap(
     y_true: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
-    draws: int = 2000,
+    draws: int = DRAWS,
     seed: int = 0,
     group_of: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """95 % interval of RMSE(second) - RMSE(first), points, over draws of rows.
+    """95 % interval of RMSE(second) - RMSE(first), points, over the draws of `drawn_rmse`."""
+    return middle_95(np.diff(drawn_rmse(y_true, [first, second], draws, seed, group_of), axis=0))
 
-    Each draw takes the same rows (with replacement) for both sides, so that what makes a row hard
-    for both cancels.
+
+def drawn_rmse(
+    y_true: np.ndarray,
+    predicted: Sequence[np.ndarray],
+    draws: int = DRAWS,
+    seed: int = 0,
+    group_of: np.ndarray | None = None,
+) -> np.ndarray:
+    """RMSE (k, draws) of each of k predictions (n,) over rows drawn with replacement, points.
+
+    Each draw takes the same rows for all of them, so that what makes a row hard for all cancels.
 
     Args:
         group_of: (n,) int, rows that are drawn together; None: each by itself.
     """
     given = np.arange(len(y_true)) if group_of is None else group_of
     _, group, size = np.unique(given, return_inverse=True, return_counts=True)
+    sums = [size, *(np.bincount(group, (each - y_true) ** 2) for each in predicted)]
     rng, n = np.random.default_rng(seed), len(size)
-    squares = np.column_stack(
-        [np.bincount(group, (side - y_true) ** 2) for side in (first, second)]
-    )  # (n_groups, 2)
-    drawn = (rng.integers(0, n, n) for _ in range(draws))
-    means = np.array([squares[rows].sum(axis=0) / size[rows].sum() for rows in drawn])
-    low, high = np.percentile(np.diff(np.sqrt(means), axis=1), [2.5, 97.5])
+    totals = np.empty((len(sums), draws))
+    step = max(1, CELLS // n)
+    for start in range(0, draws, step):
+        k = min(step, draws - start)
+        drawn = rng.integers(0, n, (k, n), dtype=np.int32) + n * np.arange(k)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n).astype(np.float64)
+        # One by one: so a prediction's errors are the same to the last bit beside any others.
+        totals[:, start : start + step] = [times @ each for each in sums]
+    return np.sqrt(totals[1:] / totals[0])
+
+
+def middle_95(drawn: np.ndarray) -> tuple[float, float]:
+    """The two values between which 95 % of those drawn (draws,) lie."""
+    low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

@@ -1,9 +1,15 @@
-"""Processes of this host: which of those that left files behind are still there."""
+"""Processes of this host: which that left files behind are still there; cores for this one."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Any
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those that a container or a scheduler grants."""
+    granted = getattr(os, "sched_getaffinity", None)
+    return len(granted(0)) if granted else os.cpu_count() or 1
 
 
 def is_alive(pid: Any, started: Any = None) -> bool:

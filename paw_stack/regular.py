@@ -73,6 +73,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return parsed_json(read_regular(path, TEXT_BYTES))
 
 
+def json_or_nothing(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; empty where there is no such file, or a damaged one."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
+
+
 def parsed_json(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)

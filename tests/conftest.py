@@ -114,7 +114,7 @@ def pool(monkeypatch) -> Iterator["_Pool"]:
     """The process that decodes photos in this test: one, so that the test knows which."""
     from paw_stack.data import decode_pool
 
-    monkeypatch.setattr(decode_pool, "n_threads", lambda workers: 1)
+    monkeypatch.setattr(decode_pool, "usable_cores", lambda: 1)
     own = decode_pool._Pool()
     monkeypatch.setattr(decode_pool, "_pool", own)
     yield own

@@ -20,7 +20,8 @@ from paw_stack.artifacts.collection import CollectionFolder
 from paw_stack.config import load_config
 from paw_stack.data.collection import find_shards
 from paw_stack.errors import DataError
-from paw_stack.pipeline.embed_source import embed_shard, embed_source, source_networks
+from paw_stack.pipeline.embed_shard import embed_shard, source_networks
+from paw_stack.pipeline.embed_source import embed_source
 
 
 def jpeg(number: int) -> bytes:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from paw_stack import pipeline
 from paw_stack.config import Config, load_config
 from paw_stack.network.backbone import check_backbone
-from paw_stack.pipeline.sources import candidates
+from paw_stack.pipeline.candidates import candidates
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.yaml") if path.parent.name != "studies")

@@ -19,7 +19,7 @@ from paw_stack.data.decode import decode
 from paw_stack.embed import embed, load_backbone
 from paw_stack.errors import DataError
 from paw_stack.network.device import resolve_device
-from paw_stack.pipeline.embed_source import embed_shard, source_networks
+from paw_stack.pipeline.embed_shard import embed_shard, source_networks
 
 N, BAD = 11, 4  # photos, and the number of the one that is cut short
 

@@ -23,7 +23,6 @@ from paw_stack.artifacts.files import (
     read_state,
     read_weights,
 )
-from paw_stack.artifacts.unit import read_done
 from paw_stack.config import BackboneSection, load_config
 from paw_stack.config.study import load_study
 from paw_stack.data.collection import MAX_BYTES, Shard, find_shards, shard_photos
@@ -33,7 +32,7 @@ from paw_stack.data.photo_columns import photo_columns
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import PawStackError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.regular import TEXT_BYTES, read_json, read_regular, require_regular
+from paw_stack.regular import TEXT_BYTES, json_or_nothing, read_json, read_regular, require_regular
 
 
 def a_folder(path: Path) -> None:
@@ -72,7 +71,7 @@ def test_what_is_no_file_is_one_error_that_names_it(name, plant, tmp_path):
 @pytest.mark.parametrize("plant", [pipe, there, zeros, a_folder], ids=lambda plant: plant.__name__)
 def test_a_record_or_a_state_that_is_no_file_is_none(plant, tmp_path):
     plant(tmp_path / "x")
-    assert within_limit(lambda: read_done(tmp_path / "x")) == {}
+    assert within_limit(lambda: json_or_nothing(tmp_path / "x")) == {}
     assert within_limit(lambda: read_state(tmp_path / "x", "")) is None
 
 

@@ -1,6 +1,7 @@
 """Imports point down only, and nothing heavy is imported at start-up."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,23 @@ def test_imports_point_down(path):
     for name in imports(ast.parse(path.read_text())):
         if name.startswith("paw_stack."):
             assert name.split(".")[1] in allowed, f"{path.name} imports {name}"
+
+
+def test_no_module_needs_itself():
+    """Whoever imports whom, at the top or inside a function: an order of all modules exists."""
+    known = {name_of(path) for path in MODULES}
+    needs = {}
+    for path in MODULES:
+        needed = set()
+        for name in imports(ast.parse(path.read_text())):
+            module = name.removeprefix("paw_stack.")
+            module = module if module in known else module.rpartition(".")[0]
+            needed |= {module} & (known - {""})
+        needs[name_of(path)] = needed
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"modules import one another: {' <- '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -23,7 +23,7 @@ from paw_stack.config import Config, load_config
 from paw_stack.data.collection import Shard, find_shards
 from paw_stack.data.images import cached_photos
 from paw_stack.data.sample import MARKER, write_sample
-from paw_stack.pipeline.embed_source import facts_before
+from paw_stack.pipeline.embed_shard import facts_before
 from paw_stack.pipeline.job import Job, open_job
 from paw_stack.pipeline.status import _submission
 from paw_stack.pipeline.units import Work, units

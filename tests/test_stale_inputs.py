@@ -28,9 +28,9 @@ from test_stale_extra import jobs as jobs
 from test_stale_extra import place as place
 
 from paw_stack.data.folds import Folds
+from paw_stack.pipeline.candidates import candidates
 from paw_stack.pipeline.head_units import fit_unit
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.sources import candidates
 
 
 def cell(path: str, row: int, column: str, values: tuple[str, str]) -> Callable[[Path], None]:

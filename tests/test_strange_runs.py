@@ -19,12 +19,13 @@ from paw_stack.artifacts.log import logged_runs
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.trust import require_plain
-from paw_stack.artifacts.unit import Unit, read_done
+from paw_stack.artifacts.unit import Unit
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, PawStackError
 from paw_stack.pipeline.compare import compare
 from paw_stack.pipeline.predict import predict
 from paw_stack.pipeline.report import make_report
+from paw_stack.regular import json_or_nothing
 
 LIMIT_S = 60  # what waits for a pipe waits for ever
 READERS = {
@@ -289,7 +290,7 @@ def test_forged_records_are_errors_and_no_tracebacks(copy, text):
     for name in ("blend/blend.json", "predictions/swin.svr.done.json"):
         (copy / name).unlink()
         (copy / name).write_text(text, encoding="latin-1")
-    assert read_done(copy / "predictions" / "swin.svr.done.json").get("seconds") is None
+    assert json_or_nothing(copy / "predictions" / "swin.svr.done.json").get("seconds") is None
     for read in (open_finished, read_record):
         with pytest.raises(PawStackError):
             read(copy)

@@ -18,9 +18,10 @@ from paw_stack.heads.blocks import distance_blocks
 from paw_stack.heads.selection import forward_selection
 from paw_stack.metrics import calibration_line
 from paw_stack.pipeline.blend_unit import _adversarial
+from paw_stack.pipeline.candidates import sources
 from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.sources import source_is_optimistic, sources
+from paw_stack.pipeline.sources import source_is_optimistic
 
 N, M = 44, 24
 

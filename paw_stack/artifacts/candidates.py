@@ -16,7 +16,7 @@ from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Predictions
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import DataError, offenders
-from paw_stack.regular import read_json
+from paw_stack.regular import json_or_nothing
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,5 @@ def _aligned(
 
 def _optimistic(run: Path) -> list[str]:
     """Candidates of a run whose epochs were chosen by held-out rows, as its blend says."""
-    try:
-        record = read_json(run / "blend" / "blend.json")
-        return [str(name) for name in record["optimistic"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    named = json_or_nothing(run / "blend" / "blend.json").get("optimistic")
+    return [str(name) for name in named] if isinstance(named, list) else []

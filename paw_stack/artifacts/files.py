@@ -21,7 +21,7 @@ from paw_stack.data.cells import guarded, plain
 from paw_stack.data.nouns import State, StoredHead
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import ArtifactError, offenders
-from paw_stack.regular import read_text, require_regular
+from paw_stack.regular import parsed_json, read_text, require_regular
 
 if TYPE_CHECKING:
     import torch
@@ -140,7 +140,7 @@ def read_state(path: Path, fingerprint: str) -> State | None:
             if about.get("fingerprint") != fingerprint:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts = json.loads(about["facts"])
+        facts = parsed_json(about["facts"].encode())
         return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None

@@ -18,11 +18,12 @@ from paw_stack.artifacts.pictures import Pictures, read_pictures
 from paw_stack.artifacts.record import PHOTO_TEXTS, labelled_rows
 from paw_stack.artifacts.run import RunFolder
 from paw_stack.artifacts.trust import making_sense, read_blend, read_config, require_plain
-from paw_stack.artifacts.unit import fingerprints, read_done, versions
+from paw_stack.artifacts.unit import fingerprints, versions
 from paw_stack.config import Config, load_config
 from paw_stack.data.nouns import StoredHead
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.metrics import shown_range
+from paw_stack.regular import json_or_nothing
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,18 @@ class FinishedRun:
         """Id, target: the labelled photos that took part, points."""
         return read_csv(self.folder / "labelled.csv")
 
+    def group_of(self, ids: pd.Index) -> np.ndarray:
+        """(n,) float64, the same number for labelled photos of one picture: near-duplicates.
+
+        Raises:
+            ArtifactError: folds.csv lacks ids.
+        """
+        path = self.folder / "folds.csv"
+        found = read_csv(path, needs=("Id", "group")).set_index("Id")["group"].reindex(ids)
+        if len(lacking := ids[found.isna()]):
+            raise ArtifactError(f"{path}: no group for {offenders(lacking)}; run it again")
+        return found.to_numpy()
+
     def oof(self, name: str) -> pd.DataFrame:
         """Id, fold, prediction of a candidate, or of the blend (nested), points."""
         place = "blend" if name == "blend" else "predictions"
@@ -73,25 +86,25 @@ class FinishedRun:
     def embed_engine(self, backbone: str, fold: int | None) -> str:
         """By which the photos of the run were embedded; torch where nothing was."""
         place = "all" if fold is None else f"fold{fold}"
-        record = read_done(self.folder / "embeddings" / backbone / place / "done.json")
+        record = json_or_nothing(self.folder / "embeddings" / backbone / place / "done.json")
         return str(record.get("engine", "torch"))
 
     def metadata_scale(self, backbone: str, fold: int) -> dict[str, list[float]]:
         """Mean and SD of the metadata columns over the fold's fit rows."""
-        record = read_done(self._network(backbone, fold) / "done.json")
+        record = json_or_nothing(self._network(backbone, fold) / "done.json")
         scale: dict[str, list[float]] = record["metadata"]
         return scale
 
     def span(self, backbone: str, fold: int) -> tuple[float, float] | None:
         """The points between which the fold's network learned; None: the bounds."""
-        known = read_done(self._network(backbone, fold) / "done.json").get("span")
+        known = json_or_nothing(self._network(backbone, fold) / "done.json").get("span")
         return (known[0], known[1]) if known else None
 
     def device(self) -> str:
         """Where its networks ran, such as 'cuda bf16'; '' where nothing was computed."""
         records = sorted(self.folder.glob("embeddings/*/*/done.json"))
         records += sorted(self.folder.glob("finetune/*/*/done.json"))
-        return str(read_done(records[0]).get("device", "")) if records else ""
+        return str(json_or_nothing(records[0]).get("device", "")) if records else ""
 
     def labelled_vectors(self, backbone: str, fold: int | None, layer: str) -> np.ndarray | None:
         """Embeddings (n, d) of the rows of `labelled`; None: none were kept, or of other rows."""

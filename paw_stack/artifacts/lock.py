@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from paw_stack.atomic import beside, sync
 from paw_stack.errors import ArtifactError
 from paw_stack.processes import is_alive, state_of
-from paw_stack.regular import read_json
+from paw_stack.regular import json_or_nothing
 
 
 def take(lock: Path, name: str) -> None:
@@ -62,7 +61,7 @@ def _create(lock: Path) -> None:
 def _clear_dead(lock: Path, name: str) -> None:
     """Remove the lock of a process of this host that is gone; else say who holds the run."""
     with _alone(lock.parent):  # else a second one could remove what a first has just taken
-        holder = _read(lock)
+        holder = json_or_nothing(lock)
         host, pid, since = (holder.get(key) for key in ("host", "pid", "since"))
         if host == socket.gethostname() and not is_alive(pid, holder.get("started")):
             lock.unlink(missing_ok=True)
@@ -75,13 +74,6 @@ def _clear_dead(lock: Path, name: str) -> None:
         f"run {name} is being written by process {pid} on {host} since {since}; wait for it, choose"
         f" another run.name, or delete {lock} if that process is gone"
     )
-
-
-def _read(lock: Path) -> dict[str, Any]:
-    try:
-        return read_json(lock)
-    except (OSError, ValueError):
-        return {}
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.trust import read_config, require_plain
 from paw_stack.config import Config
 from paw_stack.errors import ArtifactError
-from paw_stack.regular import read_json, shown
+from paw_stack.regular import json_or_nothing, shown
 
 LEADERBOARD = "leaderboard.json"
 
@@ -49,7 +49,7 @@ def _logged(folder: Path) -> LoggedRun:
         require_plain(folder)
     except ArtifactError:
         return LoggedRun(shown(folder.name), "", None, {}, 0.0, {})
-    blend = _json(folder / "blend" / "blend.json")
+    blend = json_or_nothing(folder / "blend" / "blend.json")
     stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
     seconds = sum(_seconds(done) for done in folder.rglob("*done.json"))
@@ -58,7 +58,7 @@ def _logged(folder: Path) -> LoggedRun:
 
 
 def _seconds(done: Path) -> float:
-    found = _finite(_json(done).get("seconds"))
+    found = _finite(json_or_nothing(done).get("seconds"))
     return 0.0 if found is None else found
 
 
@@ -72,7 +72,7 @@ def _config(folder: Path) -> Config | None:
 
 
 def _leaderboard(folder: Path) -> dict[str, float]:
-    found = _json(folder / LEADERBOARD)
+    found = json_or_nothing(folder / LEADERBOARD)
     numbers = {name: _finite(value) for name, value in found.items()}
     return {name: number for name, number in numbers.items() if number is not None}
 
@@ -83,11 +83,3 @@ def _finite(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     except OverflowError:
         return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Nothing where there is no such file, or one that is damaged: other runs are listed still."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}

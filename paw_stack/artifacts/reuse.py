@@ -11,7 +11,7 @@ from paw_stack.artifacts.trust import require_plain
 from paw_stack.artifacts.twin import STATE
 from paw_stack.artifacts.unit import Unit
 from paw_stack.atomic import link, remove
-from paw_stack.regular import read_json
+from paw_stack.regular import json_or_nothing
 
 
 def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def take_over(unit: Unit, root: Path, others: Path, outputs: Sequence[str]) -> N
     place = unit.done.relative_to(root)
     for other in sorted(others.glob(f"*/{place.as_posix()}")):
         theirs = other.parents[len(place.parts) - 1]
-        if theirs != root and _fingerprint(other) == unit.fingerprint:
+        if theirs != root and json_or_nothing(other).get("fingerprint") == unit.fingerprint:
             require_plain(theirs)
             _replace(unit, root, theirs, outputs)
             link(other, unit.done)
@@ -51,11 +51,3 @@ def _outputs(root: Path, patterns: Sequence[str]) -> set[Path]:
     found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     names = {path.relative_to(root) for path in found if path.name not in (STATE, "done.json")}
     return {name for name in names if not any(part.startswith(".") for part in name.parts)}
-
-
-def _fingerprint(done: Path) -> str | None:
-    try:
-        found = read_json(done)["fingerprint"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return str(found)

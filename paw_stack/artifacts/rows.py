@@ -3,13 +3,13 @@
 Blocks are written to the file, not to a memory map of it: a map on a full disk kills the process.
 """
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from paw_stack.atomic import beside, make_folder, put_in_place
+from paw_stack.data.images import npy_header
 from paw_stack.errors import ArtifactError, offenders
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
@@ -24,7 +24,7 @@ class RowsFile:
         self.temporary = beside(path)
         self.filled = np.zeros(shape[0], dtype=bool)
         self.row_bytes = shape[1] * self.dtype.itemsize
-        header = _header(shape, self.dtype)
+        header = npy_header(shape, self.dtype)
         self.start = len(header)
         self.file = self.temporary.open("wb")
         self.file.write(header)
@@ -64,10 +64,3 @@ class RowsFile:
         """Leave nothing unfinished behind."""
         self.file.close()
         self.temporary.unlink(missing_ok=True)
-
-
-def _header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
-    out = io.BytesIO()
-    about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(out, about)
-    return out.getvalue()

@@ -28,7 +28,7 @@ from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.tidy import tidy
 from paw_stack.artifacts.trust import read_config, require_plain
 from paw_stack.artifacts.twin import Twin
-from paw_stack.artifacts.unit import Unit, fingerprints, read_done, versions
+from paw_stack.artifacts.unit import Unit, fingerprints, versions
 from paw_stack.atomic import make_folder, remove
 from paw_stack.config import Config
 from paw_stack.data.competition import Competition
@@ -38,7 +38,7 @@ from paw_stack.data.folds import Folds
 from paw_stack.data.nouns import Blend, Embeddings, Predictions, StoredHead
 from paw_stack.errors import ArtifactError
 from paw_stack.interrupt import removed_on_leaving
-from paw_stack.regular import shown
+from paw_stack.regular import json_or_nothing, shown
 
 
 class RunFolder:
@@ -277,7 +277,7 @@ class RunFolder:
     def blended(self) -> tuple[Config, dict[str, str]] | None:
         """The config of the last blend, and place -> fingerprint of what it was made from."""
         folder = self.root / "blend"
-        made_from = read_done(folder / "blend.json").get("made_from")
+        made_from = json_or_nothing(folder / "blend.json").get("made_from")
         if not isinstance(made_from, dict) or not (folder / "config.yaml").is_file():
             return None
         return read_config(folder / "config.yaml"), made_from
@@ -297,7 +297,7 @@ class RunFolder:
 
     def seconds(self) -> float:
         """Of all units that are done, also where another run did them."""
-        return sum(float(read_done(p)["seconds"]) for p in self.root.rglob("*done.json"))
+        return sum(float(json_or_nothing(p)["seconds"]) for p in self.root.rglob("*done.json"))
 
     def require(self, unit: Unit) -> dict[str, Any]:
         """The unit's record, its files fetched; ArtifactError where it is not done."""

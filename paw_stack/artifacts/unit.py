@@ -19,7 +19,7 @@ from paw_stack.artifacts.twin import STATE, Twin
 from paw_stack.atomic import make_folder, remove, sweep
 from paw_stack.config import Section, digest
 from paw_stack.data.nouns import State
-from paw_stack.regular import TEXT_BYTES, parsed_json, read_regular
+from paw_stack.regular import json_or_nothing, parsed_json
 
 PACKAGES = (
     "paw-stack",
@@ -70,7 +70,7 @@ class Unit:
             self.twin.fetch()
 
     def _local_record(self) -> dict[str, Any] | None:
-        return self._fitting(read_done(self.done))
+        return self._fitting(json_or_nothing(self.done))
 
     def _fitting(self, record: dict[str, Any]) -> dict[str, Any] | None:
         whole = isinstance(record.get("seconds"), int | float)
@@ -82,7 +82,7 @@ class Unit:
         None where there is no record of them.
         """
         try:
-            before = read_done(self.done)["inputs"]
+            before = json_or_nothing(self.done)["inputs"]
             return _differences(before, self.inputs)
         except (KeyError, TypeError, AttributeError):
             return None
@@ -176,16 +176,8 @@ def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:
         *sorted(root.glob("finetune/*/*/done.json")),
         *(root / "predictions" / f"{name}.done.json" for name in candidates),
     ]
-    found = {path.relative_to(root).as_posix(): read_done(path).get("fingerprint") for path in done}
-    return {place: str(fingerprint) for place, fingerprint in found.items() if fingerprint}
-
-
-def read_done(done: Path) -> dict[str, Any]:
-    """What a `done.json` says; nothing where there is none, or one that is damaged."""
-    try:
-        return parsed(read_regular(done, TEXT_BYTES))
-    except OSError:
-        return {}
+    found = {path: json_or_nothing(path).get("fingerprint") for path in done}
+    return {path.relative_to(root).as_posix(): str(own) for path, own in found.items() if own}
 
 
 def parsed(text: bytes | None) -> dict[str, Any]:

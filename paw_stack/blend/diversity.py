@@ -47,7 +47,7 @@ def diversity(
     distinct = moments.distinct()
     shares = _mean_shares([model["shares"] for model in whole.models])
     kept, predicted = _pruned(columns, target, folds, recipe, whole.predictions, moments, shares)
-    without = compare(target, predicted, {"all": whole.predictions})["all"]
+    without = compare(target, predicted, {"all": whole.predictions}, group_of=folds.group_of)["all"]
     fixed = replace(recipe, calibration="none", shares=shares)
     return {
         "error_correlation": _error_correlation(columns, target),
@@ -101,7 +101,8 @@ def _pruned(
         middle = (fewest + most + 1) // 2
         kept = np.setdiff1d(distinct, order[:middle])
         found = nested_blend(columns[:, kept], target, folds, recipe).predictions
-        if _bearable(compare(target, found, {"all": nested})["all"], rmse(target, nested)):
+        cost = compare(target, found, {"all": nested}, group_of=folds.group_of)["all"]
+        if _bearable(cost, rmse(target, nested)):
             fewest, best, predicted = middle, kept, found
         else:
             most = middle - 1

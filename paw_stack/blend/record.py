@@ -82,7 +82,7 @@ def blend(
             **_told(candidates, predictions, target, folds),
             "label_noise": asdict(noise) if noise else None,
             "nested": _nested_facts(nested, model, peers, target),
-            "comparisons": _comparisons(candidates, nested.predictions, peers, target),
+            "comparisons": _comparisons(candidates, nested.predictions, peers, target, folds),
             "diversity": diversity(oof, target, folds, names, recipe, nested),
         },
     )
@@ -147,11 +147,12 @@ def _comparisons(
     nested: np.ndarray,
     peers: dict[str, np.ndarray],
     target: np.ndarray,
+    folds: Folds,
 ) -> dict[str, Any]:
     """Against the best candidate, which is chosen on the same rows, and every method alone."""
     best = min(candidates, key=lambda candidate: rmse(target, candidate.oof))
     others = {"best candidate": best.oof, **peers}
-    found: dict[str, Any] = compare(target, nested, others)
+    found: dict[str, Any] = compare(target, nested, others, group_of=folds.group_of)
     found["best candidate"]["name"] = best.name
     return found
 

@@ -5,10 +5,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from paw_stack.metrics import calibration_line, correlation, fold_rmse, rmse, std_ratio
-
-DRAWS, CHUNK = 1000, 100
-TAILS = (0.025, 0.975)  # a 95 % interval
+from paw_stack.metrics import (
+    calibration_line,
+    correlation,
+    drawn_rmse,
+    fold_rmse,
+    middle_95,
+    rmse,
+    std_ratio,
+)
 
 
 def score(target: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> dict[str, Any]:
@@ -32,36 +37,27 @@ def score(target: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> dic
 
 
 def compare(
-    target: np.ndarray, predicted: np.ndarray, others: dict[str, np.ndarray], seed: int = 0
+    target: np.ndarray,
+    predicted: np.ndarray,
+    others: dict[str, np.ndarray],
+    seed: int = 0,
+    group_of: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
-    """RMSE of the prediction less that of each other one, over the same resampled rows.
+    """RMSE of the prediction less that of each other one, over the draws of `drawn_rmse`.
 
     Returns:
         name -> the difference in points (below 0: better), its 95 % interval `low` and `high`, and
         `better`, the share of draws in which the prediction is the better one.
     """
-    squares = np.column_stack([(p - target) ** 2 for p in (predicted, *others.values())])
-    drawn = np.sqrt(_resampled_means(squares, seed))  # (draws, 1 + n_others)
-    error = np.sqrt(squares.mean(axis=0))
+    drawn = drawn_rmse(target, [predicted, *others.values()], seed=seed, group_of=group_of)
     found = {}
-    for column, name in enumerate(others, start=1):
-        apart = drawn[:, 0] - drawn[:, column]
-        low, high = np.quantile(apart, TAILS)
+    for (name, other), errors in zip(others.items(), drawn[1:], strict=True):
+        apart = drawn[0] - errors
+        low, high = middle_95(apart)
         found[name] = {
-            "difference": float(error[0] - error[column]),
-            "low": float(low),
-            "high": float(high),
+            "difference": rmse(target, predicted) - rmse(target, other),
+            "low": low,
+            "high": high,
             "better": float(np.mean(apart < 0)),
         }
     return found
-
-
-def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
-    """Means (draws, k) of the columns of (n, k) over rows drawn with replacement."""
-    rng, n = np.random.default_rng(seed), len(values)
-    means = []
-    for _ in range(DRAWS // CHUNK):
-        rows = rng.integers(0, n, (CHUNK, n))
-        counts = np.stack([np.bincount(drawn, minlength=n) for drawn in rows])
-        means.append(counts @ values / n)
-    return np.vstack(means)

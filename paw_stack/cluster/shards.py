@@ -14,7 +14,7 @@ from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.data.collection import Shard
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.embed_source import (
+from paw_stack.pipeline.embed_shard import (
     ShardFacts,
     SourceNetworks,
     embed_shard,

@@ -25,9 +25,9 @@ import numpy as np
 
 from paw_stack.data.decode import decode_with_facts, finished
 from paw_stack.data.decode_process import MEGABYTE, Failed, Limits, TooSlow, Worker
-from paw_stack.data.images import n_threads
 from paw_stack.data.reading import MAX_BYTES
 from paw_stack.data.unpack import MAX_PIXELS, PhotoFacts, Resize
+from paw_stack.processes import usable_cores
 from paw_stack.regular import too_large
 
 USUAL = Limits(shared=256 * MEGABYTE, memory=512 * MEGABYTE)
@@ -58,7 +58,7 @@ class _Pool:
     def __init__(self) -> None:
         self.workers: set[Worker] = set()
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()  # None: to be started
-        for _ in range(n_threads(None)):
+        for _ in range(usable_cores()):
             self._idle.put(None)
         self._one_at_a_time = threading.Lock()
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from paw_stack.data.decode_worker import LONGEST_ANSWER, MOST_CPU_S, READY, REQUEST
 from paw_stack.data.unpack import OPENERS, PhotoFacts, Resize, Unpacked
+from paw_stack.regular import parsed_json
 
 MEGABYTE = 1 << 20
 MOST_S = 60.0  # that an answer is waited for; the work itself has a limit of processor time
@@ -96,7 +97,7 @@ class Worker:
             raise _death(self.process.returncode)
         try:
             return _checked(answer, self._room)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             raise Failed("its decoder gave an answer that makes no sense") from None
 
     def tidy(self) -> None:
@@ -157,9 +158,9 @@ def _checked(answer: bytes, room: mmap.mmap) -> tuple[Unpacked, bool]:
     """What a worker says, as far as it can be.
 
     Raises:
-        ValueError, TypeError, KeyError, RecursionError: it cannot.
+        ValueError, TypeError, KeyError: it cannot.
     """
-    told = json.loads(answer)
+    told = parsed_json(answer)
     facts, orientation, shape = PhotoFacts(**told["facts"]), told["orientation"], told["shape"]
     short = told["short_of_memory"]
     texts, numbers = (facts.mode, facts.reason), (facts.width, facts.height, orientation)

@@ -30,6 +30,7 @@ import pandas as pd
 from paw_stack.atomic import make_folder, put_in_place, staging, sweep
 from paw_stack.data.reading import UnreadableFile, read_photo, shown
 from paw_stack.errors import DataError, is_full_disk, offenders
+from paw_stack.processes import usable_cores
 from paw_stack.progress import track
 
 if TYPE_CHECKING:  # it imports the decoders
@@ -137,8 +138,9 @@ def _each(
     work: Callable[[Item], Result], items: Sequence[Item], what: str, workers: int | None
 ) -> list[Result]:
     """`work` on each item by a pool of threads; the results in the order of the items."""
+    # Reading, hashing and resizing release the interpreter, and decoding is done by processes.
     groups = [items[start : start + GROUP] for start in range(0, len(items), GROUP)]
-    with ThreadPoolExecutor(n_threads(workers)) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         done = pool.map(lambda group: [work(item) for item in group], groups)
         return [found for group in track(done, what, len(items), size=GROUP) for found in group]
 
@@ -165,12 +167,16 @@ def _sound(folder: Path, files: Sequence[_File], size: int) -> bool:
         return False
 
 
-def _header(n: int, size: int) -> bytes:
-    """The first bytes of `pixels.npy`: (n, size, size, 3) uint8."""
+def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """The first bytes of a `.npy` whose rows are written one after another."""
     out = io.BytesIO()
-    about = {"descr": "|u1", "fortran_order": False, "shape": (n, size, size, 3)}
+    about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(out, about)
     return out.getvalue()
+
+
+def _header(n: int, size: int) -> bytes:
+    return npy_header((n, size, size, 3), np.dtype(np.uint8))
 
 
 def _stored_table(folder: Path) -> pd.DataFrame:
@@ -254,18 +260,6 @@ def _opened(folder: Path, files: Sequence[_File]) -> Photos:
     ]
     table.insert(len(table.columns) - 1, "wrong_extension", wrong)
     return Photos(np.load(folder / "pixels.npy", mmap_mode="r"), table)
-
-
-def n_threads(workers: int | None) -> int:
-    """All cores that may be used if None.
-
-    Threads suffice: reading, hashing and resizing release the interpreter, and decoding is done by
-    processes that they wait for.
-    """
-    if workers is not None:
-        return max(1, workers)
-    usable = getattr(os, "sched_getaffinity", None)  # what a container or scheduler grants
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

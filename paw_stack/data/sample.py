@@ -30,7 +30,7 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
-from paw_stack.regular import read_json
+from paw_stack.regular import json_or_nothing
 
 if TYPE_CHECKING:
     from paw_stack.data.portrait import Photo
@@ -222,10 +222,7 @@ def _write_marker(folder: Path, facts: SampleFacts, complete: bool) -> None:
 
 
 def _read_marker(folder: Path) -> dict[str, object]:
-    try:
-        marker = read_json(folder / MARKER)
-    except (OSError, ValueError):
-        return {}
+    marker = json_or_nothing(folder / MARKER)
     return marker if marker.get("what") == "paw-stack sample" else {}
 
 

@@ -14,13 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.errors import DataError
-from paw_stack.heads.gram import (
-    ROWS,
-    Scaling,
-    default_threads,
-    squared_distances,
-    standardise,
-)
+from paw_stack.heads.gram import ROWS, Scaling, squared_distances, standardise
+from paw_stack.processes import usable_cores
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def summed_rbf(parts: Sequence[np.ndarray], gamma: float, out: np.ndarray) -> np
         out[rows] *= np.float32(-gamma)
         np.exp(out[rows], out=out[rows])
 
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(block, range(0, len(out), ROWS // 8)))
     return out
 

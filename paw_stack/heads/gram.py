@@ -13,7 +13,6 @@ Memory: 4 n^2 bytes for the distances and again for a kernel (0.4 GB each at n =
 a thread.
 """
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
 from paw_stack.heads.costs import TOL, costs
 from paw_stack.heads.smo import Solution, solve
+from paw_stack.processes import usable_cores
 
 ROWS = 512  # rows of a block; blocks are shared out to threads
 TILE = 64  # a tile of the matrix and its mirror fit the first-level cache together
@@ -110,7 +110,7 @@ def squared_distances(
         _product(A[rows], other[columns], out[rows, columns], device)
     blocks = [(begin, min(begin + ROWS, len(A))) for begin in range(0, len(A), ROWS)]
     finish = _mirrored_distances if B is None else _distances
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(lambda block: finish(out, norms, other_norms, *block), blocks))
     return out
 
@@ -124,7 +124,7 @@ def rbf(D: np.ndarray, gamma: float, out: np.ndarray | None = None) -> np.ndarra
         np.multiply(D[rows], np.float32(-gamma), out=result[rows])
         np.exp(result[rows], out=result[rows])
 
-    with ThreadPoolExecutor(default_threads()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(block, range(0, len(D), ROWS)))
     return result
 
@@ -198,7 +198,7 @@ def solve_all(
             cuml_solution(*problem) if solver == "cuml" else checked(solve(*problem)), scale
         )
 
-    with ThreadPoolExecutor(threads or default_threads()) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         return list(pool.map(one, weights))
 
 
@@ -248,12 +248,6 @@ def cuml_solution(
     beta[fit[model.support_]] = np.ravel(model.dual_coef_)
     f = predict_rows(K, beta[None], np.zeros(1))[:, 0]
     return Solution(beta, f, float(np.ravel(model.intercept_)[0]), 0, tol, True)
-
-
-def default_threads() -> int:
-    """Cores that this process may use."""
-    cores = getattr(os, "sched_getaffinity", None)
-    return len(cores(0)) if cores else os.cpu_count() or 1
 
 
 def _cross_fit(

@@ -24,9 +24,10 @@ import pandas as pd
 from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
 from paw_stack.heads.costs import TOL, costs
-from paw_stack.heads.gram import checked, default_threads, predict_rows, rbf, solution_in_points
+from paw_stack.heads.gram import checked, predict_rows, rbf, solution_in_points
 from paw_stack.heads.smo import Solution, solve
 from paw_stack.metrics import rmse
+from paw_stack.processes import usable_cores
 from paw_stack.progress import track
 
 COARSE = 30  # times `tol`: how well the solves are done that settings are told apart by
@@ -117,7 +118,7 @@ def grid_search(
         left_out += [pair for pair in pairs if set(pair) & set(outer)]
     oof, solved = np.full((len(points), len(y)), np.nan), dict[tuple[int, int], Fit]()
     errors = np.zeros((len(points), n_folds, n_folds))
-    threads = threads or default_threads()
+    threads = threads or usable_cores()
     fits = _fits(D, y, fold_of, weight, points, left_out, COARSE * tol, threads)
     for at, folds, fit in track(fits, "grid search", len(points) * len(left_out), "fits"):
         prediction = fit.predicted()

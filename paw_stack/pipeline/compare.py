@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished import FinishedRun, open_finished
@@ -78,14 +79,17 @@ def compared(first: FinishedRun, second: FinishedRun) -> list[Comparison]:
     """The blend, then each candidate that both runs have."""
     target = _shared_target(first, second)
     shared = [name for name in first.candidates if name in second.candidates]
-    return [_compared(name, target, first, second) for name in ["blend", *shared]]
+    group_of = first.group_of(target.index)
+    return [_compared(name, target, group_of, first, second) for name in ["blend", *shared]]
 
 
-def _compared(name: str, target: pd.Series, first: FinishedRun, second: FinishedRun) -> Comparison:
+def _compared(
+    name: str, target: pd.Series, group_of: np.ndarray, first: FinishedRun, second: FinishedRun
+) -> Comparison:
     tables = [run.oof(name).set_index("Id")["prediction"] for run in (first, second)]
     a, b = (table.reindex(target.index).to_numpy() for table in tables)
     y = target.to_numpy()
-    return Comparison(name, rmse(y, a), rmse(y, b), *paired_bootstrap(y, a, b))
+    return Comparison(name, rmse(y, a), rmse(y, b), *paired_bootstrap(y, a, b, group_of=group_of))
 
 
 def _shared_target(first: FinishedRun, second: FinishedRun) -> pd.Series:

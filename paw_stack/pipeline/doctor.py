@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paw_stack.config import ComputeSection, EmbedSection, SvrSection
 from paw_stack.console import say
-from paw_stack.data.images import n_threads
+from paw_stack.processes import usable_cores
 
 GIGABYTE = 1e9
 MANY_PHOTOS = 10_000
@@ -46,7 +46,7 @@ def machine(root: Path) -> dict[str, str]:
     found = {
         "system": f"{platform.system()} {platform.machine()}",
         "versions": ", ".join([python, *(f"{name} {_version(name)}" for name in DISTRIBUTIONS)]),
-        "processor": f"{_processor()}, {n_threads(None)} cores to use, {threads} threads of torch",
+        "processor": f"{_processor()}, {usable_cores()} cores to use, {threads} threads of torch",
         "bfloat16": "native" if _native_bf16() else "emulated, so float32 is used",
         "memory": _memory(),
         "disk": _disk(root),

@@ -8,10 +8,9 @@ from paw_stack.artifacts import Unit
 from paw_stack.config import Config, HeadSection, SvrSection
 from paw_stack.console import say
 from paw_stack.data.nouns import Predictions
+from paw_stack.pipeline.candidates import Source, candidates
 from paw_stack.pipeline.job import Job
 from paw_stack.pipeline.sources import (
-    Source,
-    candidates,
     fingerprints,
     fold_rows,
     fold_vectors,

@@ -15,6 +15,7 @@ from paw_stack.data.findings import Findings, admit, examine
 from paw_stack.data.folds import Folds, make_folds, read_folds, require_pictures
 from paw_stack.data.images import cached_photos, require_readable
 from paw_stack.errors import ConfigError, DataError
+from paw_stack.pipeline.candidates import candidates
 from paw_stack.pipeline.published import require_able
 from paw_stack.ranks import n_processes
 
@@ -125,7 +126,6 @@ def _setting_problems(config: Config) -> list[str]:
     from paw_stack.data.augment import make_augment
     from paw_stack.heads.svr import resolve_engine
     from paw_stack.network.device import resolve_device
-    from paw_stack.pipeline.sources import candidates
 
     checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
     checks.append(partial(candidates, config))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.artifacts.pictures import photos_key, write_pictures
-from paw_stack.data.images import n_threads
 from paw_stack.pipeline.job import Job
+from paw_stack.processes import usable_cores
 
 SIDE, QUALITY = 132, 62  # pixels, or fewer where the network sees fewer; of 100
 
@@ -28,7 +28,7 @@ def _pictures(job: Job) -> list[bytes]:
     """WebP of each photo of the table; empty bytes where it cannot be read."""
     paths, readable = job.findings.paths, job.findings.readable
     pixels = _pixels(job, {path for path, good in zip(paths, readable, strict=True) if good})
-    with ThreadPoolExecutor(n_threads(None)) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         return list(threads.map(lambda path: _webp(pixels[path]) if path in pixels else b"", paths))
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from paw_stack.console import say
 from paw_stack.data.images import DISK_RESERVE
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.candidates import Source, candidates
 from paw_stack.pipeline.job import Job
-from paw_stack.pipeline.sources import Source, candidates
 from paw_stack.pipeline.units import STAGES, Stage, units
 
 if TYPE_CHECKING:

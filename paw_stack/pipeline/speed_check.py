@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
+from paw_stack.processes import usable_cores
+
 SECONDS = 1.5  # a measurement
 SIDE = 2048  # of the matrices
 PHOTOS = 32
@@ -49,13 +51,12 @@ def _decoded() -> float:
     from PIL import Image
 
     from paw_stack.data.decode_pool import decode_isolated
-    from paw_stack.data.images import n_threads
 
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).resize((960, 720)).save(file, format="JPEG", quality=90)
     photos = [file.getvalue()] * PHOTOS
-    with ThreadPoolExecutor(n_threads(None)) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
 
         def work() -> None:
             list(pool.map(lambda data: decode_isolated(data, 224, "crop"), photos))

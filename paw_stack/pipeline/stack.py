@@ -19,8 +19,8 @@ from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.console import say
 from paw_stack.errors import ArtifactError, ConfigError
+from paw_stack.pipeline.candidates import Source, candidates, places
 from paw_stack.pipeline.head_units import head_section
-from paw_stack.pipeline.sources import Source, candidates, places
 
 if TYPE_CHECKING:
     from paw_stack.embed import Network

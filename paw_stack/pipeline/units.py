@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from paw_stack.artifacts import Unit
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline.candidates import candidates, places
 from paw_stack.pipeline.embed_units import embed_name, embed_places, embed_unit
 from paw_stack.pipeline.extra_units import (
     autoencoder_unit,
@@ -26,7 +27,6 @@ from paw_stack.pipeline.finetune_unit import finetune_one, finetune_unit, labels
 from paw_stack.pipeline.head_units import are_enough, fit_one, fit_unit
 from paw_stack.pipeline.job import Job
 from paw_stack.pipeline.pseudo_unit import label_fold
-from paw_stack.pipeline.sources import candidates, places
 
 Stage = Literal["finetune", "embed", "fit-heads"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
