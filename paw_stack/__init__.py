@@ -1,9 +1,12 @@
 """paw-stack: fine-tuned backbones, embeddings, classical heads and a blend for scores of photos."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paw_stack.api import PawStack
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __version__ = "0.1.0"
 __all__ = ["PawStack", "__version__"]

@@ -10,6 +10,7 @@ import pandas as pd
 from paw_stack import pipeline
 from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.config import Config, load_config, make_config
+from paw_stack.console import printing
 from paw_stack.data.listing import one_column, write_listing
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import rmse
@@ -26,6 +27,8 @@ class PawStack:
         config: a YAML file, a finished run's folder (which predicts at once), or the sections as a
             mapping. `fit(photos, scores)` fills in what the `data` section says of tables.
         overrides: `key=value`, as the command's --set.
+        verbose: print the lines and tables that the command prints. Otherwise nothing is printed,
+            and who wants the lines sets a handler and the level INFO on the logger `paw_stack`.
 
     After `fit`, or for a finished run: `rmse_` (points, nested), `candidates_` (table of scores),
     `folder_`.
@@ -35,9 +38,13 @@ class PawStack:
     """
 
     def __init__(
-        self, config: str | Path | Mapping[str, Any], overrides: Sequence[str] | None = None
+        self,
+        config: str | Path | Mapping[str, Any],
+        overrides: Sequence[str] | None = None,
+        verbose: bool = False,
     ):
         self.overrides = list(overrides or [])
+        self.verbose = verbose
         self.config = config if isinstance(config, Mapping) else Path(config)
         self._run: FinishedRun | None = None
 
@@ -55,7 +62,8 @@ class PawStack:
             metadata: numeric columns, one row a photo in the same order.
         """
         config = self._settings() if photos is None else self._listed(photos, scores, metadata)
-        pipeline.run(config)
+        with printing(self.verbose):
+            pipeline.run(config)
         self._run = open_finished(config.run.root / config.run.name)
         return self
 
@@ -118,7 +126,8 @@ class PawStack:
     def _scored(self, paths: list[Path], metadata: pd.DataFrame | None) -> pd.DataFrame:
         run = self._finished()
         columns = None if metadata is None else columns_of_table(run, paths, metadata)
-        return score_paths(run, paths, columns)
+        with printing(self.verbose):
+            return score_paths(run, paths, columns)
 
     def _finished(self) -> FinishedRun:
         if self._run is None:

@@ -1,50 +1,69 @@
-"""A progress bar with rate and time left, for work that takes longer than two seconds."""
+"""A progress bar with rate and time left; where lines go to no terminal, one of them at times."""
 
+import logging
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from paw_stack.console import terminal
 from paw_stack.ranks import rank
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+LOGGER = logging.getLogger(__name__)
 Item = TypeVar("Item")
 SHOWN_AFTER_S = 2.0
+LINE_EVERY_S = 10.0
 
 
 def track(
-    items: Iterable[Item], what: str, total: int, unit: str = "photos", size: int = 1
+    items: Iterable[Item],
+    what: str,
+    total: int,
+    unit: str = "photos",
+    size: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[Item, None, None]:
     """Yield `items` and, on a terminal, draw a bar once they have taken two seconds.
 
-    Each item advances the bar by `size` units (the last one by what is left of `total`).
+    Where there is none, log how many are done, at most every ten seconds. Each item advances by
+    `size` units (the last one by what is left of `total`); `clock` gives seconds.
     """
-    bar = _bar()
-    task = bar.add_task(what, total=total, unit=unit, rate="")
-    start, done, shown = time.perf_counter(), 0, False
+    bar, done = _bar(what, total, unit), 0
+    start = told = clock()
     try:
         for item in items:
             yield item
-            done = min(total, done + size)
-            seconds = time.perf_counter() - start
-            if seconds > SHOWN_AFTER_S and bar.console.is_terminal and rank() == 0:
-                bar.update(task, completed=done, rate=f"{done / seconds:.0f}/s")
-                if not shown:
-                    bar.start()
-                    shown = True
+            done, now = min(total, done + size), clock()
+            if bar and now - start > SHOWN_AFTER_S:
+                bar.update(bar.task_ids[0], completed=done, rate=_rate(done, now - start))
+                bar.start()
+            elif not bar and now - told >= LINE_EVERY_S and rank() == 0:
+                told, rate = now, _rate(done, now - start)
+                LOGGER.info(f"{what}: {done}/{total} {unit}, {rate}")
     finally:
-        if shown:
+        if bar and bar.live.is_started:
             bar.stop()
 
 
-def _bar() -> "Progress":
+def _rate(done: int, seconds: float) -> str:
+    rate = done / seconds
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+
+
+def _bar(what: str, total: int, unit: str) -> "Progress | None":
+    if (console := terminal()) is None:
+        return None
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         TextColumn("{task.completed}/{task.total} {task.fields[unit]}, {task.fields[rate]}"),
         TimeRemainingColumn(),
+        console=console,
         transient=True,
     )
+    bar.add_task(what, total=total, unit=unit, rate="")
+    return bar

@@ -25,7 +25,7 @@ from paw_stack.artifacts.store import Store
 from paw_stack.cluster.table import TaskTable
 from paw_stack.cluster.units import do_unit, plan
 from paw_stack.config import load_config
-from paw_stack.console import say
+from paw_stack.console import printing, say
 from paw_stack.errors import ArtifactError
 from paw_stack.pipeline.job import open_job
 
@@ -120,7 +120,7 @@ def test_the_table_counts_by_stage_and_leaves_what_is_said(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     monkeypatch.setenv("COLUMNS", "80")
     table = TaskTable(["finetune", "finetune", "fit-heads"])
-    with table.shown():
+    with printing(), table.shown():
         table.finished("finetune")
         say("one fold is done")
     said = capsys.readouterr().out

@@ -18,6 +18,7 @@ from test_end_to_end import call, failure, write_config
 import paw_stack.atomic as atomic
 from paw_stack.artifacts.collection import CollectionFolder
 from paw_stack.config import load_config
+from paw_stack.console import printing
 from paw_stack.data.collection import find_shards
 from paw_stack.errors import DataError
 from paw_stack.pipeline.embed_shard import embed_shard, source_networks
@@ -211,7 +212,8 @@ def test_a_shard_whose_vectors_do_not_fit_its_record_is_done_again(config, tmp_p
     vectors = next(root.rglob("*.npy"))
     for spoil in (vectors.unlink, lambda: np.save(vectors, np.ones((5, 32), np.float32))):
         spoil()
-        embed_source(own, source)
+        with printing():
+            embed_source(own, source)
         assert "0 done before" in capsys.readouterr().out.splitlines()[-1]
         assert written(root) == before
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paw_stack.console import show_scores, show_study
+from paw_stack.console import printing
 from paw_stack.data.nouns import Predictions
+from paw_stack.pipeline.tables import show_scores, show_study
 
 LONG = "autoencoder-fed-and-warm-started"
 
@@ -27,7 +28,8 @@ def test_a_study_names_every_variant_whole_and_says_what_cannot_be_compared(caps
     table["difference"] = [np.nan, -0.5, 0.1]
     table["low"], table["high"] = table["difference"] - 0.2, table["difference"] + 0.2
     table["remark"] = ["", "", "other folds"]
-    show_study(table)
+    with printing():
+        show_study(table)
     printed = capsys.readouterr().out
     assert first_column(printed) == "".join(names)
     assert "autoencoder: other folds" in printed.splitlines()
@@ -41,5 +43,6 @@ def test_names_of_candidates_are_printed_as_they_are(capsys):
     found = [
         Predictions(name, target + 1, np.empty(0), tuple(range(10)), fold_of) for name in names
     ]
-    show_scores(found, target, None)
+    with printing():
+        show_scores(found, target, None)
     assert first_column(capsys.readouterr().out) == "".join([*names, "a constant"])

@@ -31,16 +31,14 @@ HEAVY = {
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
 GROUND = {"atomic", "errors", "config", "interrupt", "metrics", "processes", "progress", "ranks"}
-GROUND |= {"regular"}
+GROUND |= {"console", "regular"}
 DATA = {"data"}
-CONSOLE = {"console"}
 STAGES = {"network", "embed", "heads", "blend", "report", "extra"}
 ARTIFACTS = {"artifacts"}
 CLUSTER = {"cluster"}  # beside pipeline: it runs pipeline's units elsewhere
 BELOW = {
     **dict.fromkeys(GROUND, GROUND),
     "data": GROUND,
-    "console": GROUND | DATA,
     "network": GROUND | DATA,
     "heads": GROUND | DATA,
     "blend": GROUND | DATA,
@@ -48,8 +46,8 @@ BELOW = {
     "extra": GROUND | DATA | {"network"},
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,
-    "pipeline": GROUND | DATA | CONSOLE | STAGES | ARTIFACTS | CLUSTER,
-    "cluster": GROUND | DATA | CONSOLE | ARTIFACTS | {"pipeline"},
+    "pipeline": GROUND | DATA | STAGES | ARTIFACTS | CLUSTER,
+    "cluster": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "api": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "cli": GROUND | {"pipeline"},
     "": {"api"},

@@ -10,6 +10,7 @@ import yaml
 from conftest import FROZEN
 from test_end_to_end import call, failure, write_config
 
+from paw_stack.console import printing
 from paw_stack.metrics import paired_bootstrap, rmse
 from paw_stack.pipeline.compare import compare
 from paw_stack.pipeline.runs import show_runs
@@ -102,7 +103,8 @@ def test_what_cannot_be_listed_or_noted_is_one_line(runs, words, message, capsys
 
 
 def test_compare_names_the_keys_and_tells_noise_from_difference(runs, capsys):
-    found = {row.name: row for row in compare(runs / "tiny", runs / "weak")}
+    with printing():
+        found = {row.name: row for row in compare(runs / "tiny", runs / "weak")}
     said = capsys.readouterr().out
     assert "heads.ridge.alphas.0: 1.0 -> 1e-09" in said
     assert "run.name" not in said

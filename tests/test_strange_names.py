@@ -18,7 +18,7 @@ from paw_stack import PawStack
 from paw_stack.artifacts.finished import open_finished
 from paw_stack.artifacts.log import logged_runs
 from paw_stack.config import load_config
-from paw_stack.console import say
+from paw_stack.console import printing, say
 from paw_stack.data.collection import find_shards, shard_photos
 from paw_stack.data.extra import load_extra
 from paw_stack.errors import ArtifactError, DataError, offenders
@@ -228,7 +228,8 @@ def test_any_bytes_of_a_name_can_be_shown(name):
 
 
 def test_lines_of_a_message_stay_lines(capsys):
-    say("a\nb\x1b")
+    with printing():
+        say("a\nb\x1b")
     assert capsys.readouterr().out == "a\nb\\x1b\n"
 
 

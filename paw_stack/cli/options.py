@@ -5,12 +5,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from paw_stack.console import printing
+
 app = typer.Typer(
     help="Photos with a score in, a calibrated score for new photos out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _print_what_is_said(context: typer.Context) -> None:
+    context.with_resource(printing())
+
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the run.")]
 Overrides = Annotated[

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from paw_stack.console import terminal
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -24,11 +26,9 @@ class TaskTable:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console()
-        if not console.is_terminal:
+        if (console := terminal()) is None:
             yield
             return
         with Live(get_renderable=self.drawn, console=console, refresh_per_second=REDRAWN_A_SECOND):

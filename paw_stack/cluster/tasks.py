@@ -6,6 +6,7 @@ what a task printed is printed here once it is over. The first task that fails s
 """
 
 import io
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from paw_stack.cluster.table import TaskTable
 from paw_stack.config import ClusterSection, ResourcesSection
-from paw_stack.console import say
+from paw_stack.console import printing, say
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError
 from paw_stack.interrupt import grace
 
@@ -148,7 +149,8 @@ def _work(folder: str, call: Callable[..., None], arguments: tuple[str, ...], *n
     if not Path(folder).is_dir():
         raise ConfigError(f"{socket.gethostname()}: no {folder}; every machine needs this folder")
     os.chdir(folder)  # paths in a config are relative to it
-    with redirect_stdout(io.StringIO()) as said:
+    logging.getLogger("paw_stack.progress").disabled = True  # of interest while it runs, not after
+    with redirect_stdout(io.StringIO()) as said, printing():
         call(*arguments)
     return said.getvalue()
 

@@ -30,6 +30,7 @@ from paw_stack.data.traits import (
     random_portrait,
 )
 from paw_stack.errors import DataError
+from paw_stack.progress import track
 from paw_stack.regular import json_or_nothing
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def write_sample(
     extra = extra_rows(n_extra, labelled, seed)
     for name, rows in (("train", labelled), ("test", test), ("extra", extra))[: 3 if extra else 2]:
         (folder / name).mkdir(exist_ok=True)
-        for row in rows:
+        for row in track(rows, f"draw {name}", len(rows)):
             (folder / name / f"{row.id}.jpg").write_bytes(sample_jpeg(row, seed))
     _write_tables(folder, labelled, test)
     if extra:

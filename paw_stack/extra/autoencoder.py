@@ -20,7 +20,6 @@ from paw_stack.errors import ArtifactError
 from paw_stack.extra.loop import Learner, run_epochs, shuffled_batches, to_levels
 from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.device import Device
-from paw_stack.progress import track
 
 START = 4  # side of the decoder's first map, pixels
 WIDEST = 8  # times `width`, the channels of the first map
@@ -96,16 +95,12 @@ def train_autoencoder(
         optimizer.param_groups[0]["lr"] = section.learning_rate * (1 + phase) / 2
         model.train()
         feed = shuffled_batches(photos, rows, section.batch_size, seed, number)
-        squares = [
-            _step(model, optimizer, batch.to(device.name), device)
-            for batch in track(
-                feed, f"autoencoder, epoch {number + 1}", len(rows), size=section.batch_size
-            )
-        ]
+        squares = [_step(model, optimizer, batch.to(device.name), device) for batch in feed]
         return {"loss": float(np.mean(squares))}
 
     learners = {"model": Learner(model, optimizer)}
-    return Trained(model, run_epochs(learners, section.epochs, seed, epoch, resumed, after_epoch))
+    done = run_epochs("autoencoder", learners, section.epochs, seed, epoch, resumed, after_epoch)
+    return Trained(model, done)
 
 
 def load_autoencoder(

@@ -126,7 +126,7 @@ def train_gan(
         "judge": Learner(judge, steppers[1]),
         "mean": Learner(mean.module, None),
     }
-    history = run_epochs(learners, section.epochs, seed, epoch, resumed, after_epoch)
+    history = run_epochs("gan", learners, section.epochs, seed, epoch, resumed, after_epoch)
     return Drawn(draw(mean.module, section, seed, device), history)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from paw_stack.data.nouns import State
 from paw_stack.network.state import load_optimizer, named, optimizer_tensors
+from paw_stack.progress import track
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Learner:
 
 
 def run_epochs(
+    what: str,
     learners: dict[str, Learner],
     n_epochs: int,
     seed: int,
@@ -36,7 +38,8 @@ def run_epochs(
     if resumed:
         _resume(learners, resumed)
     history = list(resumed.history) if resumed else []
-    for number in range(len(history), n_epochs):
+    left = range(len(history), n_epochs)
+    for number in track(left, what, len(left), "epochs"):
         torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
         history.append({"epoch": number + 1, **epoch(number)})
         after_epoch(State(number + 1, _tensors(learners), list(history)))

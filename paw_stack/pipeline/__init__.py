@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paw_stack.config import Config, load_config
-from paw_stack.console import say, show_scores
+from paw_stack.console import say
 from paw_stack.data.competition import load_competition
 from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError
@@ -26,6 +26,7 @@ from paw_stack.pipeline.pictures import keep_pictures
 from paw_stack.pipeline.report import write_report
 from paw_stack.pipeline.room import require_room
 from paw_stack.pipeline.status import show_status
+from paw_stack.pipeline.tables import show_scores
 from paw_stack.pipeline.units import forget
 from paw_stack.ranks import rank
 

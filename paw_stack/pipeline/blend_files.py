@@ -18,11 +18,12 @@ from paw_stack.artifacts import (
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.calibration import KINDS
 from paw_stack.blend.methods import METHODS
-from paw_stack.console import say, show_scores
+from paw_stack.console import say
 from paw_stack.data.folds import Folds, require_pictures
 from paw_stack.data.nouns import Blend
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.pipeline.blend_words import tell
+from paw_stack.pipeline.tables import show_scores
 
 
 @dataclass(frozen=True)

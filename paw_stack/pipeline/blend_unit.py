@@ -10,7 +10,7 @@ import pandas as pd
 from paw_stack.artifacts import candidate_files, read_candidates
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.shift import adversarial_auc
-from paw_stack.console import say, show_scores
+from paw_stack.console import say
 from paw_stack.data.nouns import Blend, Predictions
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.pipeline.blend_words import tell
@@ -18,6 +18,7 @@ from paw_stack.pipeline.embed_units import embed_unit
 from paw_stack.pipeline.head_units import fitted_predictions
 from paw_stack.pipeline.job import Job
 from paw_stack.pipeline.network_units import network_predictions
+from paw_stack.pipeline.tables import show_scores
 
 
 def make_blend(job: Job) -> Blend:

@@ -10,7 +10,7 @@ import pandas as pd
 from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import Config
-from paw_stack.console import say
+from paw_stack.console import print_table, say
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import finer, paired_bootstrap, rmse
 
@@ -123,20 +123,16 @@ def _flat(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def _print(found: list[Comparison], names: list[str]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    table = Table(
-        Column("candidate", overflow="fold"), title="out-of-fold RMSE on shared rows, points"
-    )
-    for column in (*names, "difference", "95 %", ""):
-        table.add_column(escape(column), justify="right")
-    for row in found:
-        few = 3 + finer(row.first)
-        interval = f"{row.low:+.{few}f} to {row.high:+.{few}f}"
-        verdict = "noise" if row.is_noise else "better" if row.high < 0 else "worse"
-        errors = f"{row.first:.{few}f}", f"{row.second:.{few}f}"
-        values = *errors, f"{row.second - row.first:+.{few}f}"
-        table.add_row(escape(row.name), *values, interval, verdict)
-    Console().print(table)
+    numbers = [Column(name, justify="right") for name in (*names, "difference", "95 %", "")]
+    columns = [Column("candidate", overflow="fold"), *numbers]
+    print_table("out-of-fold RMSE on shared rows, points", columns, map(_cells, found))
+
+
+def _cells(row: Comparison) -> tuple[str, ...]:
+    few = 3 + finer(row.first)
+    interval = f"{row.low:+.{few}f} to {row.high:+.{few}f}"
+    verdict = "noise" if row.is_noise else "better" if row.high < 0 else "worse"
+    errors = f"{row.first:.{few}f}", f"{row.second:.{few}f}"
+    return row.name, *errors, f"{row.second - row.first:+.{few}f}", interval, verdict

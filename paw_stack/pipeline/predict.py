@@ -13,7 +13,7 @@ from paw_stack.artifacts.finished import FinishedRun, open_finished
 from paw_stack.artifacts.trust import making_sense
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
-from paw_stack.console import say
+from paw_stack.console import print_table, say
 from paw_stack.data.images import EXTENSIONS, Photos, cached_photos, unreadable_sentence
 from paw_stack.errors import DataError
 from paw_stack.metrics import finer
@@ -190,19 +190,20 @@ def _unread(table: pd.DataFrame) -> str:
 
 
 def _show(table: pd.DataFrame, level: str) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
-    photo = Column("photo", overflow="fold")
-    rows = Table(photo, "score", level, "candidates", title="scores, points")
-    for _, row in good.head(SHOWN).iterrows():
-        few = 2 + finer((row["high"] - row["low"]) / 4)
-        interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
-        parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
-        rows.add_row(escape(row["photo"]), f"{row['score']:.{few}f}", interval, parts)
-    Console().print(rows)
+    names = ("score", level, "candidates")
+    columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
+    rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]
+    print_table("scores, points", columns, rows)
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
+
+
+def _cells(row: pd.Series, own: list[str]) -> tuple[str, ...]:
+    few = 2 + finer((row["high"] - row["low"]) / 4)
+    interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
+    parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
+    return row["photo"], f"{row['score']:.{few}f}", interval, parts

@@ -14,7 +14,7 @@ from paw_stack.artifacts.finished import run_folder
 from paw_stack.artifacts.log import LoggedRun, logged_runs, set_leaderboard
 from paw_stack.artifacts.trust import making_sense
 from paw_stack.config import Config
-from paw_stack.console import say
+from paw_stack.console import print_table, say
 from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.metrics import correlation
 
@@ -146,19 +146,17 @@ def _sorted(table: pd.DataFrame, sort: str) -> pd.DataFrame:
 
 
 def _print(table: pd.DataFrame) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
     boards = [name for name in table.columns if name.startswith(LB)]
-    names = [Column(name, overflow="fold") for name in ("run", "made of")]
-    shown = Table(*names, title="runs; RMSE in points", show_lines=True)
-    shown.add_column("candidates", no_wrap=True)
-    for name in ("blend", "slope", "time", *(name.removeprefix(LB) for name in boards)):
-        shown.add_column(escape(name), justify="right", no_wrap=True)
-    for _, row in table.iterrows():
-        shown.add_row(*map(escape, _cells(row, boards)))
-    Console().print(shown)
+    numbers = ("blend", "slope", "time", *(name.removeprefix(LB) for name in boards))
+    columns = [
+        *(Column(name, overflow="fold") for name in ("run", "made of")),
+        Column("candidates", no_wrap=True),
+        *(Column(name, justify="right", no_wrap=True) for name in numbers),
+    ]
+    rows = [cells for _, row in table.iterrows() for cells in (_cells(row, boards), [])]
+    print_table("runs; RMSE in points", columns, rows)
 
 
 def _cells(row: pd.Series, boards: list[str]) -> list[str]:

@@ -10,11 +10,12 @@ import pandas as pd
 from paw_stack.artifacts import write_csv
 from paw_stack.config import Config
 from paw_stack.config.study import load_study
-from paw_stack.console import say, show_study
+from paw_stack.console import say
 from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
 from paw_stack.metrics import paired_bootstrap, rmse
 from paw_stack.pipeline.job import open_job
+from paw_stack.pipeline.tables import show_study
 
 COLUMNS = ["variant", "rmse", "difference", "low", "high", "seconds", "seconds_here", "remark"]
 

@@ -9,14 +9,12 @@ and open the config once each.
 """
 
 import argparse
-import io
 import itertools
 import json
 import os
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as in a worker with one core, so that units cost the same
@@ -47,11 +45,10 @@ def main() -> None:
             config = load_config(config_of(folder / where, folder / "sample", chosen.units))
             works = {k: w for k, w in plan(open_job(config), [0, 1]).items() if w.stage == "embed"}
             start = time.perf_counter()
-            with redirect_stdout(io.StringIO()):
-                if where == "here":
-                    calls = calls_here(works)
-                else:
-                    calls = calls_on_ray(config, works, folder / "stamps")
+            if where == "here":
+                calls = calls_here(works)
+            else:
+                calls = calls_on_ray(config, works, folder / "stamps")
             report(where, calls, time.perf_counter() - start)
 
 
