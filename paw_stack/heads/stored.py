@@ -20,6 +20,7 @@ import numpy as np
 from paw_stack.data.nouns import SideBySide, StoredHead
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.errors import ArtifactError
+from paw_stack.heads.trees import sound_trees
 
 ROWS = 1024  # rows that are predicted at once
 NEEDED = {
@@ -150,7 +151,8 @@ def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
     if "components" in head.arrays:
         X = (X - head.arrays["mean"]) @ head.arrays["components"].T
-    return np.asarray(lightgbm.Booster(model_str=head.text).predict(X), dtype=np.float64)
+    text = sound_trees(head.text or "", X.shape[1])
+    return np.asarray(lightgbm.Booster(model_str=text).predict(X), dtype=np.float64)
 
 
 def distances_float64(A: np.ndarray, B: np.ndarray) -> np.ndarray:
