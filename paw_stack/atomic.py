@@ -26,7 +26,7 @@ NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file of the same name in a folder beside `path`, then rename it.
+    """Let `write` fill a file with the same ending in a folder beside `path`, then rename it.
 
     Raises:
         ArtifactError: the disk is full; what lay at `path` is still there.
@@ -34,8 +34,10 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         make_folder(path.parent)
         with staging(path) as folder:
-            write(folder / path.name)
-            put_in_place(folder / path.name, path)
+            # By its ending libraries know what to write; nobody who looks for `path.name` finds it.
+            unfinished = folder / f"unfinished{path.suffix}"
+            write(unfinished)
+            put_in_place(unfinished, path)
     except Exception as error:  # each library has its own for a full disk
         if is_full_disk(error):
             raise ArtifactError(full_disk_sentence(path)) from error
