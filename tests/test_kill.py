@@ -80,7 +80,7 @@ def stage(runs: Path) -> str:
     run, done = runs / "tiny", len(finished(runs))
     if not (run / "check" / "duplicates.csv").exists():
         return "photos"
-    names = ["finetune"] * 2 + ["embed"] * 2 + ["fit-heads"] * 3 + ["blend"]
+    names = ["finetune"] * 2 + ["embed"] * 2 + ["fit-heads"] * 3 + ["blend", "report"]
     return names[done]
 
 
