@@ -32,6 +32,8 @@ def print_table(title: str, columns: Sequence["Column"], rows: Iterable[Sequence
 
     Cells are printed as they are: a `[` of a name is no markup.
     """
+    if rank() or not LOGGER.isEnabledFor(logging.INFO):
+        return
     from rich.table import Table
 
     table = Table(*columns, title=title)
@@ -40,8 +42,7 @@ def print_table(title: str, columns: Sequence["Column"], rows: Iterable[Sequence
             table.add_row(*map(_visible, row))
         else:
             table.add_section()
-    if rank() == 0:
-        LOGGER.info(_plain(table), extra={"table": table})
+    LOGGER.info(_plain(table), extra={"table": table})
 
 
 class _Printer(logging.Handler):

@@ -124,6 +124,15 @@ def ends_as_ever(recording: Recording) -> None:
             assert there[name] == recording.after[name], name
 
 
+def holds(recording: Recording, old: Reader, new: Reader) -> None:
+    """No step is called done by either's settings that is not whole, and a few runs go on."""
+    for what in power_cuts(recording, MANY):
+        assert (old.lies(), new.lies()) == ([], []), what
+    for what in power_cuts(recording, 3, seed=1):
+        print(what)
+        ends_as_ever(recording)
+
+
 @pytest.fixture
 def no_flushes(monkeypatch) -> None:
     """Whoever looks at a disk after the power failed need not flush what is fetched to look."""
@@ -187,11 +196,7 @@ def test_settings_that_changed_leave_no_step_that_is_half_of_each(
     words = [word for change in changed for word in ("--set", change)]
     recording = recorded(tmp_path / "disk", "run", path, *words)
     new = Reader.of(load_config(path, list(changed)))
-    for what in power_cuts(recording, MANY):
-        assert (old.lies(), new.lies()) == ([], []), what
-    for what in power_cuts(recording, 3, seed=1):
-        print(what)
-        ends_as_ever(recording)
+    holds(recording, old, new)
 
 
 @pytest.mark.slow
@@ -207,11 +212,7 @@ def test_steps_of_another_run_are_taken_over_whole(sample_folder, tmp_path, no_f
     old = Reader.of(load_config(path, ["run.name=mine", "run.seed=1"]))
     recording = recorded(disk, "run", path, *words)
     new = Reader.of(load_config(path, ["run.name=mine"]))
-    for what in power_cuts(recording, MANY):
-        assert (old.lies(), new.lies()) == ([], []), what
-    for what in power_cuts(recording, 3, seed=1):
-        print(what)
-        ends_as_ever(recording)
+    holds(recording, old, new)
 
 
 @pytest.mark.slow

@@ -52,14 +52,14 @@ def _logged(folder: Path) -> LoggedRun:
     blend = json_or_nothing(folder / "blend" / "blend.json")
     stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
-    seconds = sum(_seconds(done) for done in folder.rglob("*done.json"))
     config, name = _config(folder), shown(folder.name)
-    return LoggedRun(name, when, config, blend, seconds, _leaderboard(folder))
+    return LoggedRun(name, when, config, blend, seconds_of(folder), _leaderboard(folder))
 
 
-def _seconds(done: Path) -> float:
-    found = _finite(json_or_nothing(done).get("seconds"))
-    return 0.0 if found is None else found
+def seconds_of(folder: Path) -> float:
+    """Of all units that are done in a run's folder, also where another run did them."""
+    records = [json_or_nothing(done) for done in folder.rglob("*done.json")]
+    return sum(_finite(record.get("seconds")) or 0.0 for record in records)
 
 
 def _config(folder: Path) -> Config | None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from paw_stack.artifacts.files import read_array, read_csv, write_text
 from paw_stack.artifacts.pictures import read_pictures
-from paw_stack.artifacts.trust import read_blend, read_config, require_plain
+from paw_stack.artifacts.trust import no_run, read_blend, read_config, require_plain
 from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.regular import read_json, shown
@@ -59,10 +59,7 @@ def read_record(root: Path) -> RunRecord:
     try:
         return _record(root)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ArtifactError(
-            f"{root}: cannot be read as a run of this version ({reason}); run paw-stack blend again"
-        ) from None
+        raise no_run(root, error) from None
 
 
 def save_report(root: Path, html: str) -> Path:

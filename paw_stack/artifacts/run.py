@@ -295,11 +295,6 @@ class RunFolder:
                 if path.is_file():
                     self.store.push(path)
 
-    def seconds(self) -> float:
-        """Of all units that are done, also where another run did them."""
-        records = [json_or_nothing(path) for path in self.root.rglob("*done.json")]
-        return sum(float(record.get("seconds", 0.0)) for record in records)
-
     def require(self, unit: Unit) -> dict[str, Any]:
         """The unit's record, its files fetched; ArtifactError where it is not done."""
         record = unit.record()

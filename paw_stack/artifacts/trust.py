@@ -70,11 +70,16 @@ def making_sense(root: object) -> Iterator[None]:
     except (PawStackError, OSError):
         raise
     except Exception as error:  # of forged facts Python and its libraries raise nearly anything
-        reason = shown(" ".join(str(error).split()))[:LONGEST_REASON]
-        raise ArtifactError(
-            f"{root}: cannot be read as a run of this version ({type(error).__name__}: {reason});"
-            " run paw-stack blend again"
-        ) from error
+        raise no_run(root, error) from error
+
+
+def no_run(root: object, error: Exception) -> ArtifactError:
+    """What to raise where the files in `root` make no run, of which `error` tells."""
+    reason = shown(" ".join(str(error).split()))[:LONGEST_REASON]
+    return ArtifactError(
+        f"{root}: cannot be read as a run of this version ({type(error).__name__}: {reason}); run"
+        " paw-stack blend again"
+    )
 
 
 def read_config(path: Path) -> Config:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts import write_csv
+from paw_stack.artifacts.log import seconds_of
 from paw_stack.config import Config
 from paw_stack.config.study import load_study
 from paw_stack.console import say
@@ -78,7 +79,7 @@ def _run(config: Config, on: str, address: str | None) -> Studied:
     assert result is not None  # all folds were run
     job = open_job(config)
     ids, target = job.competition.labelled.ids, job.competition.target
-    return Studied(ids, target, result.predictions.oof, job.folds, job.run.seconds(), here)
+    return Studied(ids, target, result.predictions.oof, job.folds, seconds_of(job.run.root), here)
 
 
 def _compared(base: Studied, found: Studied) -> dict[str, object]:

@@ -7,7 +7,6 @@ does to its decoder. Cases that end a worker are named, and exit code 1 tells of
 promise; --only repeats one of them.
 """
 
-import argparse
 import sys
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fuzz.mutate import mutated
+from fuzz.options import asked
 from fuzz.seeds import seeds
 
 from paw_stack.data import decode_pool
@@ -144,17 +144,9 @@ def show(told: Told, seconds: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int)
-    chosen = parser.parse_args()
-    numbers = range(chosen.cases)
-    if chosen.only is not None:
-        numbers = range(chosen.only, chosen.only + 1)
-    print(f"seed {chosen.seed}, {len(seeds())} kinds of photos")
+    numbers, seed, _ = asked(__doc__, 20_000)
     start = time.perf_counter()
-    told = fuzz(numbers, chosen.seed)
+    told = fuzz(numbers, seed)
     show(told, time.perf_counter() - start)
     sys.exit(bool(told.broken))
 
