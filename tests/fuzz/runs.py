@@ -8,7 +8,6 @@ memory, and may open no file but the run's, its own and Python's. --only repeats
 the tracebacks.
 """
 
-import argparse
 import contextlib
 import gc
 import io
@@ -30,9 +29,11 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fuzz.commands import COMMANDS, Case, Stage, lay_out, make_stage
+from fuzz.options import asked
 from fuzz.run_changes import change_run
 from threadpoolctl import threadpool_limits
 
+from paw_stack.console import printing
 from paw_stack.data import decode_pool
 from paw_stack.data.decode import decode_with_facts
 from paw_stack.errors import PawStackError
@@ -71,7 +72,7 @@ def given(case: Case, names: list[str], out: io.TextIOBase) -> None:
         out.flush()
         signal.alarm(LIMIT_S)
         start = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as said, printing():
             outcome, why = became(case, name)
         signal.alarm(0)
         seconds = time.perf_counter() - start
@@ -227,19 +228,11 @@ def show(told: Told, seconds: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int)
-    chosen = parser.parse_args()
-    numbers = range(chosen.cases)
-    if chosen.only is not None:
-        numbers = range(chosen.only, chosen.only + 1)
-    print(f"seed {chosen.seed}")
+    numbers, seed, every = asked(__doc__, 5000)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         stage = make_stage(Path(folder))
         start = time.perf_counter()
-        told = fuzz(stage, numbers, chosen.seed, every=chosen.only is not None)
+        told = fuzz(stage, numbers, seed, every)
     show(told, time.perf_counter() - start)
     sys.exit(bool(told.failures))
 
