@@ -1,6 +1,7 @@
 """Rows in, rows out: each entry gets its own row in its own place, by any way."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -105,12 +106,15 @@ def _id(photo, number):
 @pytest.mark.slow
 def test_the_page_scores_a_photo_as_often_as_it_comes(model, photos, alone, tmp_path):
     gradio = pytest.importorskip("gradio", reason="needs the extra app")
-    from paw_stack.pipeline.app_page import _batch_scorer
+    from paw_stack.pipeline.app_page import _batch_scorer, _Desk
+    from paw_stack.pipeline.app_visits import Visits
 
     COLUMNS.assign(Id=["p2.jpg", "p0", "p1"]).to_csv(tmp_path / "m.csv", index=False)
-    batch = _batch_scorer(gradio, open_finished(model.folder_), {})
+    desk = _Desk(open_finished(model.folder_), Visits(tmp_path / "visits"))
+    batch = _batch_scorer(gradio, desk)
+    request = SimpleNamespace(session_hash="one")
     order = [0, 2, 0, 1]
-    shown, _ = batch([str(photos[n]) for n in order], str(tmp_path / "m.csv"))
+    shown, _ = batch(request, [str(photos[n]) for n in order], str(tmp_path / "m.csv"))
     assert shown["photo"].tolist() == [f"p{n}.jpg" for n in order]
     expected = [alone[n, {2: 0, 0: 1, 1: 2}[n]] for n in order]
     np.testing.assert_allclose(shown["score"], expected, atol=1e-6, rtol=0)
