@@ -1,34 +1,18 @@
 """Small competitions and backbones that the tests share; all of them are real files."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.commands import ENCODER, N_EXTRA, N_LABELLED, N_TEST, SWIN, call, write_config
 from PIL import Image
 
 from paw_stack.artifacts import RunFolder, read_record
 from paw_stack.config import BackboneSection, Config, DataSection, RunSection
 from paw_stack.data.record import RunRecord
 from paw_stack.data.sample import write_sample
-
-if TYPE_CHECKING:  # it imports torch
-    from paw_stack.data.decode_pool import _Pool
-
-# A Swin with 19,000 parameters; 32 wide.
-TINY_SWIN = {"window_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]}
-SWIN = {
-    "name": "swin",
-    "model": "swin_tiny_patch4_window7_224",
-    "model_args": TINY_SWIN,
-    "pretrained": False,
-    "image_size": 32,
-}
-FROZEN = {**SWIN, "frozen": True}
-N_LABELLED, N_TEST, N_EXTRA = 42, 9, 32
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -71,8 +55,6 @@ def pictures(tmp_path) -> DataSection:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, sample_folder) -> Path:
     """The folder of one whole run, for those who read it and change nothing."""
-    from test_end_to_end import call, write_config
-
     config = write_config(tmp_path_factory.mktemp("finished"), sample_folder)
     call("run", config)
     return config.parent / "runs" / "tiny"
@@ -110,12 +92,33 @@ def striped(tmp_path_factory) -> tuple[Path, np.ndarray]:
 
 
 @pytest.fixture
-def pool(monkeypatch) -> Iterator["_Pool"]:
-    """The process that decodes photos in this test: one, so that the test knows which."""
-    from paw_stack.data import decode_pool
+def rows(striped):
+    """27 fit rows, 8 held-out and 5 test rows; the one metadata column tells the target too."""
+    from paw_stack.network.batches import FoldRows  # it imports torch
 
-    monkeypatch.setattr(decode_pool, "usable_cores", lambda: 1)
-    own = decode_pool._Pool()
-    monkeypatch.setattr(decode_pool, "_pool", own)
-    yield own
-    own.end()
+    _, target = striped
+    known = np.where(np.arange(40) < 35, target, np.nan)
+    return FoldRows(
+        fit=np.arange(0, 27),
+        inner=np.arange(0),
+        held_out=np.arange(27, 35),
+        test=np.arange(35, 40),
+        ids=np.array([f"p{i}" for i in range(40)]),
+        target=known,
+        metadata=np.empty((40, 0)),
+    )
+
+
+@pytest.fixture(scope="session")
+def twelve_alike(tmp_path_factory):
+    """Twelve times the same photo, without symmetry: a ramp over all levels, a line a channel."""
+    ramp = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) // 4
+    photo = np.stack([ramp, ramp[::-1], ramp.T], axis=2).astype(np.uint8)
+    path = tmp_path_factory.mktemp("alike") / "pixels.npy"
+    np.save(path, np.repeat(photo[None], 12, 0))
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder() -> BackboneSection:
+    return BackboneSection(**ENCODER)

@@ -6,6 +6,7 @@ is what rows that nobody saw will show. `pip install hill-climbing` for the hill
 """  # noqa: E501
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import ElasticNetCV, LinearRegression, RidgeCV
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from helpers.places import OOF
 
 from paw_stack.blend.methods import METHODS
 from paw_stack.blend.nested import Recipe, fit_blend, predict_blend
@@ -100,7 +105,7 @@ def across(
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("../shared/data/pawpularity_oof"))
+    parser.add_argument("--folder", type=Path, default=OOF)
     parser.add_argument("--halvings", type=int, default=5)
     options = parser.parse_args()
     columns, target, folds = read(options.folder)

@@ -1,10 +1,10 @@
 """Duplicates found among generated photos, and the cost: `python tests/benchmarks/bench_duplicates.py`.
 
-The photos are those of tests/planted_duplicates.py: scenes, near-duplicates of some (resized,
+The photos are those of tests/tools/planted_duplicates.py: scenes, near-duplicates of some (resized,
 re-encoded, cropped by up to 5 % a side, brighter or darker) and look-alikes of others (the same
 place with its subject moved or two objects replaced). Two processes draw, encode and decode them
 before the clock starts; a third, which does nothing else, opens their memory map and searches it.
-With --sparse, pictures of little content instead (tests/planted_sparse.py), a table with a row a kind.
+With --sparse, pictures of little content instead (tests/tools/planted_sparse.py), a table with a row a kind.
 """  # noqa: E501
 
 import argparse
@@ -23,8 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from planted_duplicates import EDITS, Photo, planted
-from planted_sparse import KINDS, planted_sparse
+from tools.planted_duplicates import EDITS, Photo, planted
+from tools.planted_sparse import KINDS, planted_sparse
 
 from paw_stack.data.duplicates import duplicate_groups, duplicate_pairs
 from paw_stack.data.same_photo import surely_same

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from units import HEADS, deviation, fit, fit_selection, make_case, moved, predicted
+from tools.units import HEADS, deviation, fit, fit_selection, make_case, moved, predicted
 
 from paw_stack.blend.calibration import KINDS
 from paw_stack.blend.intervals import fit_interval, predict_interval

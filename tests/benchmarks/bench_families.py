@@ -19,7 +19,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from families import UNROLLED, own_output, photos, section_of, shaken, small
+from tools.families import UNROLLED, own_output, photos, section_of, shaken, small
 
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError

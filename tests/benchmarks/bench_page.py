@@ -24,9 +24,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import FROZEN
-from test_app import free_port
-from test_end_to_end import call, write_config
+from helpers.commands import FROZEN, call, free_port, write_config
 
 from paw_stack.data.sample import write_sample
 

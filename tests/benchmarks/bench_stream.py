@@ -17,7 +17,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_stream import collected, killed_after, megabytes_by_shard, stream_config, write_tars
+from helpers.shards import (
+    collected,
+    killed_after,
+    megabytes_by_shard,
+    stream_config,
+    tiles,
+    write_tars,
+)
 
 A_SHARD = 1000
 
@@ -28,7 +35,8 @@ def main() -> None:
     n = parser.parse_args().photos
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source, config = write_tars(folder / "tars", n, A_SHARD), stream_config(folder, folder)
+        source = write_tars(folder / "tars", tiles(n), A_SHARD)
+        config = stream_config(folder, folder)
         words = ("embed", config, "--source", source)
         killed_after(n // A_SHARD // 2, *words)
         start = time.perf_counter()

@@ -23,8 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_embed_source import FROZEN
-from test_end_to_end import write_config
+from helpers.commands import FROZEN, write_config
 
 from paw_stack.cluster.tasks import Task, run_tasks
 from paw_stack.cluster.units import Work, do_unit, plan

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
-from conftest import FROZEN, SWIN
-from test_end_to_end import write_config
+from helpers.commands import FROZEN, SWIN, write_config
 
 from paw_stack import pipeline
 from paw_stack.config import load_config

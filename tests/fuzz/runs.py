@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.commands import COMMANDS, Case, Stage, lay_out, make_stage
 from fuzz.options import asked
 from fuzz.run_changes import change_run
+from helpers.places import ROOT
 from threadpoolctl import threadpool_limits
 
 from paw_stack.console import printing
@@ -41,7 +42,6 @@ from paw_stack.errors import PawStackError
 LIMIT_S = 20  # a command
 MEMORY = 600 << 20  # bytes, besides what the modules take
 SPACE = 8 << 30  # bytes of addresses: mapped files are no memory
-ROOT = Path(__file__).parents[2]
 # Besides the case's folder: Python, its packages, this project, what the system tells.
 MAY_OPEN = tuple(
     {str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, ROOT, "/proc", "/sys")}

@@ -5,9 +5,9 @@ import zlib
 
 import numpy as np
 import simplejpeg
+from helpers.photos import NAMED, encoded, jpeg, lossless_jpeg, segment
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
-from test_decode_kinds import NAMED, encoded, jpeg, lossless_jpeg, segment
 
 WIDTH, HEIGHT = 83, 61  # pixels; no multiples of a JPEG's blocks
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))

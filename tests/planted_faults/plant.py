@@ -62,14 +62,12 @@ def misplaced(fault: Fault) -> str | None:
 
 
 def copy_project(place: Path) -> Path:
-    """Copy what tests need, with compiled files; data beside the project stay beside the copy."""
+    """Copy what tests need, with compiled files; real data stay where they are."""
     project = place / "project"
     for name in COPIED:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         is_folder = (ROOT / name).is_dir()
         (shutil.copytree if is_folder else shutil.copy2)(ROOT / name, project / name)
-    if (ROOT.parent / "shared").exists():
-        (place / "shared").symlink_to(ROOT.parent / "shared")
     return project
 
 
@@ -150,6 +148,7 @@ def main() -> None:
         sys.exit("Faults without a place:\n" + "\n".join(lost))
     faults = drawn(faults, asked.some) if asked.some else faults
     os.environ.update(OMP_NUM_THREADS="1", NO_ALBUMENTATIONS_UPDATE="1")
+    os.environ["PAW_STACK_DATA"] = str(ROOT / os.environ.get("PAW_STACK_DATA", "../shared"))
     for name in HEAVY:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:

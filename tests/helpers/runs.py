@@ -1,0 +1,82 @@
+"""Units in a store, and what a stranger may put in the place of a run's files."""
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+
+import yaml
+
+from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.twin import Twin
+from paw_stack.artifacts.unit import Unit
+
+NAMES = ("weights.bin", "held_out.csv")
+
+
+def unit_of(folder: Path, url: str, seed: int = 0) -> Unit:
+    done = folder / "run" / "finetune" / "a" / "fold0" / "done.json"
+    twin = Twin(Store(url, folder / "run"), done, ("finetune/a/fold0/*",))
+    return Unit(done, {"seed": seed}, twin)
+
+
+def make(unit: Unit, names=NAMES) -> None:
+    unit.begin()
+    for name in names:
+        (unit.folder / name).write_text(f"{name} of {unit.inputs}")
+    unit.finish(device="cpu")
+
+
+LIMIT_S = 60  # what waits for a pipe waits for ever
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def there(path: Path) -> None:
+    """A socket; its address may have 107 bytes alone, so it is made in its folder."""
+    before = Path.cwd()
+    os.chdir(path.parent)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+    os.chdir(before)
+
+
+def zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def replaced(path: Path, plant):
+    """`plant` in the place of a file, which comes back."""
+    path.unlink()
+    plant(path)
+
+
+def rewritten(path: Path, change) -> None:
+    """Another JSON or YAML in its place."""
+    facts = yaml.safe_load(path.read_text())
+    change(facts)
+    path.unlink()
+    path.write_text(json.dumps(facts))
+
+
+def within_limit(work):
+    """What `work` gives or raises; a failure where it hangs."""
+    found = []
+
+    def asked():
+        try:
+            found.append((work(), None))
+        except BaseException as error:
+            found.append((None, error))
+
+    thread = threading.Thread(target=asked, daemon=True)
+    thread.start()
+    thread.join(LIMIT_S)
+    assert found, "it still waits"
+    given, error = found[0]
+    if error:
+        raise error
+    return given

@@ -1,0 +1,1 @@
+"""Scripts beside the tests, and makers of data for tests and benchmarks."""
