@@ -1,6 +1,7 @@
 """Small competitions and backbones that the tests share; all of them are real files."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ def sample_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "competition"
     write_sample(folder, N_LABELLED, N_TEST, seed=3, n_extra=N_EXTRA)
     return folder
+
+
+@pytest.fixture
+def own_sample(sample_folder, tmp_path) -> Path:
+    """A copy of it, free to be spoiled."""
+    return Path(shutil.copytree(sample_folder, tmp_path / "competition"))
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import json
 import uuid
-from pathlib import Path
 
 import pytest
 import torch
-from helpers.commands import call, failure, write_config
+from helpers.commands import call, failure, submission, write_config
 from helpers.runs import NAMES, make, unit_of
 
 from paw_stack.artifacts.unit import Unit
@@ -18,10 +17,6 @@ def url(request, tmp_path) -> str:
     if request.param == "disk":
         return f"file://{tmp_path / 'store'}"
     return f"memory://{uuid.uuid4().hex}"
-
-
-def submission_of(folder: Path) -> bytes:
-    return (folder / "runs" / "tiny" / "submission.csv").read_bytes()
 
 
 def contents(unit: Unit) -> dict[str, str]:
@@ -94,8 +89,8 @@ def test_a_run_goes_on_from_a_store_on_an_empty_machine(sample_folder, tmp_path,
     capsys.readouterr()
     call("run", second, *store)
     assert capsys.readouterr().out.count("done before, skipped") == 2 + 2 + 3
-    assert submission_of(tmp_path / "second") == submission_of(tmp_path / "first")
+    assert submission(tmp_path / "second") == submission(tmp_path / "first")
     kept = tmp_path / "store" / "tiny"
-    assert (kept / "submission.csv").read_bytes() == submission_of(tmp_path / "first")
+    assert (kept / "submission.csv").read_bytes() == submission(tmp_path / "first")
     assert json.loads((kept / "predictions" / "swin.svr.done.json").read_text())["folds"] == [0, 1]
     assert list(kept.glob("heads/swin.ridge/*.safetensors"))

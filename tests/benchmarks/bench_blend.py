@@ -84,11 +84,8 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray, Folds]:
     files = sorted(folder.glob("v*.csv"))
     columns = [pd.read_csv(f).set_index("Id")["prediction"].reindex(labelled.index) for f in files]
     target = labelled["Pawpularity"].to_numpy(dtype=float)
-    return (
-        np.column_stack(columns),
-        target,
-        Folds(labelled["fold"].to_numpy(), np.arange(len(target))),
-    )
+    folds = Folds(labelled["fold"].to_numpy(), np.arange(len(target)))
+    return np.column_stack(columns), target, folds
 
 
 def across(

@@ -9,22 +9,18 @@ waits; it is promised that the second is at most twice the first.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from helpers.commands import FROZEN, call, free_port, write_config
+from helpers.commands import FROZEN, call, served, write_config
 
 from paw_stack.data.sample import write_sample
 
@@ -45,7 +41,7 @@ def main() -> None:
         slow = folder / "slow.png"
         Image.new("RGB", (SIDE, SIDE), (90, 60, 30)).save(slow, compress_level=1)
         photos = sorted((folder / "photos" / "test").iterdir())
-        with served(folder / "runs" / "tiny") as url:
+        with served(folder / "runs" / "tiny") as (url, _):
             scored(url, photos[0])  # loads the networks
             alone = waits(url, photos[: chosen.users], chosen.rounds)
             stop, answers = threading.Event(), []
@@ -63,22 +59,6 @@ def main() -> None:
         f"one of them hostile ({len(answers)} slow photos, {statistics.mean(answers):.1f} s each):"
         f" the others' median {two:.2f} s, longest {max(beside):.2f} s ({two / one:.2f} times)"
     )
-
-
-@contextmanager
-def served(run: Path) -> Iterator[str]:
-    port = free_port()
-    code = f"import sys; sys.argv = ['paw-stack', 'app', {str(run)!r}, '--port', '{port}']\n"
-    code += "from paw_stack.cli import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-    try:
-        assert server.stdout and f":{port} " in server.stdout.readline()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def scored(url: str, photo: Path, rounds: int = 1) -> list[float]:

@@ -1,8 +1,8 @@
 """The blend's promises on 16 real models' predictions of 8,412 photos; minutes, so marked slow."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from benchmarks.bench_blend import read
 from helpers.places import OOF
 from sklearn.linear_model import LinearRegression
 
@@ -23,12 +23,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def real():
     """Predictions (n, 16), target (n,), folds."""
-    labelled = pd.read_csv(OOF / "labelled.csv").set_index("Id")
-    files = sorted(OOF.glob("v*.csv"))
-    columns = [pd.read_csv(f).set_index("Id")["prediction"].reindex(labelled.index) for f in files]
-    target = labelled["Pawpularity"].to_numpy(dtype=float)
-    folds = Folds(labelled["fold"].to_numpy(), np.arange(len(labelled)))
-    return np.column_stack(columns), target, folds
+    return read(OOF)
 
 
 def part(folds: Folds, rows: np.ndarray) -> Folds:

@@ -24,6 +24,7 @@ from helpers.commands import (
     call,
     extra_config,
     failure,
+    submission,
     write_config,
     write_study,
 )
@@ -40,10 +41,6 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs paw-stack
 PAW_STACK = Path(sys.executable).parent / "paw-stack"
 LONG = {"epochs": 60, "batch_size": 8, "learning_rate": 1e-3}  # some seconds a fold
 POLL_S = 0.02
-
-
-def submission(folder: Path) -> bytes:
-    return (folder / "runs" / "tiny" / "submission.csv").read_bytes()
 
 
 def leftovers(folder: Path) -> list[Path]:

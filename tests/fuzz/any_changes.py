@@ -1,10 +1,11 @@
 """Changes to any file, whatever it holds, that leave something else in its place."""
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+
+from helpers import runs
 
 Change = Callable[[Path, Random], None]
 
@@ -39,17 +40,11 @@ def gone(path: Path, random: Random) -> None:
 
 
 def pipe(path: Path, random: Random) -> None:
-    path.unlink()
-    os.mkfifo(path)
+    runs.replaced(path, runs.pipe)
 
 
 def there(path: Path, random: Random) -> None:
-    """A socket, whose address may have 107 bytes alone."""
-    path.unlink()
-    at = os.open(path.parent, os.O_RDONLY)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"/proc/self/fd/{at}/{path.name}")
-    os.close(at)
+    runs.replaced(path, runs.there)
 
 
 def folder(path: Path, random: Random) -> None:

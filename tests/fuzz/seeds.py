@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import simplejpeg
-from helpers.photos import NAMED, encoded, jpeg, lossless_jpeg, segment
+from helpers.photos import NAMED, chunk, encoded, jpeg, lossless_jpeg, segment
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
@@ -72,10 +72,6 @@ def jpegs() -> dict[str, bytes]:
     for kind in ("444", "422", "420", "440", "411"):
         found[kind] = simplejpeg.encode_jpeg(np.asarray(rgb), colorsubsampling=kind)
     return {f"JPEG {name}": data for name, data in found.items()}
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def png(bits: int, colour: int, interlaced: bool, extra: bytes = b"") -> bytes:

@@ -29,14 +29,6 @@ FOLD_OF = np.arange(N) % 4
 FOLDS = Folds(FOLD_OF, np.arange(N))
 
 
-@pytest.fixture(scope="module")
-def case():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(N + M, 8)).astype(np.float32)
-    y = 40 + 6 * X[:N, 0] + 8 * np.sin(3 * X[:N, 1]) + 5 * rng.normal(size=N)
-    return X[:N], X[N:], y
-
-
 def test_a_grids_table_and_weights_are_those_of_each_point(case):
     """Rows without a weight are in no fit. With a small C the bias is free by a little."""
     X, X_test, y = case

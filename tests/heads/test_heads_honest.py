@@ -35,14 +35,6 @@ N, M, D = 120, 9, 8
 FOLDS = Folds(np.arange(N) % 3, np.arange(N))
 
 
-@pytest.fixture(scope="module")
-def case():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(N + M, D)).astype(np.float32)
-    y = 40 + 6 * X[:N, 0] + 8 * np.sin(3 * X[:N, 1]) + 5 * rng.normal(size=N)
-    return X[:N], X[N:], y
-
-
 def fitted(section, X, X_test, y, folds=FOLDS, only=None, shared=True, seed=0, engine="gram"):
     only = range(folds.n) if only is None else only
     return fit_head(section, engine, Problem(lambda k: (X, X_test), y, folds, only, shared, seed))

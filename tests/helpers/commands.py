@@ -1,6 +1,11 @@
 """Commands as the shell gives them, on runs that take seconds, and the configs of those runs."""
 
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,6 +104,23 @@ def done_records(runs: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in runs.rglob("*done.json")}
 
 
-def free_port() -> int:
+@contextmanager
+def served(run: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Address and process of the page that the command serves."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    code = "import sys; from paw_stack.cli import main; sys.argv[0] = 'paw-stack'; main()"
+    command = [sys.executable, "-c", code, "app", run, "--port", url.rpartition(":")[2]]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    try:
+        assert f"{url} " in process.stdout.readline()
+        yield url, process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def submission(folder: Path) -> bytes:
+    return (run_folder(folder) / "submission.csv").read_bytes()

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -16,7 +17,13 @@ def encoded(image: Image.Image, format: str, **options) -> bytes:
 
 
 def segment(marker: int, body: bytes) -> bytes:
+    """Of a JPEG."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    """Of a PNG."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def lossless_jpeg(side: int, first: bytes = b"") -> bytes:

@@ -24,16 +24,8 @@ def with_changes(rows, **changes):
 
 def recipe(tiny_swin, seed=0, workers=0, loss=None, regressor=None, **changes):
     section = FinetuneSection(epochs=2, batch_size=8, learning_rate=1e-3).model_copy(update=changes)
-    return Recipe(
-        tiny_swin,
-        regressor or RegressorSection(),
-        loss or LossSection(),
-        section,
-        BOUNDS,
-        CPU,
-        seed,
-        workers,
-    )
+    regressor, loss = regressor or RegressorSection(), loss or LossSection()
+    return Recipe(tiny_swin, regressor, loss, section, BOUNDS, CPU, seed, workers)
 
 
 def train(striped, rows, tiny_swin, resumed=None, after_epoch=lambda state: None, **changes):

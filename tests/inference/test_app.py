@@ -2,14 +2,12 @@
 
 import re
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.commands import FROZEN, call, failure, free_port, write_config
+from helpers.commands import FROZEN, call, failure, served, write_config
 from PIL import Image
 
 from paw_stack.pipeline.predict import predict
@@ -39,16 +37,8 @@ def page(run):
     pytest.importorskip("gradio", reason="needs the extra app")
     from gradio_client import Client
 
-    port = free_port()
-    code = f"import sys; sys.argv = ['paw-stack', 'app', {str(run)!r}, '--port', '{port}']\n"
-    code += "from paw_stack.cli import main; main()"
-    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    try:
-        assert f"http://127.0.0.1:{port} " in server.stdout.readline()
-        yield Client(f"http://127.0.0.1:{port}", verbose=False)
-    finally:
-        server.terminate()
-        server.communicate()
+    with served(run) as (url, _):
+        yield Client(url, verbose=False)
 
 
 def shown_score(html: str) -> float:

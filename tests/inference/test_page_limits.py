@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -13,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.commands import free_port
+from helpers.commands import served
 
 from paw_stack.artifacts.finished import open_finished
 from paw_stack.errors import DataError
@@ -238,20 +236,8 @@ def server(run, tmp_path):
     """The page as the command serves it, with a folder for temporary files of its own."""
     pytest.importorskip("gradio", reason="needs the extra app")
     (tmp_path / "temporary").mkdir()
-    port = free_port()
-    code = f"import sys; sys.argv = ['paw-stack', 'app', {str(run)!r}, '--port', '{port}']\n"
-    code += "from paw_stack.cli import main; main()"
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        assert f"http://127.0.0.1:{port} " in process.stdout.readline()
-        url = f"http://127.0.0.1:{port}"
+    with served(run, TMPDIR=str(tmp_path / "temporary")) as (url, process):
         yield SimpleNamespace(url=url, process=process, folder=tmp_path / "temporary")
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def until(what, url: str) -> None:

@@ -79,16 +79,14 @@ def test_another_runs_networks_can_label(sample_folder, tmp_path, capsys, monkey
 
 
 @pytest.fixture
-def planted(sample_folder, tmp_path):
+def planted(own_sample, tmp_path):
     """The sample with a held-out photo of each fold among the extra ones, its score its class."""
-    copy = tmp_path / "planted"
-    shutil.copytree(sample_folder, copy)
-    train = pd.read_csv(copy / "train.csv").head(6)
-    table = pd.read_csv(copy / "extra.csv")
+    train = pd.read_csv(own_sample / "train.csv").head(6)
+    table = pd.read_csv(own_sample / "extra.csv")
     for number, row in train.iterrows():
-        photo = Image.open(copy / "train" / f"{row['Id']}.jpg")
+        photo = Image.open(own_sample / "train" / f"{row['Id']}.jpg")
         photo.resize((photo.width * 9 // 10, photo.height * 9 // 10)).save(
-            copy / "extra" / f"planted{number}.jpg", quality=80
+            own_sample / "extra" / f"planted{number}.jpg", quality=80
         )
     planted = pd.DataFrame(
         {
@@ -96,8 +94,8 @@ def planted(sample_folder, tmp_path):
             "Breed": [f"score {score}" for score in train["Pawpularity"]],
         }
     )
-    pd.concat([table, planted]).to_csv(copy / "extra.csv", index=False)
-    return copy
+    pd.concat([table, planted]).to_csv(own_sample / "extra.csv", index=False)
+    return own_sample
 
 
 @pytest.mark.parametrize("name", slow_but("matched"))

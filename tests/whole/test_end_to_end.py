@@ -136,27 +136,23 @@ def test_a_changed_section_redoes_what_depends_on_it_and_no_more(finished, capsy
     assert (run / "submission.csv").read_bytes() == before
 
 
-def test_a_changed_photo_redoes_everything(sample_folder, tmp_path, capsys):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    config = write_config(tmp_path, copy, heads={"ridge": {}})
+def test_a_changed_photo_redoes_everything(own_sample, tmp_path, capsys):
+    config = write_config(tmp_path, own_sample, heads={"ridge": {}})
     call("run", config)
-    first, second = sorted((copy / "train").glob("*.jpg"))[:2]
+    first, second = sorted((own_sample / "train").glob("*.jpg"))[:2]
     shutil.copyfile(first, second)
     capsys.readouterr()
     call("run", config)
     assert "skipped" not in capsys.readouterr().out
 
 
-def test_rows_may_come_in_any_order(finished, sample_folder, tmp_path):
+def test_rows_may_come_in_any_order(finished, sample_folder, own_sample, tmp_path):
     """Frozen backbone: nothing but the order differs, so predictions move with their rows."""
-    copy = tmp_path / "shuffled"
-    shutil.copytree(sample_folder, copy)
-    table = pd.read_csv(copy / "train.csv", dtype=str)
-    table.sample(frac=1, random_state=0).to_csv(copy / "train.csv", index=False)
+    table = pd.read_csv(own_sample / "train.csv", dtype=str)
+    table.sample(frac=1, random_state=0).to_csv(own_sample / "train.csv", index=False)
     frozen = yaml.safe_load(finished[0].read_text())["backbones"][0] | {"frozen": True}
     predictions = []
-    for name, folder in (("a", sample_folder), ("b", copy)):
+    for name, folder in (("a", sample_folder), ("b", own_sample)):
         config = write_config(tmp_path / name, folder, backbones=[frozen], heads={"ridge": {}})
         call("embed", config)
         embedded = tmp_path / name / "runs" / "tiny" / "embeddings" / "swin" / "all"
@@ -207,13 +203,11 @@ def test_a_model_and_a_table_that_are_wrong_are_told_together(
 
 
 def test_an_unreadable_photo_stops_the_run_before_anything_is_trained(
-    sample_folder, tmp_path, capsys, monkeypatch
+    own_sample, tmp_path, capsys, monkeypatch
 ):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    broken = sorted((copy / "train").glob("*.jpg"))[3]
+    broken = sorted((own_sample / "train").glob("*.jpg"))[3]
     broken.write_bytes(broken.read_bytes()[:300])
-    said = failure(capsys, monkeypatch, "run", write_config(tmp_path, copy))
+    said = failure(capsys, monkeypatch, "run", write_config(tmp_path, own_sample))
     assert broken.name in said
     assert not list((tmp_path / "runs").rglob("weights.safetensors"))
 
@@ -266,14 +260,12 @@ def test_a_blend_of_chosen_candidates(finished):
         pipeline.blend(load_config(config, ["blend.candidates=[swin.forest]"]))
 
 
-def test_check_reports_photos_scores_duplicates_and_folds(sample_folder, tmp_path, capsys):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    photos = sorted((copy / "train").glob("*.jpg"))
+def test_check_reports_photos_scores_duplicates_and_folds(own_sample, tmp_path, capsys):
+    photos = sorted((own_sample / "train").glob("*.jpg"))
     shutil.copyfile(photos[0], photos[5])
-    shutil.copyfile(photos[1], next((copy / "test").glob("*.jpg")))
+    shutil.copyfile(photos[1], next((own_sample / "test").glob("*.jpg")))
     Image.open(photos[8]).save(photos[8], format="PNG")
-    config = write_config(tmp_path, copy)
+    config = write_config(tmp_path, own_sample)
     call("check", config)
     said = capsys.readouterr().out
     assert "42 labelled photos, 9 test photos" in said
@@ -291,12 +283,10 @@ def test_check_reports_photos_scores_duplicates_and_folds(sample_folder, tmp_pat
     assert {photos[0].stem, photos[5].stem} in found
 
 
-def test_check_tells_everything_before_it_refuses(sample_folder, tmp_path, capsys, monkeypatch):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    broken = next((copy / "train").glob("*.jpg"))
+def test_check_tells_everything_before_it_refuses(own_sample, tmp_path, capsys, monkeypatch):
+    broken = next((own_sample / "train").glob("*.jpg"))
     broken.write_bytes(b"")
-    monkeypatch.setattr("sys.argv", ["paw-stack", "check", str(write_config(tmp_path, copy))])
+    monkeypatch.setattr("sys.argv", ["paw-stack", "check", str(write_config(tmp_path, own_sample))])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
@@ -307,24 +297,20 @@ def test_check_tells_everything_before_it_refuses(sample_folder, tmp_path, capsy
     assert not (tmp_path / "runs" / "tiny").exists()
 
 
-def test_dropped_photos_leave_the_rows_and_test_photos_get_the_mean(
-    sample_folder, tmp_path, capsys
-):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    broken, gone = sorted((copy / "train").glob("*.jpg"))[:2]
+def test_dropped_photos_leave_the_rows_and_test_photos_get_the_mean(own_sample, tmp_path, capsys):
+    broken, gone = sorted((own_sample / "train").glob("*.jpg"))[:2]
     broken.write_bytes(broken.read_bytes()[:200])
     gone.unlink()
-    test_photo = next((copy / "test").glob("*.jpg"))
+    test_photo = next((own_sample / "test").glob("*.jpg"))
     test_photo.write_bytes(b"not a photo")
-    config = write_config(tmp_path, copy)
+    config = write_config(tmp_path, own_sample)
     call("run", config, "--set", "data.unreadable=drop")
     said = capsys.readouterr().out
     run = tmp_path / "runs" / "tiny"
     folds = pd.read_csv(run / "folds.csv", dtype={"Id": str})
     assert len(folds) == N_LABELLED - 2
     assert not {broken.stem, gone.stem} & set(folds["Id"])
-    target = pd.read_csv(copy / "train.csv", dtype={"Id": str}).set_index("Id")["Pawpularity"]
+    target = pd.read_csv(own_sample / "train.csv", dtype={"Id": str}).set_index("Id")["Pawpularity"]
     submission = pd.read_csv(run / "submission.csv", dtype={"Id": str}).set_index("Id")
     assert len(submission) == N_TEST
     mean = target[folds["Id"]].mean()
@@ -345,12 +331,10 @@ def test_folds_are_an_artifact_that_can_be_edited_and_handed_back(
     assert again["fold"].tolist() == folds["fold"].tolist()
 
 
-def test_merged_duplicates_are_one_row(sample_folder, tmp_path):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
-    first, second = sorted((copy / "train").glob("*.jpg"))[:2]
+def test_merged_duplicates_are_one_row(own_sample, tmp_path):
+    first, second = sorted((own_sample / "train").glob("*.jpg"))[:2]
     shutil.copyfile(first, second)
-    call("check", write_config(tmp_path, copy), "--set", "data.duplicates=merge")
+    call("check", write_config(tmp_path, own_sample), "--set", "data.duplicates=merge")
     folds = pd.read_csv(tmp_path / "runs" / "tiny" / "folds.csv", dtype={"Id": str})
     assert len({first.stem, second.stem} & set(folds["Id"])) == 1
     assert folds["group"].is_unique

@@ -2,9 +2,7 @@
 
 import contextlib
 import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +10,7 @@ import pytest
 import yaml
 from helpers.commands import failure, write_config
 from helpers.photos import damaged, pictures_of_all_kinds
+from helpers.runs import within_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +21,6 @@ from paw_stack.data.folds import make_folds
 from paw_stack.errors import ConfigError, DataError, PawStackError
 from paw_stack.pipeline.job import open_job
 
-LIMIT_S = 20  # for one file
 SLOWLY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -178,28 +176,13 @@ def test_a_column_that_is_there_twice_is_told(pictures):
         load_competition(pictures)
 
 
-@contextmanager
-def limited(what: str) -> Iterator[None]:
-    def over(number: int, frame: object) -> None:
-        raise TimeoutError(what)
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(LIMIT_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the time limit is an alarm")
 @pytest.mark.parametrize("per_kind", [40, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_damaged_photo_is_pixels_or_a_reason(per_kind):
     rng, readable, cases = np.random.default_rng(per_kind), 0, 0
-    for kind, data in pictures_of_all_kinds().items():
-        for number in range(per_kind):
-            with limited(f"{kind} {number}"):
-                facts, pixels = decode_with_facts(damaged(data, rng), 48, "crop")
+    for data in pictures_of_all_kinds().values():
+        for _ in range(per_kind):
+            spoiled = damaged(data, rng)
+            facts, pixels = within_limit(partial(decode_with_facts, spoiled, 48, "crop"))
             cases += 1
             assert (pixels is None) == (facts.reason != "")
             assert facts.reason.isprintable()

@@ -246,22 +246,20 @@ def test_a_guarded_cell_is_no_formula_and_comes_back(text):
     assert plain(guarded(text)) == text
 
 
-def test_formula_ids_are_quoted_in_tables_and_exact_in_the_submission(sample_folder, tmp_path):
-    copy = tmp_path / "competition"
-    shutil.copytree(sample_folder, copy)
+def test_formula_ids_are_quoted_in_tables_and_exact_in_the_submission(own_sample, tmp_path):
     renamed = {}
     for table, folder in (("train.csv", "train"), ("test.csv", "test")):
-        found = pd.read_csv(copy / table, dtype=str)
+        found = pd.read_csv(own_sample / table, dtype=str)
         for row, start in enumerate("=+-@'"):
             old = found.loc[row, "Id"]
             renamed[old] = f"{start}SUM(1;{old})"
-            (copy / folder / f"{old}.jpg").rename(copy / folder / f"{renamed[old]}.jpg")
+            (own_sample / folder / f"{old}.jpg").rename(own_sample / folder / f"{renamed[old]}.jpg")
         found["Id"] = found["Id"].replace(renamed)
-        found.to_csv(copy / table, index=False)
-    sample = pd.read_csv(copy / "sample_submission.csv", dtype=str)
+        found.to_csv(own_sample / table, index=False)
+    sample = pd.read_csv(own_sample / "sample_submission.csv", dtype=str)
     sample["Id"] = sample["Id"].replace(renamed)
-    sample.to_csv(copy / "sample_submission.csv", index=False)
-    config = write_config(tmp_path, copy, heads={"ridge": {}})
+    sample.to_csv(own_sample / "sample_submission.csv", index=False)
+    config = write_config(tmp_path, own_sample, heads={"ridge": {}})
     call("run", config)
     run = tmp_path / "runs" / "tiny"
     submitted = pd.read_csv(run / "submission.csv", dtype=str)["Id"]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers.photos import distance, encoded, expected, picture
+from helpers.photos import chunk, distance, encoded, expected, picture
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -26,12 +26,6 @@ WHOLE = decode(JPEG, 32, "crop")
 
 def png(bits: int, colour: int, row: bytes, clear: bytes = b"") -> bytes:
     """A PNG of 8 x 8 with equal rows, for kinds that Pillow does not write."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     header = struct.pack(">IIBBBBB", 8, 8, bits, colour, 0, 0, 0)
     pixels = zlib.compress((b"\0" + row) * 8)
     transparent = chunk(b"tRNS", clear) if clear else b""

@@ -1,6 +1,5 @@
 """The image cache: built once, found by content, never half, wrong or shared by what differs."""
 
-import io
 import os
 import socket
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.photos import encoded
 from PIL import Image
 
 from paw_stack.data.decode import decode
@@ -275,10 +275,8 @@ def test_a_photo_that_changes_between_hash_and_decode_is_an_error(paths):
 
 
 def test_a_wrong_extension_is_flagged(paths, cache, tmp_path):
-    out = io.BytesIO()
-    Image.new("RGB", (9, 9)).save(out, "PNG")
     wrong = tmp_path / "wrong.jpg"
-    wrong.write_bytes(out.getvalue())
+    wrong.write_bytes(encoded(Image.new("RGB", (9, 9)), "PNG"))
     upper = paths[0].rename(paths[0].with_suffix(paths[0].suffix.upper()))
     assert build([upper, wrong], cache).table["wrong_extension"].tolist() == [False, True]
 
