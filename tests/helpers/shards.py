@@ -34,8 +34,6 @@ def save_and_die(*words):
 CollectionFolder.save_shard = save_and_die
 cli.app(sys.argv[1:], standalone_mode=False)
 """
-
-
 LOOK_EVERY_S = 0.05
 
 
