@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paw_stack import pipeline
-from paw_stack.artifacts.finished import FinishedRun, open_finished
+from paw_stack.artifacts.finished.model import FinishedRun, open_finished
+from paw_stack.commands.run import run
 from paw_stack.config import Config, load_config, make_config
 from paw_stack.console import printing
-from paw_stack.data.listing import one_column, write_listing
+from paw_stack.data.in_memory import one_column, write_listing
 from paw_stack.errors import DataError, offenders
+from paw_stack.inference.photo_metadata import columns_of_table
+from paw_stack.inference.predict import photos_of, score_paths
 from paw_stack.metrics import rmse
-from paw_stack.pipeline.photo_metadata import columns_of_table
-from paw_stack.pipeline.predict import photos_of, score_paths
 
 NAME = "notebook"  # of a run whose config names none
 
@@ -63,7 +63,7 @@ class PawStack:
         """
         config = self._settings() if photos is None else self._listed(photos, scores, metadata)
         with printing(self.verbose):
-            pipeline.run(config)
+            run(config)
         self._run = open_finished(config.run.root / config.run.name)
         return self
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.errors import ArtifactError, full_disk_sentence, is_full_disk
-from paw_stack.interrupt import leave_if_told
 from paw_stack.processes import is_alive
+from paw_stack.signals import leave_if_told
 
 # What file systems say that cannot sync a folder, as some network disks.
 NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paw_stack.ranks import rank
+from paw_stack.distributed import rank
 from paw_stack.regular import shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from paw_stack.console import terminal
-from paw_stack.ranks import rank
+from paw_stack.distributed import rank
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -12,8 +12,8 @@ from PIL import Image
 
 from paw_stack.artifacts import RunFolder, read_record
 from paw_stack.config import BackboneSection, Config, DataSection, RunSection
-from paw_stack.data.record import RunRecord
-from paw_stack.data.sample import write_sample
+from paw_stack.data.synthetic.competition import write_sample
+from paw_stack.data.types import RunRecord
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -100,8 +100,8 @@ def striped(tmp_path_factory) -> tuple[Path, np.ndarray]:
 
 @pytest.fixture
 def rows(striped):
-    """27 fit rows, 8 held-out and 5 test rows; the one metadata column tells the target too."""
-    from paw_stack.network.batches import FoldRows  # it imports torch
+    """27 training, 8 held-out and 5 test rows; the one metadata column tells the target too."""
+    from paw_stack.network.dataloader import FoldRows  # it imports torch
 
     _, target = striped
     known = np.where(np.arange(40) < 35, target, np.nan)

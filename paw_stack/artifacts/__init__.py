@@ -9,7 +9,7 @@
     finetune/<backbone>/fold<k>/             weights.safetensors, history.csv, history.png,
                                              TensorBoard events, held_out.csv, test.csv; while it
                                              trains, state.safetensors
-    teacher/<backbone>/fold<k>/              the same of a first round, before pseudo-labels
+    teacher/<backbone>/fold<k>/              the same of a teacher, before pseudo-labels
     pseudo/<backbone>/fold<k>/               labels.csv: Id, prediction, label, weight
     pretrain/<backbone>/                     weights.safetensors, history.csv
     autoencoder/                             weights.safetensors, history.csv, samples.png
@@ -28,12 +28,11 @@
     leaderboard.json                         scores that a leaderboard gave
     photos/                                  links to photos that a notebook named
 
-Every file is written by `paw_stack.atomic`. A unit's `done.json` comes last, and holds
-the fingerprint of all that the unit depends on. Nothing here is ever unpickled.
+Every file is written by `paw_stack.atomic`. A step's `done.json` comes last, and holds
+the fingerprint of all that the step depends on. Nothing here is ever unpickled.
 """
 
-from paw_stack.artifacts.blend import write_blend, write_submission
-from paw_stack.artifacts.candidates import (
+from paw_stack.artifacts.external_predictions import (
     CandidateFile,
     candidate_files,
     read_candidates,
@@ -47,14 +46,16 @@ from paw_stack.artifacts.files import (
     write_picture,
     write_weights,
 )
-from paw_stack.artifacts.record import read_record, save_report
-from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.finished.record import read_record, save_report
+from paw_stack.artifacts.predictions import write_blend, write_submission
+from paw_stack.artifacts.run_folder import RunFolder
+from paw_stack.artifacts.step import Stage, Step
 
 __all__ = [
     "CandidateFile",
     "RunFolder",
-    "Unit",
+    "Stage",
+    "Step",
     "candidate_files",
     "read_candidates",
     "read_csv",

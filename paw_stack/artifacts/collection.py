@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.files import read_array, write_array, write_csv
-from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.run_folder import RunFolder
+from paw_stack.artifacts.step import Location, Step
 from paw_stack.atomic import remove
 from paw_stack.config import Config, Section
 from paw_stack.errors import ArtifactError
@@ -33,8 +33,9 @@ class CollectionFolder:
     def __init__(self, config: Config):
         self.root = RunFolder(config).root / "collection"
 
-    def unit(self, number: int, inputs: dict[str, Section | object]) -> Unit:
-        return Unit(self.root / "done" / f"{number:04d}.done.json", {"shard": number, **inputs})
+    def step(self, number: int, inputs: dict[str, Section | object]) -> Step:
+        done = Location(self.root / "done" / f"{number:04d}.done.json")
+        return Step(f"shard {number}", done, {"shard": number, **inputs})
 
     def save_shard(
         self,

@@ -17,9 +17,8 @@ from pandas.api.types import is_numeric_dtype
 
 from paw_stack.atomic import write_file
 from paw_stack.config import Config
-from paw_stack.data.cells import guarded, plain
-from paw_stack.data.nouns import State, StoredHead
-from paw_stack.data.tables import read_cells
+from paw_stack.data.tables import guarded, plain, read_cells
+from paw_stack.data.types import Checkpoint, StoredHead
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.regular import parsed_json, read_text, require_regular
 
@@ -120,7 +119,7 @@ def write_weights(path: Path, weights: "dict[str, torch.Tensor]") -> None:
     write_file(path, lambda p: save_file(contiguous, p))
 
 
-def write_state(path: Path, state: State, fingerprint: str) -> None:
+def write_checkpoint(path: Path, state: Checkpoint, fingerprint: str) -> None:
     """Tensors, and the facts as JSON in the file's metadata: one file, so never half a state."""
     from safetensors.torch import save_file
 
@@ -129,8 +128,8 @@ def write_state(path: Path, state: State, fingerprint: str) -> None:
     write_file(path, lambda p: save_file(state.tensors, p, metadata=about))
 
 
-def read_state(path: Path, fingerprint: str) -> State | None:
-    """The state of an interrupted unit, or None where there is none of these very inputs."""
+def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
+    """The state of an interrupted step, or None where there is none of these very inputs."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -141,7 +140,7 @@ def read_state(path: Path, fingerprint: str) -> State | None:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         facts = parsed_json(about["facts"].encode())
-        return State(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
+        return Checkpoint(facts["epoch"], tensors, facts["history"], facts["best_epoch"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from paw_stack.artifacts.store import Store
-from paw_stack.artifacts.trust import require_plain
-from paw_stack.artifacts.twin import STATE
+from paw_stack.artifacts.finished.trust import require_plain
+from paw_stack.artifacts.remote import CHECKPOINT, Store
 from paw_stack.atomic import sweep
 
 
@@ -18,10 +17,10 @@ def tidy(root: Path, cache: Path, store: Store | None) -> None:
     for folder in (root, cache, store.disk if store else None):
         if folder:
             sweep(folder)
-    for state in root.rglob(STATE):
+    for state in root.rglob(CHECKPOINT):
         if (state.parent / "done.json").exists():  # killed between the two
             state.unlink()
     if store:
-        for state in store.find(f"**/{STATE}"):
+        for state in store.find(f"**/{CHECKPOINT}"):
             if store.read(state.parent / "done.json"):
                 store.remove(state)

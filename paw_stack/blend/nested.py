@@ -4,17 +4,17 @@ Enters: candidates' out-of-fold predictions (n, c), the target, folds. Leaves: a
 that JSON can hold, and nested predictions: those for fold k come from a model whose weights,
 calibration, method and penalty were found on the other folds' rows alone.
 
-Inside a fit everything is judged by predictions that are themselves cross-fitted over the fit rows'
-folds, or, where these are few, over random sub-folds, repeatedly. `auto` chooses no method: it
-averages over those of `AUTO` by these errors, since on few rows a choice costs more than it brings.
-A calibration must earn its keep: of those that the rows are enough for, the first is taken whose
-squared error is within one standard error of the best one's (Breiman and others, 1984); they stand
-in order, the simplest first.
+Inside a fit everything is judged by predictions that are themselves cross-fitted over the training
+rows' folds, or, where these are few, over random sub-folds, repeatedly. `auto` chooses no method:
+it averages over those of `AUTO` by these errors, since on few rows a choice costs more than it
+brings. A calibration must earn its keep: of those that the rows are enough for, the first is taken
+whose squared error is within one standard error of the best one's (Breiman and others, 1984); they
+stand in order, the simplest first.
 
 A fit sees candidates and target in standard deviations of its own rows' target (data/target.py).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,12 @@ import numpy as np
 from paw_stack.blend.calibration import ENOUGH_ROWS, calibrate, fit_calibration
 from paw_stack.blend.methods import AUTO, EVERY, shares
 from paw_stack.blend.moments import Moments, moments_of
-from paw_stack.blend.units import model_in_points
+from paw_stack.blend.rescaling import model_in_points
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.target import TargetScale
 from paw_stack.metrics import clipped
 
-FEWEST_FOLDS = 4  # with fewer among the fit rows, sub-folds are drawn
+FEWEST_FOLDS = 4  # with fewer among the training rows, sub-folds are drawn
 SUB_FOLDS, REPEATS = 10, 3
 
 
@@ -56,34 +56,15 @@ def fit_blend(
     columns, target = scale.standardised(columns), scale.standardised(target)
     # Choices do not know the bounds, which only clip: they are made inside the scores at hand.
     recipe = replace(recipe, bounds=(float(target.min()), float(target.max())))
-    cells = divisions(target, folds)
-    moments = [moments_of(columns, target, cell_of) for cell_of in cells]
     methods = list(AUTO) if recipe.method == "auto" else [recipe.method]
     methods = list(recipe.shares) if recipe.shares else methods
-    found: dict[bool, np.ndarray] = {}
-
-    def predictions(kind: str) -> np.ndarray:  # (n, methods)
-        straighten = kind == "candidates"
-        if straighten not in found:
-            found[straighten] = _cross_fitted(columns, cells, moments, methods, straighten)
-        return found[straighten]
-
-    def losses(predicted: np.ndarray, kind: str) -> np.ndarray:  # (n,)
-        return _losses(predicted, kind, target, cells[0], recipe.bounds)
-
-    share, kind = np.ones(len(methods)), recipe.calibration
-    if recipe.shares:
-        share = np.array(list(recipe.shares.values()))
-    elif recipe.method == "auto":
-        first = "none" if kind == "auto" else kind
-        each = np.column_stack([losses(p, first) for p in predictions(first).T])
-        share = shares(each, np.array(list(AUTO.values())))
-    if kind == "auto":
-        kinds = [kind for kind, rows in ENOUGH_ROWS.items() if len(target) >= rows]
-        each = np.column_stack([losses(predictions(kind) @ share, kind) for kind in kinds])
-        kind = kinds[_simplest(each)]
+    cells = divisions(target, folds)
+    moments = [moments_of(columns, target, cell_of) for cell_of in cells]
+    inside = _Inside(columns, target, cells, moments, methods, recipe.bounds)
+    share = _method_shares(inside, recipe)
+    kind = _simplest_kind(inside, share) if recipe.calibration == "auto" else recipe.calibration
     part = dict(zip(methods, share.tolist(), strict=True))
-    blended = target if kind == "none" else predictions(kind) @ share
+    blended = target if kind == "none" else inside.predictions(kind) @ share
     model = {
         "method": methods[int(share.argmax())],
         "shares": part,
@@ -93,6 +74,50 @@ def fit_blend(
         "bounds": list(bounds),
     }
     return {**model_in_points(model, scale), **(seen if recipe.method == "auto" else {})}
+
+
+@dataclass
+class _Inside:
+    """The rows of a fit, by whose cross-fitted predictions its choices are made."""
+
+    columns: np.ndarray  # (n, c), in standard deviations of the target, as all that follows
+    target: np.ndarray  # (n,)
+    cells: list[np.ndarray]  # (n,) each, a cell a row
+    moments: list[Moments]  # one for each of `cells`
+    methods: list[str]
+    bounds: tuple[float, float]
+    _found: dict[bool, np.ndarray] = field(default_factory=dict)
+
+    def predictions(self, kind: str) -> np.ndarray:
+        """(n, methods) cross-fitted, before the calibration `kind`; each is made once."""
+        straighten = kind == "candidates"
+        if straighten not in self._found:
+            self._found[straighten] = _cross_fitted(
+                self.columns, self.cells, self.moments, self.methods, straighten
+            )
+        return self._found[straighten]
+
+    def losses(self, predicted: np.ndarray, kind: str) -> np.ndarray:
+        """(n,) squared errors after the calibration `kind`, cross-fitted too."""
+        return _losses(predicted, kind, self.target, self.cells[0], self.bounds)
+
+
+def _method_shares(inside: _Inside, recipe: Recipe) -> np.ndarray:
+    """(methods,) how much each counts: as held, by their errors for `auto`, else all of one."""
+    if recipe.shares:
+        return np.array(list(recipe.shares.values()))
+    if recipe.method != "auto":
+        return np.ones(1)
+    kind = "none" if recipe.calibration == "auto" else recipe.calibration
+    each = np.column_stack([inside.losses(p, kind) for p in inside.predictions(kind).T])
+    return shares(each, np.array(list(AUTO.values())))
+
+
+def _simplest_kind(inside: _Inside, share: np.ndarray) -> str:
+    """The calibration that earns its keep, among those that the rows are enough for."""
+    kinds = [kind for kind, rows in ENOUGH_ROWS.items() if len(inside.target) >= rows]
+    losses = [inside.losses(inside.predictions(kind) @ share, kind) for kind in kinds]
+    return kinds[_simplest(np.column_stack(losses))]
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
@@ -120,7 +145,7 @@ def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: 
     """Fit on all folds but one and predict that one, for each; all as in `fit_blend`."""
     predictions, models = np.full(len(target), np.nan), []
     for fold in range(folds.n):
-        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
+        fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
         rest = Folds(folds.fold_of[fit], folds.group_of[fit])
         models.append(fit_blend(columns[fit], target[fit], rest, recipe))
         predictions[held_out] = predict_blend(models[-1], columns[held_out])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from paw_stack.blend.dispersion import blend_sentence, dispersion_report
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval
 from paw_stack.blend.methods import AUTO
@@ -24,10 +25,9 @@ from paw_stack.blend.nested import (
 )
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import prediction_shift
-from paw_stack.blend.squash import blend_sentence, squash_report
 from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import LabelNoise
-from paw_stack.data.nouns import Blend, Predictions
+from paw_stack.data.types import Blend, Predictions
 from paw_stack.errors import ArtifactError, DataError, offenders
 from paw_stack.metrics import rmse
 
@@ -105,7 +105,7 @@ def _told(
         "scores": {c.name: score(target, c.oof, folds.fold_of) for c in every},
         "squash": {
             "sentence": blend_sentence(target, middle, blended.oof),
-            **{c.name: squash_report(target, c.oof) for c in every},
+            **{c.name: dispersion_report(target, c.oof) for c in every},
         },
         "shift": {
             "adversarial": None,

@@ -1,13 +1,13 @@
-"""The commands. Each calls one function of `pipeline`, imported only then: `--help` is instant."""
+"""The command line. Each command imports what it calls only then, so that `--help` is instant."""
 
 import io
 import sys
 
-from paw_stack.cli import stages, using  # noqa: F401  the commands
+from paw_stack.cli import results, training  # noqa: F401  the commands
 from paw_stack.cli.options import app
 from paw_stack.errors import PawStackError, full_disk_sentence, is_full_disk
-from paw_stack.interrupt import ending_soon
 from paw_stack.regular import shown
+from paw_stack.signals import ending_soon
 
 __all__ = ["app", "main"]
 

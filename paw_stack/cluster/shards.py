@@ -12,9 +12,9 @@ from functools import lru_cache
 from paw_stack.cluster.tasks import Task, run_tasks
 from paw_stack.config import Config
 from paw_stack.console import say
-from paw_stack.data.collection import Shard
+from paw_stack.data.images.shards import Shard
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.embed_shard import (
+from paw_stack.pipeline.steps.embed_shard import (
     ShardFacts,
     SourceNetworks,
     embed_shard,

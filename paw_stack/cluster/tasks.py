@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from paw_stack.artifacts import Stage
 from paw_stack.cluster.table import TaskTable
 from paw_stack.config import ClusterSection, ResourcesSection
 from paw_stack.console import printing, say
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError
-from paw_stack.interrupt import grace
+from paw_stack.signals import grace
 
-Stage = Literal["finetune", "embed", "fit-heads"]
 OBJECT_STORE_BYTES = 200_000_000  # of a cluster that is started here; results are a few lines each
 LOOK_EVERY_S = 0.5
 GRACE_S = 10.0  # for a cancelled task to remove its temporary files

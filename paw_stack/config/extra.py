@@ -21,7 +21,8 @@ class PseudoSection(Section):
     policy: Literal["predicted", "matched", "random"] = Field(
         "matched",
         description="predicted: what fold k's network says; matched: those predictions mapped by"
-        " rank to the targets of fold k's fit rows; random: draws from these targets, a control",
+        " rank to the targets of fold k's training rows; random: draws from these targets, a"
+        " control",
     )
     soft: float = Field(
         0.0, ge=0, le=1, description="share of the plain prediction in a label; the rest: policy"
@@ -42,7 +43,7 @@ class PseudoSection(Section):
     )
     source: Path | None = Field(
         None,
-        description="folder of a run with the same folds, whose fold k labels; null: a first round"
+        description="folder of a run with the same folds, whose fold k labels; null: a teacher"
         " of this run, without the extra rows",
     )
 
@@ -63,11 +64,11 @@ class AutoencoderSection(Section):
 
 
 class GanSection(Section):
-    """Photos drawn by a network that learned from fold k's fit rows; pseudo-labelled (D21)."""
+    """Photos drawn by a network that learned from fold k's training rows; pseudo-labelled (D21)."""
 
     images: int = Field(500, ge=1, description="photos to draw a fold; they become extra rows")
     size: Literal[32, 64, 128] = Field(64, description="side of a photo, pixels")
-    epochs: int = Field(100, ge=1, description="passes over the fold's fit rows")
+    epochs: int = Field(100, ge=1, description="passes over the fold's training rows")
     batch_size: int = Field(16, ge=2, description="photos a step")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam, for both networks")
     latent: int = Field(64, ge=2, description="random numbers that a photo is drawn from")

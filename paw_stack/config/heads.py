@@ -10,6 +10,12 @@ Clip = tuple[float, float]
 Gamma = float | Literal["scale"]
 
 
+class HeadSection(Section):
+    """What every head has."""
+
+    metadata: bool = Field(False, description="append data.metadata to the embedding")
+
+
 class GridSection(Section):
     """Settings to try; each fold takes the best by models that saw none of its rows."""
 
@@ -19,7 +25,7 @@ class GridSection(Section):
     clip: list[Clip | None] | None = Field(None, min_length=1, description="null: the head's own")
 
 
-class SvrSection(Section):
+class SvrSection(HeadSection):
     engine: Literal["auto", "cuml", "onedal", "sklearn", "gram"] = Field(
         "auto",
         description="auto: cuml with a GPU, else onedal on x86-64, else sklearn; gram with a grid."
@@ -29,7 +35,7 @@ class SvrSection(Section):
         None,
         gt=0,
         description="cost of an error beyond epsilon, both in points; null: 2 standard deviations"
-        " of the fit rows' scores (40 where that is 20 points)",
+        " of the training rows' scores (40 where that is 20 points)",
     )
     epsilon: float | None = Field(
         None,
@@ -38,9 +44,8 @@ class SvrSection(Section):
         " rows' scores (0.1 where that is 20 points)",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
-    clip: Clip | None = Field(None, description="bounds for the targets of fit rows, points")
+    clip: Clip | None = Field(None, description="bounds for the targets of training rows, points")
     grid: GridSection | None = Field(None, description="settings to choose from; null: none")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
     @model_validator(mode="after")
     def _grids_are_grams(self) -> "SvrSection":
@@ -49,10 +54,12 @@ class SvrSection(Section):
         return self
 
 
-class GbmSection(Section):
+class GbmSection(HeadSection):
     trees: int = Field(300, ge=1, description="number of trees, the most with early_stopping")
     early_stopping: int | None = Field(
-        None, ge=1, description="trees without gain on a tenth of the fit rows that end the growth"
+        None,
+        ge=1,
+        description="trees without gain on a tenth of the training rows that end the growth",
     )
     learning_rate: float = Field(0.03, gt=0, description="shrinkage a tree")
     leaves: int = Field(8, ge=2, description="most leaves a tree")
@@ -62,34 +69,30 @@ class GbmSection(Section):
     pca: int | None = Field(
         None, ge=1, description="principal components in place of columns; null: columns"
     )
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
-class RidgeSection(Section):
+class RidgeSection(HeadSection):
     alphas: list[float] = Field(
         [1.0, 10.0, 100.0, 1e3, 1e4, 1e5],
         min_length=1,
-        description="penalties; the best by leave-one-out error on the fit rows is taken",
+        description="penalties; the best by leave-one-out error on the training rows is taken",
     )
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
-class KernelRidgeSection(Section):
+class KernelRidgeSection(HeadSection):
     alphas: list[float] = Field(
         [0.03, 0.1, 0.3, 1.0, 3.0],
         min_length=1,
-        description="penalties; the best by leave-one-out error on the fit rows is taken",
+        description="penalties; the best by leave-one-out error on the training rows is taken",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
-class KnnSection(Section):
+class KnnSection(HeadSection):
     k: int = Field(30, ge=1, description="neighbours, weighted by the inverse distance")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
-class NystroemSection(Section):
+class NystroemSection(HeadSection):
     """Kernel ridge on landmarks: time and memory grow with the rows, not with their square."""
 
     landmarks: int = Field(
@@ -98,10 +101,10 @@ class NystroemSection(Section):
     alphas: list[float] = Field(
         [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
         min_length=1,
-        description="penalties; the best by generalised cross-validation on the fit rows is taken",
+        description="penalties; the best by generalised cross-validation on the training rows is"
+        " taken",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
-    metadata: bool = Field(False, description="append data.metadata to the embedding")
 
 
 class SelectionSection(Section):
@@ -112,11 +115,6 @@ class SelectionSection(Section):
 
     starts: int = Field(3, ge=1, description="layers to start from, the best alone first")
     most: int = Field(6, ge=1, description="most layers together")
-
-
-HeadSection = (
-    SvrSection | GbmSection | RidgeSection | KernelRidgeSection | NystroemSection | KnnSection
-)
 
 
 class HeadsSection(Section):
@@ -148,12 +146,4 @@ class HeadsSection(Section):
 
     def named(self) -> dict[str, HeadSection]:
         """Name -> section of the heads that are on."""
-        sections = {
-            "svr": self.svr,
-            "gbm": self.gbm,
-            "ridge": self.ridge,
-            "kernel_ridge": self.kernel_ridge,
-            "nystroem": self.nystroem,
-            "knn": self.knn,
-        }
-        return {name: section for name, section in sections.items() if section is not None}
+        return {name: section for name, section in self if isinstance(section, HeadSection)}

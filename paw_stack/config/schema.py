@@ -1,8 +1,14 @@
-"""The config as a JSON schema: an editor completes keys, shows what they mean and marks errors."""
+"""`paw-stack schema`: the JSON schema of the config, by which an editor completes keys, shows what
+they mean and marks errors.
+"""
 
+import json
+from pathlib import Path
 from typing import Any
 
+from paw_stack.atomic import write_file
 from paw_stack.config.loading import Config
+from paw_stack.console import say
 
 EXTENDS = {
     "type": "string",
@@ -18,3 +24,16 @@ def config_schema() -> dict[str, Any]:
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     address = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": address, **schema, "title": "A run of paw-stack"}
+
+
+def schema(out: Path | None = None) -> None:
+    """Print it, or write it to `out`."""
+    text = json.dumps(config_schema(), indent=2) + "\n"
+    if out is None:
+        say(text.rstrip())
+        return
+    write_file(out, lambda path: path.write_text(text, encoding="utf-8"))
+    say(
+        f"wrote {out}; the first line of a config may say"
+        f" '# yaml-language-server: $schema={out.name}'"
+    )

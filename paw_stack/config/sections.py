@@ -119,7 +119,9 @@ class FoldsSection(Section):
         None, ge=1, description="target bins that are spread evenly over folds; null: Sturges' rule"
     )
     file: Path | None = Field(
-        None, description="CSV of Id, fold (0, 1, ...), such as a run's folds.csv; n and bins rest"
+        None,
+        description="CSV of Id, fold (0, 1, ...), such as a run's folds.csv; folds.n and bins are"
+        " not used then",
     )
 
 

@@ -28,7 +28,8 @@ class RegressorSection(Section):
     )
     bias_init: bool = Field(
         True,
-        description="start the last bias at what the fit rows' targets predict without a photo",
+        description="start the last bias at what the training rows' targets predict without a"
+        " photo",
     )
 
 
@@ -48,7 +49,7 @@ class LossSection(Section):
     kind: Literal["mse", "rmse", "bce", "smooth_l1", "bins", "ordinal"] = Field(
         "bce",
         description="on the target scaled to 0..1, which for bce, bins and ordinal are data.bounds,"
-        " both of which they need, and else the fit rows' lowest and highest score; bins: a"
+        " both of which they need, and else the training rows' lowest and highest score; bins: a"
         " distribution over bins, its expectation predicts; ordinal: the chances to exceed each"
         " threshold, their mean predicts",
     )
@@ -99,7 +100,7 @@ class TtaSection(Section):
 
 
 class FinetuneSection(Section):
-    epochs: int = Field(4, ge=1, description="passes over the fit rows")
+    epochs: int = Field(4, ge=1, description="passes over the training rows")
     batch_size: int = Field(16, ge=1, description="photos a step; all batches equal within one")
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: momentum 0.9")
@@ -121,10 +122,13 @@ class FinetuneSection(Section):
     )
     keep: Literal["last", "best_inner", "best_held_out"] = Field(
         "last",
-        description="which epoch's weights; best_inner: by a part of the fit rows that nothing else"
-        " learns from; best_held_out: by the held-out rows, so scores are optimistic, marked so",
+        description="which epoch's weights; best_inner: by a part of the training rows that"
+        " nothing else learns from; best_held_out: by the held-out rows, so scores are optimistic,"
+        " marked so",
     )
-    inner_share: float = Field(0.1, gt=0, lt=0.5, description="best_inner: part of the fit rows")
+    inner_share: float = Field(
+        0.1, gt=0, lt=0.5, description="best_inner: part of the training rows"
+    )
     patience: int | None = Field(
         None, ge=1, description="stop after so many epochs without a better one; needs keep: best_*"
     )

@@ -9,7 +9,8 @@ everywhere: a pet that moved on the same sofa leaves little on average, but much
 still agrees is compared closely (`data/same_photo.py`), as pages, drawings and silhouettes are
 alike from afar. Mirrored and turned copies are not found.
 
-The thresholds were measured on tests/planted_duplicates.py and on edited tiles of real photos.
+The thresholds were measured on tests/tools/planted_duplicates.py and on edited tiles of real
+photos.
 """
 
 from collections.abc import Iterator

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.cells import as_known
-from paw_stack.data.tables import read_cells
+from paw_stack.data.tables import as_known, read_cells
 from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import finer
@@ -34,7 +33,7 @@ class Folds:
     def n(self) -> int:
         return int(self.fold_of.max()) + 1
 
-    def fit_rows(self, fold: int) -> np.ndarray:
+    def training_rows(self, fold: int) -> np.ndarray:
         """Rows (n_fit,) that fold `fold` may learn from."""
         return np.flatnonzero(self.fold_of != fold)
 
@@ -98,12 +97,12 @@ def require_pictures(folds: Folds) -> None:
     """Every fold must learn from two pictures at least: a blend of its rows is nested once more.
 
     Raises:
-        DataError: the fit rows of a fold are one group, or one row.
+        DataError: the training rows of a fold are one group, or one row.
     """
     few = [
         fold
         for fold in range(folds.n)
-        if len(np.unique(folds.group_of[folds.fit_rows(fold)])) < FEWEST_PICTURES
+        if len(np.unique(folds.group_of[folds.training_rows(fold)])) < FEWEST_PICTURES
     ]
     if few:
         raise DataError(
@@ -132,7 +131,7 @@ def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
         f"all rows that fold {fold} learns from have the score {level:g}, so its models predict"
         f" nothing else, and its {sizes[fold]} held-out rows are scored by that"
         for fold in range(folds.n)
-        if np.ptp(fit := target[folds.fit_rows(fold)]) == 0
+        if np.ptp(fit := target[folds.training_rows(fold)]) == 0
         for level in fit[:1]
     ]
 

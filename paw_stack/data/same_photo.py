@@ -11,8 +11,8 @@ disc over any other, one soft gradient over the next. So pictures in which few p
 or a texture must agree without: same place, same light, and then they are likely the same, never
 surely. Those with next to nothing in them are the same only where all pixels are equal.
 
-The thresholds were measured on tests/planted_duplicates.py, tests/planted_sparse.py and edited
-copies of real photos and silhouettes.
+The thresholds were measured on tests/tools/planted_duplicates.py, tests/tools/planted_sparse.py and
+edited copies of real photos and silhouettes.
 """
 
 from dataclasses import dataclass

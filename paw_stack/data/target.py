@@ -1,9 +1,9 @@
 """The scale that scores are learned on: their mean is 0 and their standard deviation 1.
 
 Nobody's unit of a score may change what is learned: of scores a y + b everything must predict
-a p + b. So every fit sees its target in standard deviations from the mean of its own fit rows, and
-constants of solvers are shares of that spread. What is known of a score beside its rows (bounds, a
-cost that the config gives) stays in points.
+a p + b. So every fit sees its target in standard deviations from the mean of its own training rows,
+and constants of solvers are shares of that spread. What is known of a score beside its rows
+(bounds, a cost that the config gives) stays in points.
 """
 
 from typing import NamedTuple

@@ -1,15 +1,15 @@
 """Photos -> embeddings: one vector per row and layer, in the order of the image cache.
 
-network.py    a backbone with its weights, ready to run
-engines.py    one forward pass: eager, torch.compile, OpenVINO
-extract.py    batches of photos through several networks, block by block
-closeness.py  how far a reduced precision is from float32
+network.py          a backbone with its weights, ready to run
+engines.py          one forward pass: eager, torch.compile, OpenVINO
+extract.py          batches of photos through several networks, block by block
+precision_check.py  how far a reduced precision is from float32
 """
 
-from paw_stack.embed.closeness import closeness, sample_rows
 from paw_stack.embed.engines import resolve_engine
 from paw_stack.embed.extract import Block, embed, extract, read_batches, vectors_of
 from paw_stack.embed.network import Network, load_backbone, make_network
+from paw_stack.embed.precision_check import closeness, sample_rows
 
 __all__ = [
     "Block",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from paw_stack.config import EmbedSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
-from paw_stack.network.batches import filled
+from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device
 
 Engine = Literal["torch", "compile", "openvino"]

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import TargetScale
+from paw_stack.data.types import StoredHead
 from paw_stack.progress import track
 
 # Features of fold k's backbone: labelled (n, d) and test (m, d), float32 arrays; for a head that
-# reads in blocks whatever has rows, such as `SideBySide`.
+# reads in blocks whatever has rows, such as `Concatenated`.
 FoldFeatures = Callable[[int], tuple[Any, Any]]
 
 
@@ -48,12 +48,13 @@ def cross_fit(
     problem: Problem,
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
-    """Fold k's head learns from fold k's fit rows alone, scalers of features and target included.
+    """Fold k's head learns from fold k's training rows alone, scalers of features and target
+    included.
 
     Args:
         make_head: gives a fresh scikit-learn regressor for a target standardised by that scale.
         store: what is kept of a fitted one.
-        clip: bounds for the target of fit rows, points.
+        clip: bounds for the target of training rows, points.
     """
     target, folds = problem.target, problem.folds
     learned = target if clip is None else np.clip(target, *clip)
@@ -61,7 +62,7 @@ def cross_fit(
     tests, heads = [], {}
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
-        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
+        fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
         scale = TargetScale.of(learned[fit])
         head = make_head(scale).fit(labelled[fit], scale.standardised(learned[fit]))
         oof[held_out] = scale.points(head.predict(labelled[held_out]))

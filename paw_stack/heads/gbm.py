@@ -13,23 +13,23 @@ import numpy as np
 
 from paw_stack.config import GbmSection
 from paw_stack.data.folds import make_folds
-from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import TargetScale
+from paw_stack.data.types import StoredHead
 from paw_stack.errors import offenders
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
 from paw_stack.progress import track
 
-INNER_PARTS = 10  # a tenth of the fit rows tells when to stop
+INNER_PARTS = 10  # a tenth of the training rows tells when to stop
 
 
 def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
-    """Out-of-fold predictions of LightGBM; with early stopping, on a part of the fit rows."""
+    """Out-of-fold predictions of LightGBM; with early stopping, on a part of the training rows."""
     oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
     constant = []
     bins = (_shared_bins if problem.shared and not section.pca else _own_bins)(section, problem)
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
-        fit, held_out = problem.folds.fit_rows(fold), problem.folds.held_out_rows(fold)
+        fit, held_out = problem.folds.training_rows(fold), problem.folds.held_out_rows(fold)
         reduce, arrays = _reduction(section, labelled[fit], problem.seed)
         scale = TargetScale.of(problem.target[fit])
         target = scale.standardised(problem.target)
@@ -78,13 +78,13 @@ def _part(data: Any, rows: np.ndarray, target: np.ndarray) -> Any:
 
 
 def _split(section: GbmSection, fit: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """The fit rows that trees grow on, and those that tell when to stop: no group in both."""
+    """The training rows that trees grow on, and those that tell when to stop: no group in both."""
     if section.early_stopping is None:
         return fit, fit[:0]
     groups = problem.folds.group_of[fit]
     parts = min(INNER_PARTS, len(np.unique(groups)))
     inner = make_folds(problem.target[fit], groups, parts, None, problem.seed)
-    return fit[inner.fit_rows(0)], fit[inner.held_out_rows(0)]
+    return fit[inner.training_rows(0)], fit[inner.held_out_rows(0)]
 
 
 def _train(section: GbmSection, parts: list[Any], seed: int) -> Any:
@@ -126,7 +126,7 @@ def _parameters(section: GbmSection, seed: int) -> dict[str, Any]:
 def _reduction(
     section: GbmSection, vectors: np.ndarray, seed: int
 ) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, np.ndarray]]:
-    """Principal components of the fit rows where they are asked for, and their arrays."""
+    """Principal components of the training rows where they are asked for, and their arrays."""
     if section.pca is None:
         return lambda rows: rows, {}
     from sklearn.decomposition import PCA

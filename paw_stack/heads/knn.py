@@ -3,8 +3,8 @@
 from typing import Any
 
 from paw_stack.config import KnnSection
-from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import IN_POINTS, TargetScale
+from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import neighbours_head
 
 

@@ -1,10 +1,8 @@
 """What the heads' matrices need, known before anything is fitted."""
 
-from collections.abc import Callable
-
 from paw_stack.config import HeadsSection
 from paw_stack.errors import ConfigError
-from paw_stack.heads.svr import resolve_engine
+from paw_stack.heads.registry import HEADS
 
 
 def require_memory(heads: HeadsSection, n_labelled: int, n_test: int) -> None:
@@ -14,10 +12,12 @@ def require_memory(heads: HeadsSection, n_labelled: int, n_test: int) -> None:
         ConfigError: names them all, with what they need and what scales instead.
     """
     needs = {
-        name: need(n_labelled, n_test) / 1e9
-        for name, need in _needs(heads).items()
-        if need(n_labelled, n_test) > heads.memory_gb * 1e9
+        f"heads.{name}": HEADS[name].memory(section, n_labelled, n_test) / 1e9
+        for name, section in heads.named().items()
     }
+    if heads.selection:  # the kernel, and one layer's distances before they go to disk
+        needs["heads.selection"] = 8e-9 * n_labelled * (n_labelled + n_test)
+    needs = {name: need for name, need in needs.items() if need > heads.memory_gb}
     if needs:
         raise ConfigError(
             f"{name}: matrices of {n_labelled:,} labelled and {n_test:,} test rows take"
@@ -25,18 +25,3 @@ def require_memory(heads: HeadsSection, n_labelled: int, n_test: int) -> None:
             " which grows with the rows and not with their square, or allow more"
             for name, need in needs.items()
         )
-
-
-def _needs(heads: HeadsSection) -> dict[str, Callable[[int, int], float]]:
-    """Key of a head that is on -> bytes for n labelled and m test rows."""
-    found: dict[str, Callable[[int, int], float]] = {}
-    if heads.svr and resolve_engine(heads.svr) == "gram":
-        # Distances and a kernel, float32.
-        found["heads.svr (engine gram)"] = lambda n, m: 8 * n * (n + m)
-    if heads.kernel_ridge:
-        # A kernel in float32 and its inverse in float64; then distances and kernel of test rows.
-        found["heads.kernel_ridge"] = lambda n, m: 12 * n * n + 8 * n * m
-    if heads.selection:
-        # The kernel, and one layer's distances before they go to disk.
-        found["heads.selection"] = lambda n, m: 8 * n * (n + m)
-    return found

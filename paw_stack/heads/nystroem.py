@@ -7,10 +7,10 @@ A row's features are its kernel values to the landmarks, whitened so that their 
 kernel of its projection (Williams and Seeger 2001, "Using the Nystroem method to speed up kernel
 machines", NIPS). Sums of products are gathered once for every fold; a fold's ridge regression is
 solved from those of the other folds, so that held-out targets take no part, and its penalty is
-chosen by generalised cross-validation on its fit rows (Golub, Heath, Wahba 1979).
+chosen by generalised cross-validation on its training rows (Golub, Heath, Wahba 1979).
 
-Columns are standardised over labelled and test rows, as in heads/gram.py, and landmarks are drawn
-from all labelled rows: neither looks at a target.
+Columns are standardised over labelled and test rows, as in heads/kernels/svr.py, and landmarks are
+drawn from all labelled rows: neither looks at a target.
 
 Memory: 8 (folds + 3) landmarks^2 bytes and a few blocks of rows. Time: two passes over the labelled
 rows, of which n landmarks (d + 2 landmarks) multiplications are the most.
@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paw_stack.config import NystroemSection
-from paw_stack.data.nouns import StoredHead
+from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem
-from paw_stack.heads.gram import Scaling, rbf, squared_distances
+from paw_stack.heads.kernels.svr import Scaling, rbf, squared_distances
 from paw_stack.heads.stored import kernel_head, predict_stored
 from paw_stack.progress import track
 

@@ -1,15 +1,16 @@
-"""Ridge regression on standardised embeddings; the penalty is chosen inside the fit rows."""
+"""Ridge regression on standardised embeddings; the penalty is chosen inside the training rows."""
 
 from typing import Any
 
 from paw_stack.config import RidgeSection
-from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import IN_POINTS, TargetScale
+from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import linear_head
 
 
 def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS) -> Any:
-    """An unfitted pipeline: StandardScaler, then RidgeCV (exact leave-one-out on the fit rows).
+    """An unfitted pipeline: StandardScaler, then RidgeCV (exact leave-one-out on the training
+    rows).
 
     The penalties are the same whatever the `scale` of the target.
     """

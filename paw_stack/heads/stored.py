@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.data.nouns import SideBySide, StoredHead
 from paw_stack.data.target import IN_POINTS, TargetScale
+from paw_stack.data.types import Concatenated, StoredHead
 from paw_stack.errors import ArtifactError
-from paw_stack.heads.trees import sound_trees
+from paw_stack.heads.gbm_text import sound_trees
 
 ROWS = 1024  # rows that are predicted at once
 NEEDED = {
@@ -31,7 +31,7 @@ NEEDED = {
 }
 
 
-def predict_stored(head: StoredHead, X: np.ndarray | SideBySide) -> np.ndarray:
+def predict_stored(head: StoredHead, X: np.ndarray | Concatenated) -> np.ndarray:
     """Predictions (n,) float64, points, for features (n, d) as they came to the fit.
 
     X may be on disk: a block of rows is read at a time.
@@ -52,7 +52,7 @@ def predict_stored(head: StoredHead, X: np.ndarray | SideBySide) -> np.ndarray:
 
 
 def predict_heads(
-    heads: dict[str, StoredHead], features: Callable[[int], np.ndarray | SideBySide]
+    heads: dict[str, StoredHead], features: Callable[[int], np.ndarray | Concatenated]
 ) -> np.ndarray:
     """What a candidate predicts for new rows: the mean over its heads, (n,) float64 in points.
 

@@ -1,19 +1,19 @@
 """Support vector regression on standardised embeddings, by whichever engine the machine has.
 
 `cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs everywhere,
-and `gram` is our own on one matrix for all folds (heads/gram.py). All solve the same problem, on a
-target of mean 0 and standard deviation 1: a C or epsilon that is given in points is divided by the
-fit rows' spread, and those that are not given are shares of it.
+and `gram` is our own on one matrix for all folds (heads/kernels/svr.py). All solve the same
+problem, on a target of mean 0 and standard deviation 1: a C or epsilon that is given in points is
+divided by the training rows' spread, and those that are not given are shares of it.
 """
 
 import importlib.util
 from typing import Any
 
 from paw_stack.config import SvrSection
-from paw_stack.data.nouns import StoredHead
 from paw_stack.data.target import IN_POINTS, TargetScale
+from paw_stack.data.types import StoredHead
 from paw_stack.errors import ConfigError
-from paw_stack.heads.costs import TOL, costs
+from paw_stack.heads.kernels.costs import TOL, costs
 from paw_stack.heads.stored import kernel_head
 
 ENGINES = {

@@ -11,15 +11,15 @@ from torch import nn
 
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.errors import ConfigError
-from paw_stack.network.fusion import widen_input
-from paw_stack.network.names import (
+from paw_stack.network.layers import widen_input
+from paw_stack.network.pretrained.create import create_bare, create_from_file, create_from_hub
+from paw_stack.network.pretrained.names import (
     closest_names,
     current_name,
     known_model,
     place_of,
     saved_config,
 )
-from paw_stack.network.pretrained import create_bare, create_from_file, create_from_hub
 
 
 class Backbone(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 
 from paw_stack.config import ComputeSection
+from paw_stack.distributed import n_local, n_processes
 from paw_stack.errors import ConfigError
-from paw_stack.ranks import n_local, n_processes
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -5,6 +5,9 @@ losses and predicted shares. Outputs in bf16 are widened to float32 first, since
 and 1 has steps of 0.004; float64 stays float64.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,28 +23,125 @@ BCE_START = 0.01  # nearest to 0 or 1 that a start may be, as a share
 CHANCE_START = 1e-5
 
 
+Cost = Callable[[Tensor, Tensor, str], Tensor]  # outputs, labels, torch's name of the reduction
+
+
+def _as_it_is(values: Tensor, n: int) -> Tensor:
+    return values
+
+
+def _logit(mean: Tensor, n: int) -> Tensor:
+    """Nearest to 0 or 1 that a start may be: `CHANCE_START` where each has its own output."""
+    return torch.logit(mean, eps=BCE_START if n == 1 else CHANCE_START)
+
+
+def _log_chance(mean: Tensor, n: int) -> Tensor:
+    return mean.clamp(min=CHANCE_START).log()
+
+
+def _column(share: Tensor, n: int) -> Tensor:
+    return share[:, None]
+
+
+def _two_bins(share: Tensor, n: int) -> Tensor:
+    """Centres at i / (n - 1); the two around a target share it, so that it is the expectation."""
+    return (1 - (share[:, None] * (n - 1) - _steps(share, n)).abs()).clamp(min=0)
+
+
+def _exceeded(share: Tensor, n: int) -> Tensor:
+    """Thresholds at (i + 0.5) / n; a label is how much of the n-th part around its threshold lies
+    below the target, so that the mean is the target.
+    """
+    return (share[:, None] * n - _steps(share, n)).clamp(0, 1)
+
+
+def _steps(share: Tensor, n: int) -> Tensor:
+    return torch.arange(n, dtype=share.dtype, device=share.device)
+
+
+def _only(output: Tensor) -> Tensor:
+    return output.squeeze(1)
+
+
+def _mean_chance(output: Tensor) -> Tensor:
+    return output.sigmoid().mean(1)
+
+
+def _expectation(output: Tensor) -> Tensor:
+    """As DEX (Rothe et al., 2015) and DLDL-v2 (Gao et al., 2018) predict an age."""
+    centres = torch.linspace(0, 1, output.shape[1], dtype=output.dtype, device=output.device)
+    # Not a matrix product, which autocast would round to bf16. Chances can sum to 1 + 1e-7.
+    return (output.softmax(1) * centres).sum(1).clamp(0, 1)
+
+
+def _mse(output: Tensor, label: Tensor, reduction: str) -> Tensor:
+    return F.mse_loss(output, label, reduction=reduction)
+
+
+def _smooth_l1(output: Tensor, label: Tensor, reduction: str) -> Tensor:
+    """Girshick's (Fast R-CNN, 2015)."""
+    return F.smooth_l1_loss(output, label, beta=SMOOTH_L1_BETA, reduction=reduction)
+
+
+def _bce(output: Tensor, label: Tensor, reduction: str) -> Tensor:
+    return F.binary_cross_entropy_with_logits(output, label, reduction=reduction)
+
+
+def _cross_entropy(output: Tensor, label: Tensor, reduction: str) -> Tensor:
+    return F.cross_entropy(output, label, reduction=reduction)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the outputs (b, k) of a network mean under a kind of loss.
+
+    Attributes:
+        cost: of outputs and labels; by reduction "mean" a scalar, by "none" a value each.
+        label: targets (b,), 0..1, and k -> what each output should say (b, k).
+        start: mean label (k,) and k -> the outputs that predict it.
+        share: outputs (b, k) -> predictions (b,).
+        is_root: the loss is the root of the mean cost.
+        per_bin: k is `loss.bins`; else it is 1.
+    """
+
+    cost: Cost
+    label: Callable[[Tensor, int], Tensor] = _column
+    start: Callable[[Tensor, int], Tensor] = _as_it_is
+    share: Callable[[Tensor], Tensor] = _only
+    is_root: bool = False
+    per_bin: bool = False
+
+
+# `bins` is the cross entropy against a label on the two bins around the target, as C51 projects
+# values on its atoms (Bellemare et al., 2017). `ordinal` has a binary output for each threshold
+# (Niu et al., 2016), here with soft labels; unlike CORAL (Cao et al., 2020) nothing forces the
+# chances to fall from threshold to threshold.
+LOSSES = {
+    "mse": Loss(_mse),
+    "rmse": Loss(_mse, is_root=True),  # of a batch: something to descend, never a score
+    "smooth_l1": Loss(_smooth_l1),
+    "bce": Loss(_bce, start=_logit, share=_mean_chance),
+    "bins": Loss(_cross_entropy, _two_bins, _log_chance, _expectation, per_bin=True),
+    "ordinal": Loss(_bce, _exceeded, _logit, _mean_chance, per_bin=True),
+}
+
+
 def n_outputs(section: LossSection) -> int:
     """Outputs that the kind of loss needs: k of the functions below."""
-    return section.bins if section.kind in ("bins", "ordinal") else 1
+    return section.bins if LOSSES[section.kind].per_bin else 1
 
 
 def start_bias(shares: Tensor, section: LossSection) -> Tensor:
-    """The last bias with which a network without a photo predicts the mean of the fit rows.
+    """The last bias with which a network without a photo predicts the mean of the training rows.
 
     Args:
-        shares: (n,) targets of the fit rows, 0..1.
+        shares: (n,) targets of the training rows, 0..1.
 
     Returns:
         (k,) float32, in the space of the outputs: a mean, logits, or log chances of bins.
     """
-    mean = _labels(_wide(shares), section).mean(0)
-    if section.kind == "bce":
-        mean = torch.logit(mean, eps=BCE_START)
-    elif section.kind == "ordinal":
-        mean = torch.logit(mean, eps=CHANCE_START)
-    elif section.kind == "bins":
-        mean = mean.clamp(min=CHANCE_START).log()
-    return mean.float()
+    loss, k = LOSSES[section.kind], n_outputs(section)
+    return loss.start(loss.label(_wide(shares), k).mean(0), k).float()
 
 
 def main_loss(
@@ -49,59 +149,24 @@ def main_loss(
 ) -> Tensor:
     """The loss of the outputs, a scalar mean over the batch.
 
-    `rmse` is the root of the batch's mean square: something to descend, never a score.
-    `smooth_l1` is Girshick's (Fast R-CNN, 2015). `bins` is the cross entropy against a label on the
-    two bins around the target, as C51 projects values on its atoms (Bellemare et al., 2017).
-    `ordinal` has a binary output for each threshold (Niu et al., 2016), here with soft labels;
-    unlike CORAL (Cao et al., 2020) nothing forces the chances to fall from threshold to threshold.
-
     Args:
         output: (b, k) raw outputs, any float type.
         share: (b,) targets, 0..1.
         weight: (b,) of the rows in the mean; None: 1 each. A row of weight 0 has no target.
     """
-    output = _wide(output)
-    label = _labels(share.to(output.dtype), section)
-    if weight is not None:
-        mean = (weight * _row_losses(output, label, section)).mean()
-        return (mean + RMSE_EPS).sqrt() if section.kind == "rmse" else mean
-    if section.kind == "bins":
-        return F.cross_entropy(output, label)
-    if section.kind in ("bce", "ordinal"):
-        return F.binary_cross_entropy_with_logits(output, label)
-    if section.kind == "smooth_l1":
-        return F.smooth_l1_loss(output, label, beta=SMOOTH_L1_BETA)
-    mse = F.mse_loss(output, label)
-    return (mse + RMSE_EPS).sqrt() if section.kind == "rmse" else mse
-
-
-def _row_losses(output: Tensor, label: Tensor, section: LossSection) -> Tensor:
-    """(b,), whose mean is the loss (of `rmse` its square)."""
-    if section.kind == "bins":
-        return F.cross_entropy(output, label, reduction="none")
-    if section.kind in ("bce", "ordinal"):
-        losses = F.binary_cross_entropy_with_logits(output, label, reduction="none")
-    elif section.kind == "smooth_l1":
-        losses = F.smooth_l1_loss(output, label, beta=SMOOTH_L1_BETA, reduction="none")
+    loss, output = LOSSES[section.kind], _wide(output)
+    label = loss.label(share.to(output.dtype), n_outputs(section))
+    if weight is None:
+        mean = loss.cost(output, label, "mean")
     else:
-        losses = F.mse_loss(output, label, reduction="none")
-    return losses.mean(dim=1)
+        each = loss.cost(output, label, "none")
+        mean = (weight * (each if each.ndim == 1 else each.mean(dim=1))).mean()
+    return (mean + RMSE_EPS).sqrt() if loss.is_root else mean
 
 
 def predicted_share(output: Tensor, section: LossSection) -> Tensor:
-    """Raw outputs (b, k) -> predictions (b,); of `bce`, `bins` and `ordinal` each inside 0..1.
-
-    `bins` predicts the expectation of its distribution, as DEX (Rothe et al., 2015) and DLDL-v2
-    (Gao et al., 2018) do for age; `ordinal` the mean of the chances to exceed each threshold.
-    """
-    output = _wide(output)
-    if section.kind == "bins":
-        centres = torch.linspace(0, 1, section.bins, dtype=output.dtype, device=output.device)
-        # Not a matrix product, which autocast would round to bf16. Chances can sum to 1 + 1e-7.
-        return (output.softmax(1) * centres).sum(1).clamp(0, 1)
-    if section.kind in ("bce", "ordinal"):
-        return output.sigmoid().mean(1)
-    return output.squeeze(1)
+    """Raw outputs (b, k) -> predictions (b,); of `bce`, `bins` and `ordinal` each inside 0..1."""
+    return LOSSES[section.kind].share(_wide(output))
 
 
 def spread_loss(predicted: Tensor, share: Tensor) -> Tensor:
@@ -150,22 +215,6 @@ def auxiliary_loss(logits: Tensor, label: Tensor) -> Tensor:
     """
     total = F.cross_entropy(_wide(logits), label, ignore_index=-1, reduction="sum")
     return total / (label >= 0).sum().clamp(min=1)  # the mean of torch is nan for no rows
-
-
-def _labels(share: Tensor, section: LossSection) -> Tensor:
-    """Targets (b,) -> what each output should say (b, k), from which `share` can be read exactly.
-
-    bins: centres at i / (k - 1); the two around the target share it by nearness, so that the
-    expectation is the target. ordinal: thresholds at (i + 0.5) / k; a label is how much of the k-th
-    part around its threshold lies below the target, so that the mean is the target.
-    """
-    n = section.bins
-    steps = torch.arange(n, dtype=share.dtype, device=share.device)
-    if section.kind == "bins":
-        return (1 - (share[:, None] * (n - 1) - steps).abs()).clamp(min=0)
-    if section.kind == "ordinal":
-        return (share[:, None] * n - steps).clamp(0, 1)
-    return share[:, None]
 
 
 def _distances(values: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from paw_stack.config import EmbedSection, TtaSection
-from paw_stack.network.batches import filled
+from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device
 from paw_stack.network.regressor import Regressor
 

@@ -2,8 +2,8 @@
 
 The target's 0..1 scale begins and ends in this file: targets enter in points and become shares of
 the way through a span, predictions leave in points. A loss whose outputs cannot leave its range
-spans the bounds; for any other one bounds only clip, and the span is that of the fit rows' targets.
-What the raw outputs mean is known to `losses` alone.
+spans the bounds; for any other one bounds only clip, and the span is that of the training rows'
+targets. What the raw outputs mean is known to `losses` alone.
 """
 
 from typing import NamedTuple
@@ -17,8 +17,7 @@ from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.metrics import is_constant
 from paw_stack.network import losses
 from paw_stack.network.backbone import Backbone, build_backbone
-from paw_stack.network.fusion import FactorisationMix, LateFusion
-from paw_stack.network.mlp import make_head
+from paw_stack.network.layers import FactorisationMix, LateFusion, make_head
 
 START_WEIGHTS = 0.1  # factor on the last layer's weights, so that the bias speaks first
 
@@ -82,7 +81,7 @@ class Regressor(nn.Module):
         return Outputs(raw[:, : self.n_main], second, classes)
 
     def init_bias(self, target: Tensor) -> None:
-        """Start at the mean of the fit rows' targets (n,) in points: it need not be learned.
+        """Start at the mean of the training rows' targets (n,) in points: it need not be learned.
 
         The second output starts there too, so that the mixture of both does. The last weights are
         made small; without that the random ones would scatter the start.
@@ -149,7 +148,7 @@ class Regressor(nn.Module):
 def span_of(
     loss: LossSection, bounds: tuple[float, float], target: np.ndarray
 ) -> tuple[float, float]:
-    """The points that are the shares 0 and 1, for the targets (n,) of a fold's fit rows."""
+    """The points that are the shares 0 and 1, for the targets (n,) of a fold's training rows."""
     if loss.kind in NEED_BOUNDS:
         return bounds
     low = float(target.min())

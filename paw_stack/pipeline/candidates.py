@@ -57,8 +57,30 @@ def candidates(config: Config) -> list[tuple[Source, str]]:
 
 
 def places(source: Source, fold: int) -> list[tuple[BackboneSection, Layer, int | None]]:
-    """Backbone, layer and embedding's fold, None for a frozen one, for heads of a fold."""
+    """What the heads of `fold` read: backbone, layer, and the fold that it was fine-tuned for.
+
+    The fold is None for a frozen backbone, whose embedding serves all folds.
+    """
     return [(b, layer, None if b.frozen else fold) for b, layer in source.layers]
+
+
+def are_enough(source: Source, folds: list[int], n_folds: int) -> bool:
+    """Whether a head can be fitted on these folds: a selection is made over all."""
+    return not source.chosen_from or len(folds) == n_folds
+
+
+def is_optimistic(config: Config, backbone: BackboneSection) -> bool:
+    """Held-out rows chose the epoch, so whatever is built on it looks better than it is."""
+    return not backbone.frozen and config.finetune.keep == "best_held_out"
+
+
+def source_is_optimistic(config: Config, source: Source) -> bool:
+    return any(is_optimistic(config, backbone) for backbone, _ in source.layers)
+
+
+def embed_name(backbone: BackboneSection, fold: int | None) -> str:
+    """What a step of embedding is called: `swin`, or `swin fold 0`."""
+    return backbone.name if fold is None else f"{backbone.name} fold {fold}"
 
 
 def layer_name(backbone: BackboneSection, layer: str) -> str:

@@ -14,7 +14,7 @@ BINS = 30
 DOTS = 2500  # more would only cover each other
 RUNG, BAR = 46, 34  # height of a line of the ladder and of the weights
 SHADES = 5
-HISTORY = {"fit_rmse": "fit rows", "held_out_rmse": "held-out rows"}
+HISTORY = {"fit_rmse": "training rows", "held_out_rmse": "held-out rows"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.record import RunRecord, UnitRecord, VectorSample
+from paw_stack.data.types import RunRecord, StepRecord, VectorSample
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
@@ -124,7 +124,7 @@ def time_table(record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame([_time(unit, record.histories.get(unit.name)) for unit in record.units])
 
 
-def _time(unit: UnitRecord, history: pd.DataFrame | None) -> dict[str, object]:
+def _time(unit: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
     facts = unit.facts
     row: dict[str, object] = {"stage": unit.stage, "unit": unit.name, "seconds": facts["seconds"]}
     row["on"] = ", ".join(facts[name] for name in ("device", "engine") if facts.get(name))

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from paw_stack.data.record import RunRecord
+from paw_stack.data.types import RunRecord
 from paw_stack.metrics import decimals, shown_range
 from paw_stack.report import charts, numbers, sentences, svg
 from paw_stack.report.thumbnails import thumbnails

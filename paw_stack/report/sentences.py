@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.data.record import RunRecord
+from paw_stack.data.types import RunRecord
 from paw_stack.metrics import decimals, finer, shown_range
 from paw_stack.report.numbers import right_order, versions
 from paw_stack.report.svg import MINUS

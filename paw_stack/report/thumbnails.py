@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable
 
-from paw_stack.data.record import Photo, Picture
+from paw_stack.data.types import Photo, Picture
 
 
 def thumbnails(picture: Picture, wanted: Iterable[Photo]) -> dict[Photo, str]:

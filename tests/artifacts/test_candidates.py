@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paw_stack.artifacts.candidates import CandidateFile, candidate_files, read_candidates
+from paw_stack.artifacts.external_predictions import CandidateFile, candidate_files, read_candidates
 from paw_stack.blend import Recipe, blend
 from paw_stack.data.folds import Folds
 from paw_stack.errors import DataError

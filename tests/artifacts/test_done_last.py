@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import FROZEN, SWIN, call, write_config
-from helpers.runs import NAMES, make, unit_of
+from helpers.runs import NAMES, make, step_at, step_in_store
 
+from paw_stack.artifacts.embeddings import RowsFile
+from paw_stack.artifacts.remote import Store
 from paw_stack.artifacts.reuse import take_over
-from paw_stack.artifacts.rows import RowsFile
-from paw_stack.artifacts.store import Store
-from paw_stack.artifacts.unit import Unit
 from paw_stack.errors import ArtifactError
 
 
@@ -100,22 +99,25 @@ def test_files_of_a_run_are_on_the_disk_before_they_have_their_names(
 
 
 def test_a_unit_that_began_anew_is_not_done_by_its_old_inputs(tmp_path):
-    old, new = (Unit(tmp_path / "u" / "done.json", {"seed": seed}) for seed in (0, 1))
+    old, new = (step_at(tmp_path / "u" / "done.json", seed) for seed in (0, 1))
     make(old)
     assert old.record() is not None
     new.begin()  # killed here, half of its outputs the new ones
-    assert Unit(old.done, {"seed": 0}).record() is None
+    assert new.record() is None
+    old.begin()
+    assert old.record() is None
+    assert step_at(old.done).record() is None
     assert not old.exists()
 
 
 def test_a_record_that_lacks_its_last_line_is_none(tmp_path):
-    unit = Unit(tmp_path / "done.json", {"seed": 0})
+    unit = step_at(tmp_path / "done.json")
     unit.finish()
     whole = json.loads(unit.done.read_text())
     assert unit.record() == whole
     for key in ("fingerprint", "seconds"):
         unit.done.write_text(json.dumps({name: v for name, v in whole.items() if name != key}))
-        assert unit.record() is None
+        assert step_at(unit.done).record() is None
 
 
 @pytest.fixture
@@ -135,12 +137,12 @@ def traffic(monkeypatch) -> list[tuple[str, str]]:
 
 def test_a_store_loses_the_record_first_and_gets_it_last(tmp_path, traffic):
     url = f"file://{tmp_path / 'store'}"
-    make(unit_of(tmp_path / "here", url))
+    make(step_in_store(tmp_path / "here", url))
     assert traffic[0] == ("remove", "done.json")
     pushed = [name for what, name in traffic if what == "push"]
     assert pushed == [*sorted(NAMES), "done.json"]
     traffic.clear()
-    there = unit_of(tmp_path / "there", url)
+    there = step_in_store(tmp_path / "there", url)
     there.fetch()
     assert [name for what, name in traffic if what == "pull"] == [*sorted(NAMES), "done.json"]
 
@@ -148,9 +150,9 @@ def test_a_store_loses_the_record_first_and_gets_it_last(tmp_path, traffic):
 def test_a_store_vouches_for_nothing_while_other_files_take_the_place(tmp_path, traffic):
     """The unit was made before the run had a store, where another one of other inputs lies."""
     url = f"file://{tmp_path / 'store'}"
-    make(unit_of(tmp_path / "there", url, seed=0))
-    here = unit_of(tmp_path / "here", url, seed=1)
-    make(Unit(here.done, {"seed": 1}), NAMES[:1])
+    make(step_in_store(tmp_path / "there", url, seed=0))
+    here = step_in_store(tmp_path / "here", url, seed=1)
+    make(step_at(here.done, 1), NAMES[:1])
     traffic.clear()
     assert here.record() is not None
     assert traffic[0] == ("remove", "done.json")
@@ -159,17 +161,17 @@ def test_a_store_vouches_for_nothing_while_other_files_take_the_place(tmp_path, 
 
 
 def test_a_unit_that_is_taken_over_gets_its_record_last(tmp_path, journal):
-    theirs = Unit(tmp_path / "runs" / "other" / "u" / "done.json", {"seed": 0})
+    theirs = step_at(tmp_path / "runs" / "other" / "u" / "done.json")
     make(theirs)
-    mine = Unit(tmp_path / "runs" / "mine" / "u" / "done.json", {"seed": 0})
+    mine = step_at(tmp_path / "runs" / "mine" / "u" / "done.json", 0, "u/*")
     journal.events.clear()
-    take_over(mine, tmp_path / "runs" / "mine", tmp_path / "runs", ["u/**/*"])
+    take_over([mine], tmp_path / "runs" / "mine", tmp_path / "runs")
     named = journal.named()
     assert {path.name for path in named} == {*NAMES, "done.json"}
     assert named.index(mine.done) == len(named) - 1 == 2
     assert mine.record() == theirs.record()
-    other = Unit(tmp_path / "runs" / "third" / "u" / "done.json", {"seed": 1})
-    take_over(other, tmp_path / "runs" / "third", tmp_path / "runs", ["u/**/*"])
+    other = step_at(tmp_path / "runs" / "third" / "u" / "done.json", 1, "u/*")
+    take_over([other], tmp_path / "runs" / "third", tmp_path / "runs")
     assert not other.folder.exists()
 
 
@@ -221,8 +223,8 @@ def test_rows_that_a_dtype_cannot_hold_are_told_by_their_places(tmp_path):
 
 def test_saving_heads_again_leaves_none_of_the_old_ones(run, tmp_path):
     """A run of fewer folds, or another engine, must not predict with a mean over both."""
-    from paw_stack.artifacts.finished import open_finished
-    from paw_stack.artifacts.run import RunFolder
+    from paw_stack.artifacts.finished.model import open_finished
+    from paw_stack.artifacts.run_folder import RunFolder
 
     shutil.copytree(run, tmp_path / "copy")
     folder = RunFolder(open_finished(tmp_path / "copy").config)

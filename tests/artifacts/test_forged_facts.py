@@ -9,17 +9,17 @@ import pytest
 from helpers.runs import replaced, rewritten
 
 from paw_stack.artifacts.files import write_text
-from paw_stack.artifacts.finished import open_finished
-from paw_stack.artifacts.log import logged_runs
-from paw_stack.artifacts.run import RunFolder
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.run_folder import RunFolder
+from paw_stack.commands.compare import compare
+from paw_stack.commands.report import make_report
+from paw_stack.commands.runs import show_runs
 from paw_stack.config import load_config
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.compare import compare
-from paw_stack.pipeline.explain import explain
-from paw_stack.pipeline.predict import predict
-from paw_stack.pipeline.report import make_report
-from paw_stack.pipeline.runs import show_runs
+from paw_stack.inference.explain import explain
+from paw_stack.inference.predict import predict
 
 SENSELESS = "cannot be read as a run of this version"
 

@@ -11,12 +11,12 @@ from helpers.photos import distance, encoded, expected, picture
 from PIL import Image
 
 from paw_stack.artifacts.files import read_csv, write_csv
-from paw_stack.artifacts.record import labelled_rows
+from paw_stack.artifacts.finished.record import labelled_rows
+from paw_stack.commands.blend_files import FilesToBlend, blend_files
 from paw_stack.config import RunSection, make_config
-from paw_stack.data.decode import decode
-from paw_stack.data.listing import write_listing
+from paw_stack.data.images.decode import decode
+from paw_stack.data.in_memory import write_listing
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
 
 
 def test_a_table_gives_back_every_bit_of_its_numbers(tmp_path):

@@ -10,10 +10,10 @@ from helpers.commands import call, write_config
 from helpers.pages import Page
 from PIL import Image
 
-from paw_stack.artifacts.finished import open_finished
-from paw_stack.artifacts.pictures import LARGEST, photos_key, read_pictures, write_pictures
-from paw_stack.artifacts.record import PHOTO_TEXTS
-from paw_stack.data.decode import decode
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.artifacts.finished.pictures import LARGEST, photos_key, read_pictures, write_pictures
+from paw_stack.artifacts.finished.record import PHOTO_TEXTS
+from paw_stack.data.images.decode import decode
 from paw_stack.errors import ArtifactError
 
 

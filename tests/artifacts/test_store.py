@@ -6,10 +6,10 @@ import uuid
 import pytest
 import torch
 from helpers.commands import call, failure, submission, write_config
-from helpers.runs import NAMES, make, unit_of
+from helpers.runs import NAMES, make, step_at, step_in_store
 
-from paw_stack.artifacts.unit import Unit
-from paw_stack.data.nouns import State
+from paw_stack.artifacts.step import Step
+from paw_stack.data.types import Checkpoint
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -19,12 +19,12 @@ def url(request, tmp_path) -> str:
     return f"memory://{uuid.uuid4().hex}"
 
 
-def contents(unit: Unit) -> dict[str, str]:
+def contents(unit: Step) -> dict[str, str]:
     return {path.name: path.read_text() for path in unit.folder.iterdir()}
 
 
 def test_a_unit_of_another_machine_is_done_and_fetched_whole(tmp_path, url):
-    here, there = unit_of(tmp_path / "here", url), unit_of(tmp_path / "there", url)
+    here, there = step_in_store(tmp_path / "here", url), step_in_store(tmp_path / "there", url)
     assert there.record() is None
     make(here)
     assert there.record()["device"] == "cpu"
@@ -35,42 +35,42 @@ def test_a_unit_of_another_machine_is_done_and_fetched_whole(tmp_path, url):
 
 
 def test_other_inputs_are_not_done_and_take_the_place(tmp_path, url):
-    make(unit_of(tmp_path / "here", url))
-    other = unit_of(tmp_path / "there", url, 1)
+    make(step_in_store(tmp_path / "here", url))
+    other = step_in_store(tmp_path / "there", url, 1)
     assert other.record() is None
     assert other.exists()
     make(other, NAMES[:1])
-    fetched = unit_of(tmp_path / "third", url, 1)
+    fetched = step_in_store(tmp_path / "third", url, 1)
     fetched.fetch()
     assert sorted(contents(fetched)) == ["done.json", NAMES[0]]
-    assert unit_of(tmp_path / "fourth", url, 0).record() is None
+    assert step_in_store(tmp_path / "fourth", url, 0).record() is None
 
 
 def test_a_unit_that_began_anew_is_not_done_anywhere(tmp_path, url):
-    unit = unit_of(tmp_path / "here", url)
+    unit = step_in_store(tmp_path / "here", url)
     make(unit)
     unit.begin()
-    assert unit_of(tmp_path / "there", url).record() is None
+    assert step_in_store(tmp_path / "there", url).record() is None
 
 
 def test_a_unit_made_before_there_was_a_store_is_copied_there(tmp_path, url):
-    unit = unit_of(tmp_path / "here", url)
-    alone = Unit(unit.done, {"seed": 0})
+    unit = step_in_store(tmp_path / "here", url)
+    alone = step_at(unit.done)
     make(alone)
     assert unit.record() == alone.record()
-    there = unit_of(tmp_path / "there", url)
+    there = step_in_store(tmp_path / "there", url)
     there.fetch()
     assert contents(there) == contents(unit)
 
 
 def test_a_state_moves_with_its_unit_and_is_no_output(tmp_path, url):
-    here, there = unit_of(tmp_path / "here", url), unit_of(tmp_path / "there", url)
+    here, there = step_in_store(tmp_path / "here", url), step_in_store(tmp_path / "there", url)
     here.begin()
-    here.keep(State(2, {"model/weight": torch.ones(3)}))
+    here.keep(Checkpoint(2, {"model/weight": torch.ones(3)}))
     assert there.interrupted().epoch == 2
-    assert unit_of(tmp_path / "other", url, 1).interrupted() is None
+    assert step_in_store(tmp_path / "other", url, 1).interrupted() is None
     make(there)
-    late = unit_of(tmp_path / "late", url)
+    late = step_in_store(tmp_path / "late", url)
     late.fetch()
     assert late.interrupted() is None
 

@@ -12,17 +12,17 @@ from helpers.commands import FROZEN, call, write_config
 from helpers.runs import pipe, replaced, rewritten, there, within_limit, zeros
 
 from paw_stack.artifacts import candidate_files, read_record
-from paw_stack.artifacts.finished import open_finished, run_folder
-from paw_stack.artifacts.log import logged_runs
+from paw_stack.artifacts.finished.model import open_finished, run_folder
+from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.finished.trust import require_plain
 from paw_stack.artifacts.reuse import take_over
-from paw_stack.artifacts.run import RunFolder
-from paw_stack.artifacts.trust import require_plain
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.run_folder import RunFolder
+from paw_stack.artifacts.step import Location, Step
+from paw_stack.commands.compare import compare
+from paw_stack.commands.report import make_report
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, PawStackError
-from paw_stack.pipeline.compare import compare
-from paw_stack.pipeline.predict import predict
-from paw_stack.pipeline.report import make_report
+from paw_stack.inference.predict import predict
 from paw_stack.regular import json_or_nothing
 
 READERS = {
@@ -215,9 +215,10 @@ def test_what_another_run_lends_lies_inside_it(copy, run, tmp_path):
     config = load_config(run / "config.yaml")
     place = "finetune/swin/fold0"
     inputs = json.loads((run / place / "done.json").read_text())["inputs"]
-    unit = Unit(tmp_path / "mine" / place / "done.json", inputs)
+    location = Location(tmp_path / "mine" / place / "done.json", (f"{place}/*",))
+    step = Step(place, location, inputs)
     replaced(copy / place / "history.csv", elsewhere)
-    refusal(lambda: take_over(unit, tmp_path / "mine", copy.parent, [f"{place}/*"]))
+    refusal(lambda: take_over([step], tmp_path / "mine", copy.parent))
     assert not (tmp_path / "mine").exists()
     refusal(lambda: candidate_files(copy))
     folds = read_record(run).labelled.set_index("Id")["fold"]

@@ -27,7 +27,7 @@ from paw_stack.data.folds import Folds
 from paw_stack.metrics import calibration_line, rmse
 
 BOUNDS = (1.0, 100.0)
-# Fit rows' columns, target and folds -> what predicts further columns.
+# Training rows' columns, target and folds -> what predicts further columns.
 Peer = Callable[[np.ndarray, np.ndarray, Folds], Callable[[np.ndarray], np.ndarray]]
 
 

@@ -35,7 +35,9 @@ MEGABYTE = 1_000_000
 
 def draw(part: int, file: Path, n_planted: int, resize: str) -> list[Photo]:
     """Write one part's rows of pixels (n, size, size, 3); its photos without their bytes."""
-    from paw_stack.data.decode import decode  # torch comes with it: not in the search's memory
+    from paw_stack.data.images.decode import (
+        decode,  # torch comes with it: not in the search's memory
+    )
 
     pixels = np.load(file, mmap_mode="r+")
     n, size, photos = len(pixels) // PARTS, pixels.shape[1], []
@@ -86,7 +88,7 @@ def share(found: list[str], wanted: list[str], chosen: Callable[[str], bool]) ->
 
 def report_sparse(styles: int, size: int, resize: str) -> None:
     """A row a kind: pairs found and how many are copies; the same for the sure ones alone."""
-    from paw_stack.data.decode import decode
+    from paw_stack.data.images.decode import decode
 
     print("kind         copies  found   recall  precision  sure  precision  largest group")
     for kind in KINDS:

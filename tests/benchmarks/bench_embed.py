@@ -24,7 +24,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from paw_stack.config import BackboneSection, EmbedSection
-from paw_stack.data.images import cached_photos
+from paw_stack.data.images.cache import cached_photos
 from paw_stack.embed import Network, extract, load_backbone, make_network, read_batches
 from paw_stack.network.device import Device
 

@@ -24,7 +24,7 @@ from tools.families import UNROLLED, own_output, photos, section_of, shaken, sma
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import input_size
-from paw_stack.network.probe import measure
+from paw_stack.network.pretrained.probe import measure
 
 LARGEST = 6e7  # parameters
 SIZES = (100, 192)

@@ -22,11 +22,11 @@ from paw_stack.config import (
     RegressorSection,
 )
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.batches import FoldRows
+from paw_stack.network.dataloader import FoldRows
 from paw_stack.network.device import Device, resolve_device
-from paw_stack.network.finetune import Recipe, finetune_fold
-from paw_stack.network.optimise import make_optimizer
+from paw_stack.network.optim import make_optimizer
 from paw_stack.network.regressor import Regressor
+from paw_stack.network.train_loop import Recipe, finetune_fold
 
 BATCH, ROUNDS, SIZE = 16, 5, 224
 BOUNDS = (1.0, 100.0)

@@ -34,7 +34,7 @@ def main() -> None:
     begin = time.perf_counter()
     ours = cross_fit_gbm(section, problem)
     ours_s = time.perf_counter() - begin
-    fit, held_out = folds.fit_rows(0), folds.held_out_rows(0)
+    fit, held_out = folds.training_rows(0), folds.held_out_rows(0)
     begin = time.perf_counter()
     predicted = defaults(section.trees, X[fit], y[fit]).predict(X[held_out])
     naive_s = (time.perf_counter() - begin) * args.folds

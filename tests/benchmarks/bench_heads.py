@@ -26,7 +26,7 @@ from paw_stack.config import (
 )
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
+from paw_stack.heads.registry import fit_head
 
 HEADS = {
     "svr (gram)": (SvrSection(), "gram"),

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from paw_stack.data.decode import decode
-from paw_stack.data.images import cached_photos
+from paw_stack.data.images.cache import cached_photos
+from paw_stack.data.images.decode import decode
 
 ROUNDS = 5
 BATCH = 32

@@ -21,8 +21,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from paw_stack.config import FinetuneSection
-from paw_stack.data.augment import AugmentedPhotos, make_augment
-from paw_stack.data.images import cached_photos
+from paw_stack.data.images.augment import AugmentedPhotos, make_augment
+from paw_stack.data.images.cache import cached_photos
 
 BATCH, EPOCHS, ROUNDS = 32, 5, 3  # more epochs from the cache: it is too fast to time one
 

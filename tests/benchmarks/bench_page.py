@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.commands import FROZEN, call, served, write_config
 
-from paw_stack.data.sample import write_sample
+from paw_stack.data.synthetic.competition import write_sample
 
 SIDE = 12_000  # pixels of the slow photo: below the limit of 200 megapixels, in 0.5 MB
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from paw_stack.config import GridSection, NystroemSection, RidgeSection, SvrSection
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import SideBySide
+from paw_stack.data.types import Concatenated
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
+from paw_stack.heads.registry import fit_head
 from paw_stack.metrics import rmse
 
 HIDDEN, CHUNK = 60, 20_000
@@ -73,14 +73,14 @@ def main() -> None:
         X_test, truth = written(Path(folder) / "test.npy", args.exact_rows, args.width, 2)
         for landmarks in args.landmarks:
             section = NystroemSection(landmarks=landmarks)
-            rows = SideBySide([X]), SideBySide([X_test])
+            rows = Concatenated([X]), Concatenated([X_test])
             measure(f"nystroem {landmarks}", section, *rows, y, args.folds, truth)
         grid = GridSection(C=[1, 4, 16], epsilon=[0.1, 8])
         exact = SvrSection(grid=grid), X.astype(np.float32), X_test.astype(np.float32)
         for n in args.rows:
             X, y = written(Path(folder) / "X.npy", n, args.width, 1)
             X_test, truth = written(Path(folder) / "test.npy", n, args.width, 2)
-            rows = SideBySide([X]), SideBySide([X_test])
+            rows = Concatenated([X]), Concatenated([X_test])
             measure("nystroem 1000", NystroemSection(), *rows, y, args.folds, truth)
         print("what holds everything in memory:")
         X, y = written(Path(folder) / "X.npy", args.exact_rows, args.width, 1)

@@ -31,8 +31,8 @@ from paw_stack.config import (
     NystroemSection,
     SvrSection,
 )
-from paw_stack.data.decode import decode
 from paw_stack.data.folds import Folds
+from paw_stack.data.images.decode import decode
 from paw_stack.embed import extract, load_backbone, make_network
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.nystroem import cross_fit_nystroem

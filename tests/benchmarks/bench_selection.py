@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.heads.blocks import distance_blocks
-from paw_stack.heads.selection import SelectionResult, forward_selection
+from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.forward_selection import SelectionResult, forward_selection
 
 SIGNALS = 40
 

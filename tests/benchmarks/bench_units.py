@@ -25,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.commands import FROZEN, write_config
 
+from paw_stack.artifacts import Step
+from paw_stack.cluster.steps import do_step
 from paw_stack.cluster.tasks import Task, run_tasks
-from paw_stack.cluster.units import Work, do_unit, plan
 from paw_stack.config import Config, load_config
-from paw_stack.data.sample import write_sample
-from paw_stack.pipeline.job import open_job
+from paw_stack.data.synthetic.competition import write_sample
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def config_of(folder: Path, sample: Path, n: int) -> Path:
     return write_config(folder, sample, backbones=backbones, data=data, embed=embed)
 
 
-def calls_here(works: dict[str, Work]) -> list[tuple[int, float, float]]:
+def calls_here(works: dict[str, Step]) -> list[tuple[int, float, float]]:
     """Process, start and end (s) of every call."""
     found = []
     for work in works.values():
@@ -72,13 +74,13 @@ def calls_here(works: dict[str, Work]) -> list[tuple[int, float, float]]:
 
 
 def calls_on_ray(
-    config: Config, works: dict[str, Work], stamps: Path
+    config: Config, works: dict[str, Step], stamps: Path
 ) -> list[tuple[int, float, float]]:
     """The same, of calls in the workers."""
     stamps.mkdir()
     settings = config.model_dump_json()
     tasks = [
-        Task(name, work.stage, (), stamped, (str(stamps), settings, name, work.unit.fingerprint))
+        Task(name, work.stage, (), stamped, (str(stamps), settings, name, work.fingerprint))
         for name, work in works.items()
     ]
     run_tasks(tasks, config.cluster, None)
@@ -87,7 +89,7 @@ def calls_on_ray(
 
 def stamped(stamps: str, settings: str, name: str, fingerprint: str) -> None:
     start = time.time()
-    do_unit(settings, "0,1", name, fingerprint)
+    do_step(settings, "0,1", name, fingerprint)
     about = [os.getpid(), start, time.time()]
     (Path(stamps) / name).write_text(json.dumps(about))
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from bench_images import rate, write_photos
 from PIL import Image
 
-from paw_stack.data import decode, decode_pool
-from paw_stack.data.images import cached_photos
+from paw_stack.data.images import decode, decode_pool
+from paw_stack.data.images.cache import cached_photos
 
 ROUNDS = 9
 SIDE = 14_000  # of the bomb, pixels

@@ -12,7 +12,7 @@ from paw_stack.blend.calibration import KINDS
 from paw_stack.blend.methods import METHODS
 from paw_stack.blend.nested import fit_blend, nested_blend
 from paw_stack.data.folds import Folds, make_folds
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.errors import ArtifactError, DataError
 from paw_stack.metrics import calibration_line, rmse
 
@@ -78,7 +78,7 @@ def test_nested_predictions_are_those_of_models_fitted_on_the_other_folds(case):
     oof, target, folds = case
     nested = nested_blend(oof, target, folds, Recipe("nnls", "affine", BOUNDS)).predictions
     for fold in range(folds.n):
-        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
+        fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
         rest = Folds(folds.fold_of[fit], folds.group_of[fit])
         model = fit_blend(oof[fit], target[fit], rest, Recipe("nnls", "affine", BOUNDS))
         np.testing.assert_array_equal(nested[held_out], predict_blend(model, oof[held_out]))

@@ -14,7 +14,7 @@ from paw_stack.blend.moments import moments_of
 from paw_stack.blend.nested import _simplest, fit_blend, nested_blend
 from paw_stack.blend.scores import score
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.metrics import rmse
 
 WIDE = (-1000.0, 1000.0)

@@ -13,7 +13,7 @@ from paw_stack.blend.intervals import fit_interval
 from paw_stack.blend.methods import AUTO
 from paw_stack.blend.nested import fit_blend, nested_blend
 from paw_stack.data.folds import Folds, make_folds
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.metrics import calibration_line, rmse
 
 N, C, F = 120, 30, 6
@@ -177,7 +177,7 @@ def test_what_no_row_decides_is_the_same_in_every_nested_fit(case):
     models = nested_blend(oof, target, folds, Recipe("simplex", "none", WIDE)).models
     assert len(models) == F
     for fold, model in enumerate(models):
-        fit = folds.fit_rows(fold)
+        fit = folds.training_rows(fold)
         rest = Folds(folds.fold_of[fit], folds.group_of[fit])
         assert model == fit_blend(oof[fit], target[fit], rest, Recipe("simplex", "none", WIDE))
         assert sum(model["weights"]) == pytest.approx(1)

@@ -34,7 +34,7 @@ def raw_nnls(columns, target, folds):
     """Nested predictions of non-negative least squares without an intercept."""
     nested = np.empty(len(target))
     for fold in range(folds.n):
-        fit, held_out = folds.fit_rows(fold), folds.held_out_rows(fold)
+        fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
         model = LinearRegression(positive=True, fit_intercept=False)
         nested[held_out] = model.fit(columns[fit], target[fit]).predict(columns[held_out])
     return nested

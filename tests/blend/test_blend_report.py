@@ -6,12 +6,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from paw_stack.blend import Recipe, blend
+from paw_stack.blend.dispersion import dispersion_report, fault
 from paw_stack.blend.intervals import fit_interval, predict_interval
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import adversarial_auc, prediction_shift
-from paw_stack.blend.squash import fault, squash_report
 from paw_stack.data.folds import make_folds
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.metrics import rmse
 
 N = 2000
@@ -93,7 +93,7 @@ def test_calibrated_predictions_are_called_so_and_noise_is_not(honest):
 def test_stretching_to_the_targets_spread_has_its_price_and_its_optimum(honest):
     predicted, target, _ = honest
     squashed = 50 + 0.8 * (predicted - 50)
-    stretching = squash_report(target, squashed)["stretching"]
+    stretching = dispersion_report(target, squashed)["stretching"]
     assert stretching["best"] == pytest.approx(1.25)
     wide = squashed.mean() + stretching["factor"][-1] * (squashed - squashed.mean())
     assert np.std(wide) == pytest.approx(np.std(target))
@@ -104,7 +104,7 @@ def test_stretching_to_the_targets_spread_has_its_price_and_its_optimum(honest):
 
 def test_bands_deciles_and_extremes_are_of_all_rows(honest):
     predicted, target, _ = honest
-    report = squash_report(target, predicted)
+    report = dispersion_report(target, predicted)
     assert np.mean([d["target"] for d in report["deciles"]]) == pytest.approx(target.mean())
     for decile in report["deciles"]:  # calibrated: reliable everywhere
         assert decile["predicted"] == pytest.approx(decile["target"], abs=3)

@@ -13,7 +13,7 @@ from tools.units import fit, make_case
 from paw_stack import PawStack
 from paw_stack.blend import Recipe, blend, predict_blend, predict_interval
 from paw_stack.config import Config, DataSection, LossSection, make_config
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.errors import ConfigError
 from paw_stack.metrics import decimals, shown_range
 from paw_stack.network.regressor import span_of

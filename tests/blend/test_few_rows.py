@@ -14,7 +14,7 @@ from paw_stack.config import GbmSection
 from paw_stack.data.folds import FEWEST_PICTURES, Folds, imbalance, require_pictures
 from paw_stack.errors import DataError, PawStackError
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
+from paw_stack.heads.registry import fit_head
 
 HEADS = {
     **ALL_HEADS,
@@ -58,7 +58,7 @@ def test_a_blend_of_rare_scores_is_finite_and_knows_no_score_that_its_fold_never
     found = nested_blend(columns, target, folds, Recipe(method, kind, (1, 5))).predictions
     assert np.isfinite(found).all()
     for fold in range(folds.n):
-        learned = target[folds.fit_rows(fold)]
+        learned = target[folds.training_rows(fold)]
         if np.ptp(learned) == 0:
             np.testing.assert_allclose(found[folds.held_out_rows(fold)], learned[0], atol=1e-9)
 
@@ -74,7 +74,7 @@ def test_every_head_predicts_few_rows_or_says_why_not(head, case, seed):
     try:
         found = fit_head(section, engine, problem)
     except PawStackError as error:
-        alike = [np.ptp(target[folds.fit_rows(fold)]) == 0 for fold in range(folds.n)]
+        alike = [np.ptp(target[folds.training_rows(fold)]) == 0 for fold in range(folds.n)]
         assert head.startswith("svr")
         assert any(alike)
         assert "have the score" in str(error)

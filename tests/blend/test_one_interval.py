@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.nested import nested_blend
 from paw_stack.blend.scores import compare
+from paw_stack.commands.compare import compared
+from paw_stack.commands.study import Studied, _compared
 from paw_stack.data.folds import Folds, make_folds
-from paw_stack.data.nouns import Predictions
+from paw_stack.data.types import Predictions
 from paw_stack.errors import ArtifactError
 from paw_stack.metrics import drawn_rmse, paired_bootstrap, rmse
-from paw_stack.pipeline.compare import compared
-from paw_stack.pipeline.study import Studied, _compared
 
 BOUNDS = (0.0, 100.0)
 

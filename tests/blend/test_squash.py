@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from paw_stack.blend.dispersion import blend_sentence, dispersion_report, fault, stretching
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval, predict_interval
 from paw_stack.blend.nested import Recipe, nested_blend
-from paw_stack.blend.squash import blend_sentence, fault, squash_report, stretching
 from paw_stack.data.folds import Folds
 from paw_stack.metrics import rmse
 
@@ -14,7 +14,7 @@ TARGET = np.arange(1.0, 31)
 
 
 def test_a_shift_is_what_predictions_are_too_high_by():
-    assert squash_report(TARGET, TARGET + 3)["shift"] == pytest.approx(3)
+    assert dispersion_report(TARGET, TARGET + 3)["shift"] == pytest.approx(3)
     assert "shifted by +3.0" in fault(TARGET, TARGET + 3)
     assert "shifted by -3.0" in fault(TARGET, TARGET - 3)
 
@@ -24,16 +24,16 @@ def test_each_end_of_the_target_has_its_share_of_the_error():
     predicted = TARGET.copy()
     predicted[:3] += [1, 2, 3]
     predicted[-1] -= 4
-    assert squash_report(TARGET, predicted)["extreme_error_share"] == pytest.approx(
+    assert dispersion_report(TARGET, predicted)["extreme_error_share"] == pytest.approx(
         {"lowest": 14 / 30, "highest": 16 / 30}
     )
-    exact = squash_report(TARGET, TARGET)["extreme_error_share"]
+    exact = dispersion_report(TARGET, TARGET)["extreme_error_share"]
     assert exact == {"lowest": 0, "highest": 0}
 
 
 def test_bands_and_deciles_run_upwards():
     predicted = TARGET + np.repeat([1.0, 2, 3], 10)
-    report = squash_report(TARGET, predicted)
+    report = dispersion_report(TARGET, predicted)
     assert report["band_rmse"] == pytest.approx({"lower": 1, "middle": 2, "upper": 3})
     assert report["deciles"][0] == {"predicted": 3, "target": 2}
     assert report["deciles"][-1] == {"predicted": 32, "target": 29}
@@ -43,7 +43,7 @@ def test_a_line_gains_what_intercept_and_slope_take_off():
     rng = np.random.default_rng(0)
     predicted = 5 + 0.4 * (TARGET + rng.normal(0, 4, 30))
     line = np.polyval(np.polyfit(predicted, TARGET, 1), predicted)
-    gained = squash_report(TARGET, predicted)["gain_of_a_line"]
+    gained = dispersion_report(TARGET, predicted)["gain_of_a_line"]
     assert gained == pytest.approx(rmse(TARGET, predicted) - rmse(TARGET, line))
     assert gained > 0
 

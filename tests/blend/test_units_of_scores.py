@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from tools.units import HEADS, deviation, fit, fit_selection, make_case, moved, predicted
 
 from paw_stack.blend.calibration import KINDS
+from paw_stack.blend.dispersion import dispersion_report
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.intervals import fit_interval, predict_interval
 from paw_stack.blend.methods import METHODS
 from paw_stack.blend.nested import Recipe, fit_blend, nested_blend, predict_blend
 from paw_stack.blend.scores import score
-from paw_stack.blend.squash import squash_report
 from paw_stack.config import SvrSection
 from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import label_noise
 from paw_stack.data.target import TargetScale
-from paw_stack.heads.costs import C_SHARE, EPSILON_SHARE, TOL
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
+from paw_stack.heads.kernels.costs import C_SHARE, EPSILON_SHARE, TOL
+from paw_stack.heads.registry import fit_head
 
 ALLOWED = 1e-6  # of the range
 RANGES = st.floats(-4, 6).map(lambda power: 10.0**power)
@@ -88,7 +88,7 @@ def test_a_default_is_that_share_of_the_fit_rows_spread(case):
     """So that C is 40 and epsilon 0.1 where scores have a standard deviation of 20 points."""
     assert pytest.approx((40, 0.1, 0.001)) == (20 * C_SHARE, 20 * EPSILON_SHARE, 20 * TOL)
     folds, scores = case.folds(case.scores), moved(case.scores, 99, 0.01)
-    spread = scores[folds.fit_rows(0)].std()
+    spread = scores[folds.training_rows(0)].std()
     given = SvrSection(C=C_SHARE * spread, epsilon=EPSILON_SHARE * spread)
     problem = Problem(lambda fold: (case.vectors[:60], case.vectors[60:]), scores, folds, [0], True)
     default, same = (fit_head(section, "gram", problem).test for section in (SvrSection(), given))
@@ -186,7 +186,10 @@ def test_folds_label_noise_and_the_record_know_no_unit(case, candidates, a, b):
         )
         for name in ("r2", "correlation", "spearman", "slope", "std_ratio"):
             assert found[name] == pytest.approx(known[name], abs=1e-6)
-        squashed, expected = squash_report(scores, column), squash_report(case.scores, before)
+        squashed, expected = (
+            dispersion_report(scores, column),
+            dispersion_report(case.scores, before),
+        )
         assert squashed["extreme_error_share"] == pytest.approx(expected["extreme_error_share"])
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from helpers.commands import blend_words, call, failure, write_config
 
-from paw_stack import pipeline
 from paw_stack.artifacts import write_submission
+from paw_stack.commands import run as pipeline
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, DataError
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from helpers.commands import call
 
+from paw_stack.commands.doctor import calls_a_second, engines, machine, speed_check, to_install
 from paw_stack.config import SvrSection
 from paw_stack.heads.svr import resolve_engine
-from paw_stack.pipeline.doctor import engines, machine, to_install
-from paw_stack.pipeline.speed_check import calls_a_second, speed_check
 
 
 def test_it_tells_the_machine_the_engines_and_what_is_missing(tmp_path, capsys):

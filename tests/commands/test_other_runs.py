@@ -11,12 +11,12 @@ import pytest
 from helpers.commands import blend_words, call
 
 from paw_stack.artifacts import candidate_files, read_candidates
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.blend import Recipe, blend
 from paw_stack.data.folds import Folds
 from paw_stack.errors import DataError
-from paw_stack.pipeline.app_page import _batch_scorer, _Desk, _plain, _scorer
-from paw_stack.pipeline.app_visits import Visits
+from paw_stack.inference.app_page import _batch_scorer, _Desk, _plain, _scorer
+from paw_stack.inference.app_visits import Visits
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from helpers.commands import FROZEN, call, failure, write_config
 
+from paw_stack.commands.compare import compare
+from paw_stack.commands.runs import show_runs
 from paw_stack.console import printing
 from paw_stack.metrics import paired_bootstrap, rmse
-from paw_stack.pipeline.compare import compare
-from paw_stack.pipeline.runs import show_runs
 
 
 @pytest.fixture(scope="module")

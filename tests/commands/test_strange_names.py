@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paw_stack import PawStack
-from paw_stack.artifacts.finished import open_finished
-from paw_stack.artifacts.log import logged_runs
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.commands.embed_collection import embed_source
 from paw_stack.config import load_config
 from paw_stack.console import printing, say
-from paw_stack.data.collection import find_shards, shard_photos
-from paw_stack.data.extra import load_extra
+from paw_stack.data.images.shards import find_shards, shard_photos
+from paw_stack.data.unlabelled import load_extra
 from paw_stack.errors import ArtifactError, DataError, offenders
-from paw_stack.pipeline.app_page import _plain
-from paw_stack.pipeline.embed_source import embed_source
-from paw_stack.pipeline.predict import photos_of, score_paths
+from paw_stack.inference.app_page import _plain
+from paw_stack.inference.predict import photos_of, score_paths
 from paw_stack.regular import shown
 
 LATIN = os.fsdecode(b"f\xf6t\xff\xd6.jpg")  # of an old zip

@@ -8,12 +8,12 @@ import yaml
 from helpers.commands import write_config
 
 from paw_stack.artifacts import read_record
-from paw_stack.artifacts.finished import open_finished, run_folder
-from paw_stack.artifacts.log import logged_runs
+from paw_stack.artifacts.finished.model import open_finished, run_folder
+from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.commands.report import make_report
 from paw_stack.config import load_config
 from paw_stack.config.study import load_study
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError
-from paw_stack.pipeline.report import make_report
 
 KINDS = ("object/apply:os.mkdir", "object/new:os.mkdir")
 

@@ -9,13 +9,13 @@ import pytest
 from helpers.commands import N_LABELLED, N_TEST, write_config
 
 from paw_stack.config import DataSection, ExtraRowsSection, ResourcesSection, load_config
-from paw_stack.data import decode
 from paw_stack.data.competition import Competition, load_competition
-from paw_stack.data.extra import admit_extra, load_extra
-from paw_stack.data.findings import Findings, admit, examine
 from paw_stack.data.folds import make_folds
-from paw_stack.data.images import cached_photos
-from paw_stack.pipeline.job import open_job
+from paw_stack.data.images import decode
+from paw_stack.data.images.cache import cached_photos
+from paw_stack.data.screening import Findings, admit, examine
+from paw_stack.data.unlabelled import admit_extra, load_extra
+from paw_stack.pipeline.experiment import open_job
 
 
 @pytest.fixture

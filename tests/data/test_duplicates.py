@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools import planted_duplicates as made
 
-from paw_stack.data.decode import decode
 from paw_stack.data.duplicates import between, duplicate_groups, duplicate_pairs, merge_rows
+from paw_stack.data.images.decode import decode
 
 pairs_of_rows = st.integers(1, 25).flatmap(
     lambda n: st.tuples(

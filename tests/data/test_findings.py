@@ -9,7 +9,7 @@ import pytest
 from paw_stack.config import DataSection
 from paw_stack.data.competition import load_competition
 from paw_stack.data.duplicates import between
-from paw_stack.data.findings import admit, examine
+from paw_stack.data.screening import admit, examine
 from paw_stack.errors import DataError
 
 

@@ -32,7 +32,7 @@ def test_a_group_never_straddles_folds_and_sizes_differ_by_one_group(data, n, se
 def test_fit_and_held_out_rows_part_the_rows():
     folds = make_folds(np.arange(50.0), np.arange(50), 5, None, 0)
     for fold in range(5):
-        both = np.concatenate([folds.fit_rows(fold), folds.held_out_rows(fold)])
+        both = np.concatenate([folds.training_rows(fold), folds.held_out_rows(fold)])
         assert sorted(both) == list(range(50))
 
 

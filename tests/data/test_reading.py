@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from paw_stack.data import reading
-from paw_stack.data.collection import Shard, shard_photos
-from paw_stack.data.images import cached_photos
-from paw_stack.data.reading import UnreadableFile, read_photo, shown
+from paw_stack.data.images import reading
+from paw_stack.data.images.cache import cached_photos
+from paw_stack.data.images.reading import UnreadableFile, read_photo, shown
+from paw_stack.data.images.shards import Shard, shard_photos
 
 LIMIT_S = 10  # what waits for a pipe waits for ever
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import cross_val_predict
 
-from paw_stack.data.sample import (
+from paw_stack.data.synthetic.competition import (
     LABELLED,
     MARKER,
     NOISE_SD,
@@ -22,7 +22,7 @@ from paw_stack.data.sample import (
     true_test_targets,
     write_sample,
 )
-from paw_stack.data.traits import METADATA, metadata
+from paw_stack.data.synthetic.traits import METADATA, metadata
 from paw_stack.errors import DataError
 
 N_LABELLED, N_TEST, SEED = 60, 8, 3

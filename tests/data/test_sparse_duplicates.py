@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools import planted_sparse as made
 
+from paw_stack.commands.check import _noise_sentence
 from paw_stack.config import DataSection
 from paw_stack.data.competition import load_competition
-from paw_stack.data.decode import decode
 from paw_stack.data.duplicates import duplicate_groups, duplicate_pairs, tight_groups
-from paw_stack.data.findings import admit, examine
+from paw_stack.data.images.decode import decode
 from paw_stack.data.label_noise import label_noise
 from paw_stack.data.same_photo import surely_same
-from paw_stack.pipeline.check import _noise_sentence
+from paw_stack.data.screening import admit, examine
 
 # Share of the copies that are found; where nothing is in a picture, nothing can be compared.
 RECALL = {"signature": 0.7, "page": 0.6, "form": 0.6, "silhouette": 0.5, "logo": 0.5, "burst": 0.7}

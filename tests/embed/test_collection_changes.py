@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import paw_stack.atomic as atomic
 from paw_stack.artifacts.collection import CollectionFolder
+from paw_stack.commands.embed_collection import embed_source
 from paw_stack.config import load_config
 from paw_stack.console import printing
-from paw_stack.data.collection import find_shards
+from paw_stack.data.images.shards import find_shards
 from paw_stack.errors import DataError
-from paw_stack.pipeline.embed_shard import embed_shard, source_networks
-from paw_stack.pipeline.embed_source import embed_source
+from paw_stack.pipeline.steps.embed_shard import embed_shard, source_networks
 
 PHOTOS = [jpeg(number) for number in range(6)]
 BROKEN = (b"no photo", b"")

@@ -14,8 +14,8 @@ from helpers.commands import FROZEN, TINY_SWIN, call, write_config
 from helpers.places import BASS, ROOT
 from tools.efficientnet_lite import convert
 
-from paw_stack import pipeline
-from paw_stack.artifacts.rows import RowsFile
+from paw_stack.artifacts.embeddings import RowsFile
+from paw_stack.commands import run as pipeline
 from paw_stack.config import BackboneSection, EmbedSection, load_config
 from paw_stack.embed import (
     Network,

@@ -16,9 +16,11 @@ from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Regressor, load_regressor
-from paw_stack.pipeline.finetune_unit import fold_recipe, fold_rows
-from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.network_units import is_optimistic, network_predictions
+from paw_stack.pipeline.candidates import is_optimistic
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.finetune import fold_recipe, fold_rows
+from paw_stack.pipeline.steps.predictions import network_predictions
 
 DEEPER = {**TINY_SWIN, "depths": [1, 2]}
 TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 5e-3, "keep": "best_inner"}
@@ -115,7 +117,7 @@ def test_a_folds_predictions_are_its_kept_networks_over_all_views(embedded):
 
 def test_folds_are_gathered_by_id_and_test_predictions_averaged(embedded):
     run, job = embedded
-    found = network_predictions(job, [0, 1])
+    found = network_predictions(job, [0, 1], plan(job, [0, 1]))
     assert [candidate.name for candidate in found] == ["swin.nn"]
     folder = run / "finetune" / "swin"
     tables = [pd.read_csv(folder / f"fold{k}" / "held_out.csv", dtype={"Id": str}) for k in (0, 1)]
@@ -123,7 +125,7 @@ def test_folds_are_gathered_by_id_and_test_predictions_averaged(embedded):
     np.testing.assert_allclose(found[0].oof, by_id[job.competition.labelled.ids])
     tests = [pd.read_csv(folder / f"fold{k}" / "test.csv")["prediction"] for k in (0, 1)]
     np.testing.assert_allclose(found[0].test, np.mean(tests, axis=0))
-    (half,) = network_predictions(job, [1])
+    (half,) = network_predictions(job, [1], plan(job, [0, 1]))
     held = job.folds.held_out_rows(1)
     assert np.isfinite(half.oof).nonzero()[0].tolist() == held.tolist()
     np.testing.assert_allclose(half.test, tests[1])
@@ -134,9 +136,10 @@ def test_only_the_fine_tuned_are_optimistic_and_only_by_held_out_rows(embedded):
     swin, frozen, _ = job.config.backbones
     finetune = job.config.finetune.model_copy(update={"keep": "best_held_out"})
     other = replace(job, config=job.config.model_copy(update={"finetune": finetune}))
-    assert not is_optimistic(job, swin)
-    assert [is_optimistic(other, backbone) for backbone in (swin, frozen)] == [True, False]
-    assert not any(candidate.optimistic for candidate in network_predictions(job, [0]))
+    assert not is_optimistic(job.config, swin)
+    assert [is_optimistic(other.config, backbone) for backbone in (swin, frozen)] == [True, False]
+    found = network_predictions(job, [0], plan(job, [0]))
+    assert not any(candidate.optimistic for candidate in found)
 
 
 def test_a_heads_embedding_is_that_of_the_weights_it_is_given(striped, tiny_swin):

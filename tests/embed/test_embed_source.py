@@ -11,12 +11,12 @@ from helpers.commands import FROZEN, call, failure, write_config
 from helpers.shards import BAD, N, jpeg, one_damaged, write_tars
 
 from paw_stack.config import EmbedSection, load_config
-from paw_stack.data.collection import find_shards, shard_photos
-from paw_stack.data.decode import decode
+from paw_stack.data.images.decode import decode
+from paw_stack.data.images.shards import find_shards, shard_photos
 from paw_stack.embed import embed, load_backbone
 from paw_stack.errors import DataError
 from paw_stack.network.device import resolve_device
-from paw_stack.pipeline.embed_shard import embed_shard, source_networks
+from paw_stack.pipeline.steps.embed_shard import embed_shard, source_networks
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import yaml
 from helpers.commands import FROZEN, SWIN, write_config
 
-from paw_stack import pipeline
+from paw_stack.commands import run as pipeline
 from paw_stack.config import load_config
-from paw_stack.data.sample import write_sample
+from paw_stack.data.synthetic.competition import write_sample
 from paw_stack.errors import PawStackError
 
 
@@ -77,20 +77,20 @@ def lay_out(stage: Stage, home: Path) -> Case:
 
 
 def predict(case: Case) -> None:
-    from paw_stack.pipeline.predict import predict as score
+    from paw_stack.inference.predict import predict as score
 
     score(case.run, [case.photo], case.home / "scores.csv", case.table, batch_size=2)
     score(case.run, [case.photo], None, case.table, batch_size=2)
 
 
 def report(case: Case) -> None:
-    from paw_stack.pipeline.report import make_report
+    from paw_stack.commands.report import make_report
 
     make_report(case.run)
 
 
 def runs(case: Case) -> None:
-    from paw_stack.pipeline.runs import note_leaderboard, show_runs
+    from paw_stack.commands.runs import note_leaderboard, show_runs
 
     show_runs(case.home / "runs")
     show_runs(case.home / "runs", "-blend", csv=case.home / "runs.csv")
@@ -98,13 +98,13 @@ def runs(case: Case) -> None:
 
 
 def compare(case: Case) -> None:
-    from paw_stack.pipeline.compare import compare as compare_runs
+    from paw_stack.commands.compare import compare as compare_runs
 
     compare_runs(case.whole, case.run)
 
 
 def status(case: Case) -> None:
-    from paw_stack.pipeline.status import show_status
+    from paw_stack.commands.status import show_status
 
     show_status(load_config(case.config))
 
@@ -114,7 +114,7 @@ def check(case: Case) -> None:
 
 
 def candidates(case: Case) -> None:
-    from paw_stack.pipeline.blend_files import FilesToBlend, blend_files
+    from paw_stack.commands.blend_files import FilesToBlend, blend_files
 
     labelled, own = case.whole / "labelled.csv", [str(case.run)]
     blend_files(FilesToBlend(labelled, "target", own, case.home / "blended"))
@@ -123,8 +123,8 @@ def candidates(case: Case) -> None:
 def page(case: Case) -> None:
     import gradio
 
-    from paw_stack.artifacts.finished import open_finished
-    from paw_stack.pipeline import app_page
+    from paw_stack.artifacts.finished.model import open_finished
+    from paw_stack.inference import app_page
 
     opened, user = open_finished(case.run), SimpleNamespace(session_hash="A")
     (case.home / "page").mkdir()

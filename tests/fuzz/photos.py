@@ -24,9 +24,9 @@ from fuzz.mutate import mutated
 from fuzz.options import asked
 from fuzz.seeds import seeds
 
-from paw_stack.data import decode_pool
-from paw_stack.data.decode_pool import MEGABYTE, ROOMY, decode_isolated
-from paw_stack.data.decode_process import MOST_S, Worker
+from paw_stack.data.images import decode_pool
+from paw_stack.data.images.decode_pool import MEGABYTE, ROOMY, decode_isolated
+from paw_stack.data.images.decode_process import MOST_S, Worker
 
 SIZES = (16, 48, 200)  # pixels; the seeds are 83 x 61
 FORMATS = ("JPEG ", "PNG ", "TIFF ", "BMP ", "WebP ", "GIF")

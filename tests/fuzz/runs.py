@@ -35,8 +35,8 @@ from helpers.places import ROOT
 from threadpoolctl import threadpool_limits
 
 from paw_stack.console import printing
-from paw_stack.data import decode_pool
-from paw_stack.data.decode import decode_with_facts
+from paw_stack.data.images import decode_pool
+from paw_stack.data.images.decode import decode_with_facts
 from paw_stack.errors import PawStackError
 
 LIMIT_S = 20  # a command

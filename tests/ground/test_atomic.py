@@ -9,22 +9,21 @@ from random import Random
 
 import pytest
 from helpers.commands import FROZEN, call, write_config
-from helpers.runs import NAMES, make, unit_of
+from helpers.runs import NAMES, make, step_at, step_in_store
 from power_loss.disk import CASES, Disk, Tree, write_tree
 from power_loss.recorder import reason_not_to, record
 
 from paw_stack import atomic
-from paw_stack.artifacts import blend as blend_files
-from paw_stack.artifacts import run as run_files
+from paw_stack.artifacts import predictions as blend_files
+from paw_stack.artifacts import run_folder as run_files
+from paw_stack.artifacts.remote import Store
 from paw_stack.artifacts.reuse import take_over
-from paw_stack.artifacts.store import Store
 from paw_stack.artifacts.tidy import tidy
-from paw_stack.artifacts.unit import Unit
+from paw_stack.commands.status import _submission
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError
-from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.status import _submission
-from paw_stack.pipeline.units import units
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
 
 recorded = pytest.mark.skipif(bool(reason_not_to()), reason=reason_not_to())
 DRAWS = 6  # of each case at each point
@@ -33,7 +32,7 @@ START = """
 import sys
 from pathlib import Path
 from paw_stack.artifacts.lock import take
-from paw_stack.artifacts.store import Store
+from paw_stack.artifacts.remote import Store
 from paw_stack.atomic import link, remove, write_file
 root = Path(sys.argv[1])
 def write(name, text):
@@ -139,7 +138,7 @@ def test_a_blend_that_was_interrupted_is_not_done_by_the_old_or_the_new_settings
     jobs = [open_job(load_config(config, change)) for change in changes]
 
     def state(job) -> str:
-        return _submission(job, units(job, range(job.folds.n)))
+        return _submission(job, list(plan(job, range(job.folds.n)).values()))
 
     assert [state(job).split()[0] for job in jobs] == ["done", "stale"]
     for module, name in ((run_files, "write_submission"), (blend_files, "write_json")):
@@ -155,17 +154,17 @@ def test_a_blend_that_was_interrupted_is_not_done_by_the_old_or_the_new_settings
 def test_a_unit_that_is_taken_over_begins_like_any_other(tmp_path, monkeypatch):
     """No record vouches for what is replaced; nothing of it is left, nor taken half."""
     runs = tmp_path / "runs"
-    theirs = Unit(runs / "other" / "u" / "done.json", {"seed": 0})
+    theirs = step_at(runs / "other" / "u" / "done.json")
     make(theirs)
     atomic.write_file(theirs.folder / ".x.1@host.tmp" / "x", Path.touch)
-    mine, old = (Unit(runs / "mine" / "u" / "done.json", {"seed": seed}) for seed in (0, 1))
+    mine, old = (step_at(runs / "mine" / "u" / "done.json", seed, "u/*") for seed in (0, 1))
     make(old, [*NAMES, "only_here.csv"])
     with monkeypatch.context() as patch:
         patch.setattr("paw_stack.artifacts.reuse.link", lambda *paths: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            take_over(mine, runs / "mine", runs, ["u/**/*"])
-    assert (mine.record(), old.record()) == (None, None)
-    take_over(mine, runs / "mine", runs, ["u/**/*"])
+            take_over([mine], runs / "mine", runs)
+    assert (mine.record(), step_at(old.done, 1).record()) == (None, None)
+    take_over([mine], runs / "mine", runs)
     assert mine.record() == theirs.record()
     assert {path.name for path in mine.folder.iterdir()} == {*NAMES, "done.json"}
 
@@ -173,24 +172,27 @@ def test_a_unit_that_is_taken_over_begins_like_any_other(tmp_path, monkeypatch):
 def test_states_that_their_units_outlived_go(tmp_path):
     """A process was killed after it wrote the record and before it removed the state."""
     url = f"file://{tmp_path / 'store'}"
-    done, undone = (unit_of(tmp_path / place, url) for place in ("here", "there"))
+    done, undone = (step_in_store(tmp_path / place, url) for place in ("here", "there"))
     make(done)
     undone.begin()
     for unit in (done, undone):
-        unit.state.write_text("state")
+        unit.checkpoint.write_text("state")
     store, kept = tmp_path / "store" / "run", tmp_path / "store" / "run" / "finetune" / "a"
     (kept / "fold0" / "done.json").write_text("{}")
     for folder in ("fold0", "fold1"):
         atomic.write_file(kept / folder / "state.safetensors", Path.touch)
     for place in ("here", "there"):
         tidy(tmp_path / place / "run", tmp_path / "cache", Store(url, tmp_path / place / "run"))
-    assert (done.state.exists(), undone.state.exists()) == (False, True)
+    assert (done.checkpoint.exists(), undone.checkpoint.exists()) == (False, True)
     assert [path.parent.name for path in store.rglob("state.safetensors")] == ["fold1"]
 
 
 @recorded
 def test_a_complete_sample_has_its_photos(tmp_path):
-    write = "from paw_stack.data.sample import write_sample\nwrite_sample(root, {}, 1, seed=5)"
+    write = (
+        "from paw_stack.data.synthetic.competition import write_sample\n"
+        "write_sample(root, {}, 1, seed=5)"
+    )
     before = list(trees(tmp_path / "first", write.format(4)))[-1]
     found = list(trees(tmp_path / "second", write.format(2), before))
     complete = [tree for tree in found if b'"complete": true' in tree["sample.json"]]

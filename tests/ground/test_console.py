@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from paw_stack.commands.tables import show_scores, show_study
 from paw_stack.console import printing
-from paw_stack.data.nouns import Predictions
-from paw_stack.pipeline.tables import show_scores, show_study
+from paw_stack.data.types import Predictions
 
 LONG = "autoencoder-fed-and-warm-started"
 

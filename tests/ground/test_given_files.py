@@ -14,20 +14,19 @@ from helpers.commands import SWIN, call, write_config
 from helpers.runs import pipe, there, within_limit, zeros
 
 from paw_stack import PawStack
-from paw_stack.artifacts.candidates import CandidateFile, read_table
+from paw_stack.artifacts.external_predictions import CandidateFile, read_table
 from paw_stack.artifacts.files import (
     read_array,
+    read_checkpoint,
     read_csv,
     read_head,
-    read_state,
     read_weights,
 )
 from paw_stack.config import BackboneSection, load_config
 from paw_stack.config.study import load_study
-from paw_stack.data.collection import MAX_BYTES, Shard, find_shards, shard_photos
 from paw_stack.data.folds import read_folds
-from paw_stack.data.listing import write_listing
-from paw_stack.data.photo_columns import photo_columns
+from paw_stack.data.images.shards import MAX_BYTES, Shard, find_shards, shard_photos
+from paw_stack.data.in_memory import photo_columns, write_listing
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import PawStackError
 from paw_stack.network.backbone import build_backbone
@@ -71,7 +70,7 @@ def test_what_is_no_file_is_one_error_that_names_it(name, plant, tmp_path):
 def test_a_record_or_a_state_that_is_no_file_is_none(plant, tmp_path):
     plant(tmp_path / "x")
     assert within_limit(lambda: json_or_nothing(tmp_path / "x")) == {}
-    assert within_limit(lambda: read_state(tmp_path / "x", "")) is None
+    assert within_limit(lambda: read_checkpoint(tmp_path / "x", "")) is None
 
 
 def test_a_base_that_is_a_pipe_is_named(tmp_path):

@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers.runs import step_at
 from safetensors.torch import save_file
 
-from paw_stack.artifacts.candidates import CandidateFile, candidate_files
-from paw_stack.artifacts.files import read_state, write_state
+from paw_stack.artifacts.external_predictions import CandidateFile, candidate_files
+from paw_stack.artifacts.files import read_checkpoint, write_checkpoint
 from paw_stack.artifacts.reuse import take_over
-from paw_stack.artifacts.unit import Unit
-from paw_stack.data.images import npy_header
-from paw_stack.data.nouns import State
+from paw_stack.data.images.cache import npy_header
+from paw_stack.data.types import Checkpoint
 from paw_stack.processes import usable_cores
 from paw_stack.regular import json_or_nothing
 
@@ -40,12 +40,12 @@ def test_of_a_damaged_record_nothing_is_known(text, tmp_path):
 
 @pytest.mark.parametrize("told", [None, *DAMAGED.values(), '{"fingerprint": 1}'])
 def test_from_a_run_with_a_damaged_record_nothing_is_taken(told, tmp_path):
-    unit = Unit(tmp_path / "own" / "done.json", {"n": 1})
+    step = step_at(tmp_path / "own" / "done.json", 1)
     other = tmp_path / "other" / "done.json"
     other.parent.mkdir()
     other.write_text(told or "", encoding="latin-1")
-    take_over(unit, tmp_path / "own", tmp_path, [])
-    assert not unit.done.exists()
+    take_over([step], tmp_path / "own", tmp_path)
+    assert not step.done.exists()
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_candidates_are_optimistic_that_the_blend_lists(named, expected, tmp_pat
 
 def test_a_state_whose_facts_are_nested_too_deep_is_none(tmp_path):
     path = tmp_path / "state.safetensors"
-    state = State(1, {"w": torch.ones(2)}, [], 0)
-    write_state(path, state, "a")
-    assert read_state(path, "a") is not None
+    state = Checkpoint(1, {"w": torch.ones(2)}, [], 0)
+    write_checkpoint(path, state, "a")
+    assert read_checkpoint(path, "a") is not None
     save_file(state.tensors, path, metadata={"fingerprint": "a", "facts": DEEP})
-    assert read_state(path, "a") is None
+    assert read_checkpoint(path, "a") is None
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system grants no cores")

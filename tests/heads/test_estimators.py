@@ -5,8 +5,8 @@ import pytest
 from sklearn.svm import SVR
 from sklearn.utils.estimator_checks import check_estimator
 
-from paw_stack.heads.gram_svr import GramSVR
-from paw_stack.heads.kernel_ridge import RbfRidge
+from paw_stack.heads.kernels.estimators import GramSVR
+from paw_stack.heads.kernels.kernel_ridge import RbfRidge
 
 # The check wants 9 digits; a solver stops at its tolerance. scikit-learn exempts its own SVR, too.
 STOPS = {"check_sample_weight_equivalence_on_dense_data": "equal to the solver's tolerance"}

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from paw_stack.errors import DataError
-from paw_stack.heads.gram import (
+from paw_stack.heads.kernels.svr import (
     cross_fit_gram,
     rbf,
     scale_gamma,
@@ -29,7 +29,7 @@ def case():
 
 
 def refits(labelled, test, y, fold_of, C, epsilon, weight=None, tol=1e-6):
-    """What scikit-learn predicts, fold by fold on the fit rows alone."""
+    """What scikit-learn predicts, fold by fold on the training rows alone."""
     gamma = scale_gamma(labelled)
     oof, tests = np.full(len(y), np.nan), []
     for k in np.unique(fold_of):

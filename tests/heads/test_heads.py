@@ -22,9 +22,9 @@ from paw_stack.config import (
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
-from paw_stack.heads.fit import fit_head
 from paw_stack.heads.knn import make_knn, stored_knn
 from paw_stack.heads.memory import require_memory
+from paw_stack.heads.registry import fit_head
 from paw_stack.heads.ridge import make_ridge, stored_ridge
 from paw_stack.heads.stored import predict_stored
 from paw_stack.heads.svr import fell_back, make_svr, resolve_engine, stored_svr
@@ -207,12 +207,12 @@ def test_trees_binned_once_for_all_folds_are_those_of_bins_a_fold(case):
 
 
 def test_neighbours_are_scikit_learns_own_copies_included(case):
-    """A row that repeats a fit row takes its target, as a weight of one over nothing means."""
+    """A row that repeats a training row takes its target, as a weight of one over nothing means."""
     features, target, folds = case
     labelled, _ = features(0)
-    copies = labelled[folds.fit_rows(0)[:5]]
+    copies = labelled[folds.training_rows(0)[:5]]
     fitted = fit("knn", lambda k: (labelled, copies), target, folds, only=[0])
-    np.testing.assert_allclose(fitted.test, target[folds.fit_rows(0)[:5]], rtol=1e-7)
+    np.testing.assert_allclose(fitted.test, target[folds.training_rows(0)[:5]], rtol=1e-7)
 
 
 def test_heads_whose_matrices_do_not_fit_are_refused_together():
@@ -227,7 +227,7 @@ def test_heads_whose_matrices_do_not_fit_are_refused_together():
     with pytest.raises(ConfigError) as caught:
         require_memory(heads, 100_000, 10_000)
     assert len(caught.value.problems) == 3
-    assert "engine gram): matrices of 100,000 labelled and 10,000 test rows take 88.0 GB" in str(
+    assert "heads.svr: matrices of 100,000 labelled and 10,000 test rows take 88.0 GB" in str(
         caught.value
     )
     assert "use heads.nystroem" in str(caught.value)

@@ -12,15 +12,15 @@ from sklearn.svm import SVR
 
 from paw_stack.config import RidgeSection, SelectionSection, SvrSection
 from paw_stack.data.folds import Folds
-from paw_stack.heads.blocks import distance_blocks
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
-from paw_stack.heads.gram import predict_rows, rbf, squared_distances
-from paw_stack.heads.gram_svr import GramSVR
-from paw_stack.heads.grid import grid_points, grid_search
-from paw_stack.heads.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
-from paw_stack.heads.selected import select_layers
-from paw_stack.heads.selection import forward_selection
+from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.estimators import GramSVR
+from paw_stack.heads.kernels.forward_selection import forward_selection
+from paw_stack.heads.kernels.grid_search import grid_points, grid_search
+from paw_stack.heads.kernels.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
+from paw_stack.heads.kernels.svr import predict_rows, rbf, squared_distances
+from paw_stack.heads.registry import fit_head
+from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_heads, predict_stored
 from paw_stack.metrics import rmse
 
@@ -69,7 +69,7 @@ def test_the_point_that_a_grid_chose_is_carried_on(case):
     D, D_test = squared_distances(X), squared_distances(X_test, X)
     found = grid_search(D, D_test, y, FOLD_OF, grid_points([30], [0.05, 0.2], [0.1]))
     for fold, point in enumerate(found.chosen):
-        fit, held_out = FOLDS.fit_rows(fold), FOLDS.held_out_rows(fold)
+        fit, held_out = FOLDS.training_rows(fold), FOLDS.held_out_rows(fold)
         svr = SVR(C=point.C, gamma=point.gamma, epsilon=0.1, tol=1e-7).fit(X[fit], y[fit])
         np.testing.assert_allclose(found.oof[held_out], svr.predict(X[held_out]), atol=0.005)
         own = predict_rows(rbf(D, point.gamma), found.beta[[fold]], found.bias[[fold]])[:, 0]
@@ -99,7 +99,7 @@ def test_what_a_grid_chooses_by_out_of_fold_errors_leaves_the_own_fold_out():
 
 
 def test_a_penalty_is_chosen_by_refits_without_each_fit_row():
-    """Leave-one-out of the fit rows; with the held-out ones another penalty would win."""
+    """Leave-one-out of the training rows; with the held-out ones another penalty would win."""
     rng = np.random.default_rng(5)
     X, fold_of = rng.normal(size=(24, 2)), np.arange(24) % 2
     y = np.where(fold_of == 0, 9 * X[:, 0], rng.normal(0, 9, 24))
@@ -134,7 +134,7 @@ def test_ridges_penalty_is_chosen_inside_the_fit_rows(case):
     problem = Problem(lambda k: (X, X_test), y, FOLDS, range(4))
     found = fit_head(RidgeSection(alphas=alphas), "", problem)
     for fold in range(4):
-        fit, own = FOLDS.fit_rows(fold), FOLDS.held_out_rows(fold)
+        fit, own = FOLDS.training_rows(fold), FOLDS.held_out_rows(fold)
         naive = make_pipeline(StandardScaler(), RidgeCV(alphas=alphas)).fit(X[fit], y[fit])
         np.testing.assert_allclose(found.oof[own], naive.predict(X[own]), rtol=1e-4)
         one = predict_stored(found.heads[f"fold{fold}"], X_test)

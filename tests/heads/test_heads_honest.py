@@ -1,4 +1,4 @@
-"""What heads learn is of their fit rows, their own seed and their own tolerance."""
+"""What heads learn is of their training rows, their own seed and their own tolerance."""
 
 from dataclasses import replace
 
@@ -21,14 +21,14 @@ from paw_stack.config import (
 from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
-from paw_stack.heads.gram import (
+from paw_stack.heads.kernels.svr import (
     cross_fit_gram,
     scale_gamma,
     squared_distances,
     standardise,
 )
 from paw_stack.heads.memory import require_memory
+from paw_stack.heads.registry import fit_head
 from paw_stack.heads.stored import predict_heads
 
 N, M, D = 120, 9, 8
@@ -65,7 +65,7 @@ def test_components_come_from_fit_rows_alone(case):
     kept, again = (head.heads["fold1"].arrays for head in (one, two))
     np.testing.assert_array_equal(kept["components"], again["components"])
     np.testing.assert_array_equal(kept["mean"], again["mean"])
-    naive = PCA(2, svd_solver="full").fit(X[FOLDS.fit_rows(1)])
+    naive = PCA(2, svd_solver="full").fit(X[FOLDS.training_rows(1)])
     turns = np.abs(kept["components"] @ naive.components_.T)
     np.testing.assert_allclose(turns, np.eye(2), atol=0.02)
 
@@ -85,17 +85,17 @@ def test_the_part_that_stops_the_trees_shares_no_group_with_the_others(case, sha
     monkeypatch.setattr(lightgbm.Dataset, "subset", told)
     fitted(GbmSection(trees=4, early_stopping=2), X, X_test, y, folds, [1], shared)
     grown, stops = asked
-    assert sorted([*grown, *stops]) == folds.fit_rows(1).tolist()
+    assert sorted([*grown, *stops]) == folds.training_rows(1).tolist()
     assert not set(group[grown]) & set(group[stops])
     assert 4 <= len(stops) <= 12  # about a tenth of 80
 
 
 def test_trees_learn_from_the_fit_rows_targets(case):
-    """Against LightGBM itself, on raw arrays of the fit rows."""
+    """Against LightGBM itself, on raw arrays of the training rows."""
     X, X_test, y = case
     section = GbmSection(trees=12, learning_rate=0.2, leaves=5, min_rows=7, feature_fraction=1.0)
     found = fitted(section, X, X_test, y, shared=False)
-    fit = FOLDS.fit_rows(2)
+    fit = FOLDS.training_rows(2)
     settings = {"num_leaves": 5, "learning_rate": 0.2, "min_data_in_leaf": 7, "verbosity": -1}
     data = lightgbm.Dataset(X, y, params={"max_bin": 63, **settings}, free_raw_data=False)
     naive = lightgbm.train({**settings, "max_bin": 63}, data.construct().subset(fit), 12)
@@ -132,7 +132,7 @@ def test_the_svr_as_it_is_called_is_as_exact_as_the_other_engines(case):
     found = cross_fit_gram(D, D_test, y, FOLDS.fold_of, 5, scale_gamma(labelled), 0.1)
     section = fitted(SvrSection(C=5, epsilon=0.1, engine="gram"), X, X_test, y)
     for fold in range(3):
-        fit, held_out = FOLDS.fit_rows(fold), FOLDS.held_out_rows(fold)
+        fit, held_out = FOLDS.training_rows(fold), FOLDS.held_out_rows(fold)
         svr = SVR(C=5, gamma=scale_gamma(labelled), tol=1e-7).fit(labelled[fit], y[fit])
         naive = svr.predict(labelled[held_out])
         np.testing.assert_allclose(found.oof[held_out], naive, atol=0.005)
@@ -158,7 +158,7 @@ def test_heads_of_several_gammas_predict_the_mean_over_folds(two_gammas):
     labelled, test, _ = standardise(X[:N], X[N:])
     tests = []
     for fold, gamma in enumerate(chosen):
-        fit = FOLDS.fit_rows(fold)
+        fit = FOLDS.training_rows(fold)
         svr = SVR(C=5, gamma=gamma, epsilon=0.1, tol=1e-6).fit(labelled[fit], y[fit])
         tests.append(svr.predict(test))
     np.testing.assert_allclose(found.test, np.mean(tests, axis=0), atol=0.01)
@@ -192,9 +192,9 @@ def test_few_rows_have_fewer_neighbours(case):
 def test_targets_within_the_tube_are_refused_with_the_fold(case):
     X, X_test, y = case
     flat = np.where(FOLDS.fold_of == 2, y, 40 + 0.01 * (y > 40))
-    with pytest.raises(ConfigError, match=r"fold 2's fit rows is farther than 0\.5"):
+    with pytest.raises(ConfigError, match=r"fold 2's training rows is farther than 0\.5"):
         fitted(SvrSection(C=1, epsilon=0.5, engine="gram"), X, X_test, flat)
-    with pytest.raises(ConfigError, match=r"fold 0's fit rows"):
+    with pytest.raises(ConfigError, match=r"fold 0's training rows"):
         fitted(SvrSection(C=1, epsilon=0.5, clip=(99, 100), engine="gram"), X, X_test, y)
 
 

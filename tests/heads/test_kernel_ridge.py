@@ -5,12 +5,12 @@ import pytest
 
 from paw_stack.config import KernelRidgeSection, NystroemSection
 from paw_stack.data.folds import Folds
-from paw_stack.data.nouns import SideBySide
+from paw_stack.data.types import Concatenated
 from paw_stack.heads import nystroem
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.fit import fit_head
-from paw_stack.heads.gram import rbf, squared_distances, standardise
-from paw_stack.heads.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
+from paw_stack.heads.kernels.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
+from paw_stack.heads.kernels.svr import rbf, squared_distances, standardise
+from paw_stack.heads.registry import fit_head
 from paw_stack.metrics import rmse
 
 N, M, D, F = 180, 30, 6, 5
@@ -63,7 +63,7 @@ def test_folds_and_penalties_are_those_of_refits(case):
 
 @pytest.mark.parametrize("n", [3, 511, 512, 513, 1100])
 def test_the_inverse_is_whole_at_every_size(n):
-    from paw_stack.heads.kernel_ridge import _inverted
+    from paw_stack.heads.kernels.kernel_ridge import _inverted
 
     K = rbf(squared_distances(np.random.default_rng(0).normal(size=(n, 3))), 0.3)
     inverse = _inverted(K, 0.5)
@@ -107,7 +107,7 @@ def test_blocks_and_files_change_nothing(case, tmp_path, monkeypatch):
     np.save(tmp_path / "right.npy", X[:, 2:])
     parts = [np.load(tmp_path / f"{side}.npy", mmap_mode="r") for side in ("left", "right")]
     monkeypatch.setattr(nystroem, "BLOCK", 37)
-    blocked = cross_fitted(section, (SideBySide(parts), SideBySide([X_test])), case)
+    blocked = cross_fitted(section, (Concatenated(parts), Concatenated([X_test])), case)
     np.testing.assert_allclose(blocked.oof, whole.oof, atol=1e-3)
     np.testing.assert_allclose(blocked.test, whole.test, atol=1e-3)
     assert blocked.facts == whole.facts
@@ -121,7 +121,7 @@ def test_the_penalty_is_the_best_by_generalised_cross_validation(case):
     marks = nystroem._landmarks(section, X, X_test, 0)
     features = (marks.kernel(X) @ marks.whitening).astype(np.float64)
     for k in range(F):
-        fit = folds.fit_rows(k)
+        fit = folds.training_rows(k)
         centred = features[fit] - features[fit].mean(0)
 
         def gcv(alpha, centred=centred, fit=fit):

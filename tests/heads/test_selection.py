@@ -10,10 +10,10 @@ from sklearn.svm import SVR
 
 from paw_stack.config import SelectionSection, SvrSection
 from paw_stack.errors import DataError
-from paw_stack.heads.blocks import distance_blocks, summed_rbf
-from paw_stack.heads.gram import standardise
-from paw_stack.heads.selected import select_layers
-from paw_stack.heads.selection import forward_selection
+from paw_stack.heads.kernels.distances import distance_blocks, summed_rbf
+from paw_stack.heads.kernels.forward_selection import forward_selection
+from paw_stack.heads.kernels.svr import standardise
+from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_stored
 from paw_stack.metrics import rmse
 
@@ -36,7 +36,7 @@ def layers():
     return found, y
 
 
-def side_by_side(layers, names):
+def concatenated(layers, names):
     """Labelled and test rows, standardised over both."""
     full = np.hstack([np.vstack(layers[name]) for name in names])
     scaled = StandardScaler().fit_transform(full)
@@ -45,7 +45,7 @@ def side_by_side(layers, names):
 
 def naive(layers, names, y, C=3.0, epsilon=0.5):
     """Plain out-of-fold and mean test predictions of scikit-learn."""
-    X, X_test = side_by_side(layers, names)
+    X, X_test = concatenated(layers, names)
     oof, tests = np.empty(N), []
     for k in range(F):
         svr = SVR(C=C, epsilon=epsilon, gamma=1 / X.shape[1], tol=1e-6)
@@ -74,7 +74,7 @@ def naive_greedy(oofs, names, y, rows, starts):
 def test_blocks_add_up_to_features_side_by_side(layers):
     vectors, _ = layers
     a, b, *_ = distance_blocks(vectors)
-    X, X_test = side_by_side(vectors, ["a", "b"])
+    X, X_test = concatenated(vectors, ["a", "b"])
     for parts, rows in (([a.labelled, b.labelled], X), ([a.test, b.test], X_test)):
         plain = np.exp(-0.05 * ((rows[:, None] - X[None]) ** 2).sum(2))
         summed = summed_rbf(parts, 0.05, np.empty(parts[0].shape, dtype=np.float32))

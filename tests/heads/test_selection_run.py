@@ -32,7 +32,7 @@ def test_the_selected_set_is_a_candidate_with_its_steps_and_heads(config, capsys
     call("run", config)
     said = capsys.readouterr().out
     assert "fit selection.svr: on all rows" in said
-    assert "chosen inside the fit rows: nested RMSE" in said
+    assert "chosen inside the training rows: nested RMSE" in said
     run = config.parent / "runs" / "tiny"
     assert "selection.svr" in json.loads((run / "blend" / "blend.json").read_text())["weights"]
     search = pd.read_csv(run / "heads" / "selection.svr" / "search.csv")

@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from paw_stack.heads.trees import sound_trees
+from paw_stack.heads.gbm_text import sound_trees
 
 WIDTH = 6
 BAD = ("-1", "0", "1", "99999", "-99999", "2147483647", "nan", "1e999", "x", "", "1_0", "٣", "1 1")

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from helpers.photos import encoded
-from paw_stack.data import decode_pool, decode_process
-from paw_stack.data.decode import decode
-from paw_stack.data.decode_pool import decode_isolated
+from paw_stack.data.images import decode_pool, decode_process
+from paw_stack.data.images.decode import decode
+from paw_stack.data.images.decode_pool import decode_isolated
 
 NEEDS_WALL = [
     pytest.mark.skipif(os.name != "posix", reason="there is no wall"),
@@ -23,8 +23,8 @@ PHOTO = encoded(Image.radial_gradient("L").convert("RGB"), "PNG")
 OBEYS = decode_process.START.replace(
     "serve(*arguments)",
     """
-import paw_stack.data.decode_worker as worker
-from paw_stack.data.unpack import PhotoFacts, Unpacked
+import paw_stack.data.images.decode_worker as worker
+from paw_stack.data.images.unpack import PhotoFacts, Unpacked
 whole = worker.unpack
 def unpack(data, *others):
     if not data.startswith(b"DO "):

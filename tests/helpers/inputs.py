@@ -7,9 +7,10 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from helpers.commands import AUTOENCODER, ENCODER, FROZEN, GAN, SWIN
+from paw_stack.artifacts import Step
 from paw_stack.config import Config, Section, load_config
-from paw_stack.pipeline.job import Job, open_job
-from paw_stack.pipeline.units import Work, units
+from paw_stack.pipeline.experiment import Job, open_job
+from paw_stack.pipeline.graph import plan
 
 VALUES: dict[str, Any] = {
     "backbones.0.model_args": {"window_size": 4, "embed_dim": 16, "depths": [1, 1]},
@@ -171,9 +172,9 @@ def opened(folder: Path, name: str) -> Job:
     return open_job(load_config(folder / f"{name}.yaml", overrides))
 
 
-def kind(work: Work) -> str:
+def kind(step: Step) -> str:
     """`finetune`, `gan`, `embed swin`, `swin.ridge`: of all folds together."""
-    first, _, rest = work.name.partition(" ")
+    first, _, rest = step.name.partition(" ")
     return {"embed": f"embed {rest.split(' ')[0]}", "fit": rest}.get(first, first)
 
 
@@ -181,9 +182,9 @@ Inputs = dict[str, tuple[str, dict]]
 
 
 def inputs(job: Job) -> Inputs:
-    """Name -> kind and inputs of every unit."""
-    works = units(job, range(job.folds.n))
-    return {work.name: (kind(work), work.unit.inputs) for work in works}
+    """Name -> kind and inputs of every step of the stages."""
+    steps = plan(job, range(job.folds.n))
+    return {n: (kind(step), step.inputs) for n, step in steps.items() if step.stage != "report"}
 
 
 def moved(old: Inputs, new: Inputs) -> set[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from paw_stack.data.record import RunRecord
+from paw_stack.data.types import RunRecord
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;{{ 7 * 7 }}.jpg"
 

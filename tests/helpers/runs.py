@@ -1,4 +1,4 @@
-"""Units in a store, and what a stranger may put in the place of a run's files."""
+"""Steps in a store, and what a stranger may put in the place of a run's files."""
 
 import json
 import os
@@ -8,20 +8,24 @@ from pathlib import Path
 
 import yaml
 
-from paw_stack.artifacts.store import Store
-from paw_stack.artifacts.twin import Twin
-from paw_stack.artifacts.unit import Unit
+from paw_stack.artifacts.remote import RemoteCopy, Store
+from paw_stack.artifacts.step import Location, Step
 
 NAMES = ("weights.bin", "held_out.csv")
 
 
-def unit_of(folder: Path, url: str, seed: int = 0) -> Unit:
+def step_at(done: Path, seed: object = 0, *outputs: str) -> Step:
+    return Step("a step", Location(done, outputs), {"seed": seed})
+
+
+def step_in_store(folder: Path, url: str, seed: int = 0) -> Step:
     done = folder / "run" / "finetune" / "a" / "fold0" / "done.json"
-    twin = Twin(Store(url, folder / "run"), done, ("finetune/a/fold0/*",))
-    return Unit(done, {"seed": seed}, twin)
+    outputs = ("finetune/a/fold0/*",)
+    remote = RemoteCopy(Store(url, folder / "run"), done, outputs)
+    return Step("a step", Location(done, outputs, remote), {"seed": seed})
 
 
-def make(unit: Unit, names=NAMES) -> None:
+def make(unit: Step, names=NAMES) -> None:
     unit.begin()
     for name in names:
         (unit.folder / name).write_text(f"{name} of {unit.inputs}")

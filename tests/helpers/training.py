@@ -7,11 +7,11 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from paw_stack.config import FinetuneSection, LossSection, RegressorSection
-from paw_stack.data.augment import AugmentedPhotos, make_augment
-from paw_stack.network.batches import FoldRows, batches
+from paw_stack.data.images.augment import AugmentedPhotos, make_augment
+from paw_stack.network.dataloader import FoldRows, batches
 from paw_stack.network.device import Device
-from paw_stack.network.finetune import finetune_fold
-from paw_stack.network.training import Recipe
+from paw_stack.network.train_loop import finetune_fold
+from paw_stack.network.trainer import Recipe
 
 CPU = Device("cpu", "fp32")
 BOUNDS = (1.0, 100.0)

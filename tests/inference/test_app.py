@@ -10,7 +10,7 @@ import pytest
 from helpers.commands import FROZEN, call, failure, served, write_config
 from PIL import Image
 
-from paw_stack.pipeline.predict import predict
+from paw_stack.inference.predict import predict
 from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from helpers.commands import served
 
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.errors import DataError
-from paw_stack.pipeline import app, app_limits, app_page, app_visits, explain, predict
-from paw_stack.pipeline.app_limits import LimitedBodies, too_much
-from paw_stack.pipeline.app_visits import Visits
+from paw_stack.inference import app, app_limits, app_page, app_visits, explain, predict
+from paw_stack.inference.app_limits import LimitedBodies, too_much
+from paw_stack.inference.app_visits import Visits
 
 # Of gradio's client, whose sockets the garbage collector closes.
 pytestmark = [

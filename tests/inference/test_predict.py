@@ -10,16 +10,16 @@ import yaml
 from helpers.commands import FROZEN, SWIN, call, failure, write_config
 from PIL import Image
 
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.config import EmbedSection, LossSection, RegressorSection
 from paw_stack.embed import embed
+from paw_stack.inference.explain import explain, occluded
+from paw_stack.inference.overlay import overlay
+from paw_stack.inference.predict import photos_of, predict, score_paths
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
 from paw_stack.network.predict import predict as network_predict
 from paw_stack.network.regressor import Regressor
-from paw_stack.pipeline.explain import explain, occluded
-from paw_stack.pipeline.predict import photos_of, predict, score_paths
-from paw_stack.report.overlay import overlay
 
 
 @pytest.fixture(scope="module")

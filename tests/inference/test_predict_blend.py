@@ -11,11 +11,11 @@ from helpers.commands import FROZEN, SWIN, call, write_config
 from PIL import Image
 
 from paw_stack.artifacts import read_record
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.commands.runs import show_runs
+from paw_stack.inference.explain import explain, occluded
+from paw_stack.inference.predict import predict, score_paths
 from paw_stack.metrics import rmse
-from paw_stack.pipeline.explain import explain, occluded
-from paw_stack.pipeline.predict import predict, score_paths
-from paw_stack.pipeline.runs import show_runs
 
 MODEL = {"method": "simplex", "calibration": "affine"}
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import paw_stack
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.errors import DataError
+from paw_stack.inference.explain import explain
+from paw_stack.inference.predict import photos_of, predict
 from paw_stack.metrics import rmse
-from paw_stack.pipeline.explain import explain
-from paw_stack.pipeline.predict import photos_of, predict
 
 COLUMNS = pd.DataFrame({"Eyes": [0, 1, 1], "Blur": [1, 0, 1], "more": ["x", "y", "z"]})
 N_PHOTOS, BROKEN = 4, 4  # readable ones, and the number of the one that is not
@@ -105,8 +105,8 @@ def _id(photo, number):
 @pytest.mark.slow
 def test_the_page_scores_a_photo_as_often_as_it_comes(model, photos, alone, tmp_path):
     gradio = pytest.importorskip("gradio", reason="needs the extra app")
-    from paw_stack.pipeline.app_page import _batch_scorer, _Desk
-    from paw_stack.pipeline.app_visits import Visits
+    from paw_stack.inference.app_page import _batch_scorer, _Desk
+    from paw_stack.inference.app_visits import Visits
 
     COLUMNS.assign(Id=["p2.jpg", "p0", "p1"]).to_csv(tmp_path / "m.csv", index=False)
     desk = _Desk(open_finished(model.folder_), Visits(tmp_path / "visits"))

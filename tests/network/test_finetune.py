@@ -14,14 +14,14 @@ from paw_stack.config import (
     RegressorSection,
     TtaSection,
 )
-from paw_stack.data.nouns import State
+from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ConfigError, DataError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.batches import batches, mixup
-from paw_stack.network.finetune import advised, finetune_fold
+from paw_stack.network.dataloader import batches, mixup
 from paw_stack.network.predict import predict, views
 from paw_stack.network.regressor import Regressor
-from paw_stack.network.training import Training
+from paw_stack.network.train_loop import advised, finetune_fold
+from paw_stack.network.trainer import Training
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(striped, rows, tiny_swin):
@@ -58,7 +58,8 @@ def test_every_row_is_predicted_inside_the_bounds(striped, rows, tiny_swin, kind
 def test_a_bias_at_the_mean_spares_the_first_epoch(striped, rows, tiny_swin, kind, factor):
     """D1: without it the first epoch is spent on learning the mean.
 
-    Less so of a loss that needs no bounds: its scale is the fit rows' own, with the mean inside.
+    Less so of a loss that needs no bounds: its scale is the training rows' own, with the mean
+        inside.
     """
     target = np.where(np.isnan(rows.target), np.nan, rows.target / 5)  # a mean far from the middle
     low = with_changes(rows, target=target)
@@ -89,7 +90,7 @@ def test_a_bias_at_the_mean_spares_the_first_epoch(striped, rows, tiny_swin, kin
 )
 def test_an_interrupted_fold_ends_with_the_same_bytes(striped, rows, tiny_swin, changes):
     whole = train(striped, rows, tiny_swin, epochs=4, **changes)
-    kept: list[State] = []
+    kept: list[Checkpoint] = []
 
     def crash(state):
         kept.append(state)
@@ -106,7 +107,7 @@ def test_an_interrupted_fold_ends_with_the_same_bytes(striped, rows, tiny_swin, 
 
 def test_dropout_too_is_the_same_after_a_crash(striped, rows, tiny_swin):
     dropping = {"regressor": RegressorSection(dropout=0.3, head="mlp", width=16)}
-    states: list[State] = []
+    states: list[Checkpoint] = []
     whole = train(striped, rows, tiny_swin, after_epoch=states.append, **dropping)
     assert same_weights(whole, train(striped, rows, tiny_swin, resumed=states[0], **dropping))
 

@@ -12,8 +12,8 @@ from tools.efficientnet_lite import convert
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.fusion import FactorisationMix, LateFusion, pairwise, widen_input
-from paw_stack.network.names import CORRECTED, GONE, current_name
+from paw_stack.network.layers import FactorisationMix, LateFusion, pairwise, widen_input
+from paw_stack.network.pretrained.names import CORRECTED, GONE, current_name
 
 SMALL_CONVNEXT = {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)}
 

@@ -13,9 +13,9 @@ from paw_stack.data.folds import Folds
 from paw_stack.metrics import rmse
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import load_regressor
-from paw_stack.network.training import make_model
-from paw_stack.pipeline.finetune_unit import fold_metadata, fold_rows
-from paw_stack.pipeline.job import open_job
+from paw_stack.network.trainer import make_model
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.steps.finetune import fold_metadata, fold_rows
 
 INNER = {"keep": "best_inner", "epochs": 6, "learning_rate": 0.02}
 CLASSES = LossSection(auxiliary=AuxiliarySection(column="kind", weight=0.5))
@@ -164,9 +164,9 @@ def job(sample_folder, tmp_path_factory):
 def test_inner_rows_are_not_fit_rows_and_no_group_is_in_both(job):
     for fold in (0, 1):
         found = fold_rows(job, fold)
-        assert sorted([*found.fit, *found.inner]) == job.folds.fit_rows(fold).tolist()
+        assert sorted([*found.fit, *found.inner]) == job.folds.training_rows(fold).tolist()
         assert not set(job.folds.group_of[found.fit]) & set(job.folds.group_of[found.inner])
-        assert len(found.inner) == pytest.approx(0.3 * len(job.folds.fit_rows(fold)), abs=2)
+        assert len(found.inner) == pytest.approx(0.3 * len(job.folds.training_rows(fold)), abs=2)
         assert found.held_out.tolist() == job.folds.held_out_rows(fold).tolist()
 
 
@@ -196,7 +196,7 @@ def test_without_inner_rows_all_fit_rows_are_learned_from(job):
     finetune = job.config.finetune.model_copy(update={"keep": "last"})
     config = job.config.model_copy(update={"finetune": finetune})
     found = fold_rows(replace(job, config=config), 0)
-    assert found.fit.tolist() == job.folds.fit_rows(0).tolist()
+    assert found.fit.tolist() == job.folds.training_rows(0).tolist()
     assert len(found.inner) == 0
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from paw_stack.config import NEED_BOUNDS, LossSection
 from paw_stack.network.losses import (
-    _labels,
+    LOSSES,
     auxiliary_loss,
     difference_loss,
     main_loss,
@@ -40,11 +40,15 @@ def shares(n: int, seed: int = 1) -> torch.Tensor:
     return draw(n, seed=seed).sigmoid()
 
 
+def labels(target: torch.Tensor, loss: LossSection) -> torch.Tensor:
+    return LOSSES[loss.kind].label(target, n_outputs(loss))
+
+
 def perfect_output(target: torch.Tensor, loss: LossSection) -> torch.Tensor:
     """The outputs (b, k) that say the target as well as the kind of loss allows."""
     if loss.kind in ("bce", "ordinal"):
-        return torch.logit(_labels(target, loss), eps=1e-9)
-    return _labels(target, loss).clamp(min=1e-9).log() if loss.kind == "bins" else target[:, None]
+        return torch.logit(labels(target, loss), eps=1e-9)
+    return labels(target, loss).clamp(min=1e-9).log() if loss.kind == "bins" else target[:, None]
 
 
 @EVERY_KIND
@@ -124,12 +128,12 @@ def test_losses_of_many_outputs_by_hand():
 def test_soft_labels_say_the_target_exactly(target, bins):
     for precision, atol in ((torch.float64, 1e-13), (torch.float32, 1e-6)):
         exact = target.to(precision)
-        label = _labels(exact, section("bins", bins))
+        label = labels(exact, section("bins", bins))
         centres = torch.linspace(0, 1, bins, dtype=precision)
         torch.testing.assert_close((label * centres).sum(1), exact, rtol=0, atol=atol)
         torch.testing.assert_close(label.sum(1), torch.ones_like(exact), rtol=0, atol=atol)
         assert ((label > 0).sum(1) <= 2).all()
-        label = _labels(exact, section("ordinal", bins))
+        label = labels(exact, section("ordinal", bins))
         torch.testing.assert_close(label.mean(1), exact, rtol=0, atol=atol)
         assert (label.diff(dim=1) <= 0).all()  # whoever exceeds a threshold exceeds those below
 

@@ -17,7 +17,7 @@ from paw_stack.config import BackboneSection
 from paw_stack.embed import load_backbone
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone, input_size
-from paw_stack.pipeline.published import weights_digest
+from paw_stack.pipeline.pretrained_files import weights_digest
 
 FROM_CACHE = """
 from paw_stack.config import BackboneSection

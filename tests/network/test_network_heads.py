@@ -7,9 +7,8 @@ from torch import nn
 
 from paw_stack.config import LossSection, RegressorSection
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.fusion import FactorisationMix, LateFusion
-from paw_stack.network.mlp import make_head
-from paw_stack.network.names import CORRECTED, current_name
+from paw_stack.network.layers import FactorisationMix, LateFusion, make_head
+from paw_stack.network.pretrained.names import CORRECTED, current_name
 from paw_stack.network.regressor import Regressor
 
 WIDTH = 6

@@ -7,7 +7,7 @@ from torch import nn
 from paw_stack.config import FinetuneSection, LossSection, RegressorSection, ScheduleSection
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.optimise import (
+from paw_stack.network.optim import (
     freeze,
     make_optimizer,
     mean_weights,

@@ -11,28 +11,28 @@ import pytest
 from helpers.commands import call, write_config
 
 from paw_stack.config import ComputeSection, FinetuneSection
+from paw_stack.distributed import n_processes, rank
 from paw_stack.errors import ConfigError
-from paw_stack.network.batches import FoldRows, batches
+from paw_stack.network.dataloader import FoldRows, batches
 from paw_stack.network.device import resolve_device
-from paw_stack.ranks import n_processes, rank
 
 BIN = Path(sys.executable).parent
 # SGD, since Adam forgives a gradient of another length.
 TRAINING = {"epochs": 3, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.1, "accumulate": 2}
-# 21 fit rows a fold: batches of seven, which two processes share as four and three.
+# 21 training rows a fold: batches of seven, which two processes share as four and three.
 KILLED = """
 import os, signal
 from paw_stack import cli
-from paw_stack.artifacts import Unit
+from paw_stack.artifacts import Step
 
-keep = Unit.keep
+keep = Step.keep
 
 def keep_and_die(unit, state):
     keep(unit, state)
-    if state.epoch == 2 and "fold1" in str(unit.state):
+    if state.epoch == 2 and "fold1" in str(unit.checkpoint):
         os.kill(os.getpid(), signal.SIGKILL)
 
-Unit.keep = keep_and_die
+Step.keep = keep_and_die
 cli.main()
 """
 
@@ -105,7 +105,7 @@ def test_every_photo_of_an_epoch_goes_to_one_process_augmented_as_in_one(striped
     pixels, _ = striped
     section = FinetuneSection(epochs=2, batch_size=9, augment="all")
     nobody, n = np.arange(0), 40
-    rows = FoldRows(  # 37 fit rows: five batches of seven or eight
+    rows = FoldRows(  # 37 training rows: five batches of seven or eight
         np.arange(3, n), nobody, nobody, nobody, np.array(["x"] * n), np.zeros(n), np.zeros((n, 0))
     )
 

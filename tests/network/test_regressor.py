@@ -16,9 +16,9 @@ from paw_stack.config import (
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
-from paw_stack.network.fusion import FactorisationMachine, widen_input
-from paw_stack.network.names import current_name
+from paw_stack.network.layers import FactorisationMachine, widen_input
 from paw_stack.network.predict import predict
+from paw_stack.network.pretrained.names import current_name
 from paw_stack.network.regressor import Outputs, Regressor
 
 BOUNDS = (1.0, 100.0)

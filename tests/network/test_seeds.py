@@ -14,14 +14,19 @@ from paw_stack.config import (
     RegressorSection,
     load_config,
 )
-from paw_stack.extra.autoencoder import load_autoencoder, pixel_rmse, reconstruct, train_autoencoder
-from paw_stack.extra.gan import disturbed, train_gan
-from paw_stack.extra.loop import shuffled_batches
-from paw_stack.extra.pseudo_labels import make_labels
-from paw_stack.network.batches import batches
-from paw_stack.network.training import make_model
-from paw_stack.pipeline.finetune_unit import fold_recipe, seed_of
-from paw_stack.pipeline.job import open_job
+from paw_stack.network.dataloader import batches
+from paw_stack.network.trainer import make_model
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.steps.finetune import fold_recipe, seed_of
+from paw_stack.semi_supervised.autoencoder import (
+    load_autoencoder,
+    pixel_rmse,
+    reconstruct,
+    train_autoencoder,
+)
+from paw_stack.semi_supervised.gan import disturbed, train_gan
+from paw_stack.semi_supervised.pseudo_labels import make_labels
+from paw_stack.semi_supervised.train_loop import shuffled_batches
 
 
 def epochs_of(path, rows, seed, augment="none"):

@@ -5,10 +5,10 @@ import torch
 
 from paw_stack.config import AutoencoderSection, LossSection, RegressorSection
 from paw_stack.errors import ArtifactError
-from paw_stack.extra.autoencoder import Autoencoder, load_autoencoder
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.regressor import Regressor
-from paw_stack.network.training import _load
+from paw_stack.network.trainer import _load
+from paw_stack.semi_supervised.autoencoder import Autoencoder, load_autoencoder
 
 
 def regressor(tiny_swin, **section) -> Regressor:

@@ -19,12 +19,12 @@ from helpers.training import (
 
 from paw_stack.config import BackboneSection, LossSection, RegressorSection, ScheduleSection
 from paw_stack.metrics import rmse
-from paw_stack.network.batches import batches, mixup
-from paw_stack.network.finetune import MIXUP_STREAM
-from paw_stack.network.optimise import rate
+from paw_stack.network.dataloader import batches, mixup
+from paw_stack.network.optim import rate
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import load_regressor
-from paw_stack.network.training import make_model
+from paw_stack.network.train_loop import MIXUP_STREAM
+from paw_stack.network.trainer import make_model
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 0.0, "epochs": 2}
 MSE = LossSection(kind="mse")
@@ -162,7 +162,7 @@ def test_the_history_tells_pooled_errors_of_the_fit_rows(striped, rows, tiny_swi
     still = tiny_swin.model_copy(update={"drop_path_rate": 0.0})
     how = {"learning_rate": 1e-12, "epochs": 1, "augment": "none", "loss": MSE}
     done = train(striped, rows, still, **how, accumulate=3)
-    span = (20.0, 80.0)  # of the fit rows
+    span = (20.0, 80.0)  # of the training rows
     model = load_regressor(done.weights, still, RegressorSection(), MSE, BOUNDS, 0, span)
     error = rmse(rows.target[rows.fit], predict(model, striped[0], rows.fit, NO_METADATA, CPU))
     line = done.history[0]

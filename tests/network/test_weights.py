@@ -17,7 +17,7 @@ from paw_stack.config import BackboneSection, LossSection, RegressorSection
 from paw_stack.embed import load_backbone
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.probe import find_weights
+from paw_stack.network.pretrained.probe import find_weights
 from paw_stack.network.regressor import Regressor
 
 # Small ones with and without a filter of timm's, square maps, tokens, norms with statistics.

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from paw_stack.config import BackboneSection, load_config
 from paw_stack.network.backbone import build_backbone
-from paw_stack.pipeline.job import Job, open_job
+from paw_stack.pipeline.experiment import Job, open_job
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from helpers.commands import FROZEN, SWIN, call, write_config
 from PIL import Image
 
 from paw_stack.artifacts import read_record
-from paw_stack.artifacts.finished import open_finished
-from paw_stack.pipeline.explain import explain
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.inference.explain import explain
 
 TARGET = "Pawpularity"
 

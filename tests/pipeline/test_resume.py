@@ -16,16 +16,16 @@ TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3}
 KILLED = """
 import os, signal, sys
 from paw_stack import cli
-from paw_stack.artifacts import Unit
+from paw_stack.artifacts import Step
 
-keep = Unit.keep
+keep = Step.keep
 
 def keep_and_die(unit, state):
     keep(unit, state)
-    if state.epoch == 2 and "fold1" in str(unit.state):
+    if state.epoch == 2 and "fold1" in str(unit.checkpoint):
         os.kill(os.getpid(), signal.SIGKILL)
 
-Unit.keep = keep_and_die
+Step.keep = keep_and_die
 cli.app(["finetune", sys.argv[1]], standalone_mode=False)
 """
 

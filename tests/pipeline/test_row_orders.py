@@ -10,16 +10,17 @@ import pytest
 from helpers.commands import FROZEN, call, write_config
 
 from paw_stack.artifacts import CandidateFile, read_candidates, read_record
-from paw_stack.artifacts.finished import open_finished
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.commands.compare import compared
+from paw_stack.commands.study import Studied, _compared
 from paw_stack.config import load_config
 from paw_stack.data.folds import Folds
-from paw_stack.data.photo_columns import photo_columns
+from paw_stack.data.in_memory import photo_columns
+from paw_stack.data.types import Predictions
 from paw_stack.metrics import paired_bootstrap, rmse
-from paw_stack.pipeline.compare import compared
-from paw_stack.pipeline.head_units import fitted_predictions
-from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.network_units import network_predictions
-from paw_stack.pipeline.study import Studied, _compared
+from paw_stack.pipeline.experiment import Job, open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.blend import _chosen
 
 
 def reversed_rows(path: Path) -> None:
@@ -59,19 +60,20 @@ def test_a_submission_holds_each_photos_own_score_in_the_samples_order(finished)
     np.testing.assert_allclose(submitted, blend[wanted], rtol=1e-12)
 
 
+def predictions(job: Job) -> list[Predictions]:
+    return _chosen(job, plan(job, [0, 1]))
+
+
 def test_predictions_that_lie_in_another_order_are_read_by_id(finished, tmp_path):
     """As an editor may leave them: those of networks, of heads, and what a report reads."""
     copy = tmp_path / "runs" / "tiny"
     shutil.copytree(finished[1], copy)
     job = open_job(load_config(finished[0], [f"run.root={copy.parent}"]))
-    before, record = (
-        [*network_predictions(job, [0, 1]), *fitted_predictions(job)],
-        read_record(copy),
-    )
+    before, record = predictions(job), read_record(copy)
     for path in [*copy.glob("finetune/*/*/*.csv"), *copy.glob("predictions/*.csv")]:
         if path.name != "history.csv":
             reversed_rows(path)
-    after, again = [*network_predictions(job, [0, 1]), *fitted_predictions(job)], read_record(copy)
+    after, again = predictions(job), read_record(copy)
     assert len(after) == 2
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.oof, other.oof)

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from paw_stack.config import Config, load_config
 from paw_stack.network.backbone import build_backbone
-from paw_stack.pipeline.job import Job, admitted, open_job, survey
-from paw_stack.pipeline.units import units
+from paw_stack.pipeline.experiment import Job, admitted, open_job, survey
+from paw_stack.pipeline.graph import plan
 
 HEADS = {"svr", "gbm", "ridge", "kernel_ridge", "nystroem", "knn"}
 ALL = {"finetune", "embed", *HEADS}
@@ -56,7 +56,8 @@ def setting(sample_folder, tmp_path_factory) -> tuple[Config, Job]:
 
 
 def fingerprints(job: Job) -> dict[tuple[str, str], str]:
-    return {(u.stage, u.short): u.unit.fingerprint for u in units(job, range(job.folds.n))}
+    steps = plan(job, range(job.folds.n)).values()
+    return {(s.stage, s.short): s.fingerprint for s in steps if s.stage != "report"}
 
 
 def redone(old: dict[tuple[str, str], str], job: Job) -> set[str]:

@@ -28,8 +28,8 @@ from safetensors.torch import load_file, save_file
 
 from paw_stack.data.folds import Folds
 from paw_stack.pipeline.candidates import candidates
-from paw_stack.pipeline.head_units import fit_unit
-from paw_stack.pipeline.job import Job
+from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.graph import plan
 
 
 def cell(path: str, row: int, column: str, values: tuple[str, str]) -> Callable[[Path], None]:
@@ -158,7 +158,7 @@ def test_groups_count_where_they_part_rows(name, wanted, jobs):
 
 def test_an_engine_that_auto_takes_is_an_input(jobs, monkeypatch):
     before = inputs(jobs("fed"))
-    monkeypatch.setattr("paw_stack.heads.svr.resolve_engine", lambda section: "another")
+    monkeypatch.setattr("paw_stack.pipeline.fingerprints.engine_of", lambda section: "another")
     after = inputs(jobs("fed"))
     differ = {work for work in before if before[work] != after[work]}
     assert differ == {"fit swin.svr", "fit ae.svr", "fit b.svr", "fit selection.svr"}
@@ -167,9 +167,11 @@ def test_an_engine_that_auto_takes_is_an_input(jobs, monkeypatch):
 def test_heads_of_some_folds_are_not_those_of_others(jobs):
     """Also of frozen backbones, whose vectors are the same in all folds."""
     job = jobs("fed")
+    plans = [plan(job, folds) for folds in ([0], [1], [0, 1])]
     for source, head in candidates(job.config):
-        units = [fit_unit(job, source, head, folds) for folds in ([0], [1], [0, 1])]
-        assert len({unit.fingerprint for unit in units}) == 3, source.name
+        name = f"fit {source.name}.{head}"
+        steps = [made[name] for made in plans if name in made]
+        assert len({step.fingerprint for step in steps}) == len(steps), name
 
 
 # The place; the tests before; `test_stale.py`.

@@ -12,15 +12,14 @@ from sklearn.svm import SVR
 from paw_stack.blend.nested import Recipe, divisions, fit_blend, predict_blend
 from paw_stack.config import load_config
 from paw_stack.data.folds import Folds
-from paw_stack.data.sample import write_sample
-from paw_stack.heads.blocks import distance_blocks
-from paw_stack.heads.selection import forward_selection
+from paw_stack.data.synthetic.competition import write_sample
+from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.forward_selection import forward_selection
 from paw_stack.metrics import calibration_line
-from paw_stack.pipeline.blend_unit import _adversarial
-from paw_stack.pipeline.candidates import sources
-from paw_stack.pipeline.embed_units import embed_unit
-from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.sources import source_is_optimistic
+from paw_stack.pipeline.candidates import source_is_optimistic, sources
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.blend import _adversarial
 
 N, M = 44, 24
 
@@ -42,15 +41,16 @@ def job(tmp_path_factory):
 
 def test_adversarial_validation_looks_at_rows_that_the_network_has_not_learned(job):
     """Learned rows lie far from the test rows, held-out rows among them."""
-    swin, rng = job.config.backbones[0], np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows = rng.normal(size=(N + M, 4)).astype(np.float32)
-    rows[job.folds.fit_rows(0)] += 100
-    unit = embed_unit(job, swin, 0)
+    rows[job.folds.training_rows(0)] += 100
+    steps = plan(job, range(job.folds.n))
+    unit = steps["embed swin fold 0"]
     unit.begin()
     with job.run.embedding_writer(unit, job.ids, "float32") as put:
         put("embedding", 0, rows)
     unit.finish()
-    found = _adversarial(job)
+    found = _adversarial(job, steps)
     assert found["backbone"] == "swin"
     assert found["auc"] < 0.75
 
@@ -59,7 +59,9 @@ def test_adversarial_validation_looks_at_rows_that_the_network_has_not_learned(j
 def test_layers_side_by_side_are_optimistic_if_any_of_them_is(job, keep):
     finetune = job.config.finetune.model_copy(update={"keep": keep})
     other = replace(job, config=job.config.model_copy(update={"finetune": finetune}))
-    told = {source.name: source_is_optimistic(other, source) for source in sources(other.config)}
+    told = {
+        source.name: source_is_optimistic(other.config, source) for source in sources(other.config)
+    }
     held_out = keep == "best_held_out"
     both = dict.fromkeys(["swin", "swin+frozen", "frozen+swin"], held_out)
     assert told == {**both, "frozen": False}

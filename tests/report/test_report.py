@@ -13,8 +13,8 @@ from helpers.pages import HOSTILE, Page, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paw_stack.blend.squash import squash_report
-from paw_stack.data.record import VectorSample
+from paw_stack.blend.dispersion import dispersion_report
+from paw_stack.data.types import VectorSample
 from paw_stack.report import numbers, svg
 from paw_stack.report.page import CONTENTS, render
 
@@ -139,7 +139,7 @@ def test_a_run_without_test_photos_and_embeddings_has_fewer_sections(record):
 def test_a_blend_that_is_constant_is_told_of(record):
     """What JSON has no number for is null there."""
     target = record.labelled["target"].to_numpy()
-    told = squash_report(target, np.full(len(target), 40.0))
+    told = dispersion_report(target, np.full(len(target), 40.0))
     told |= {"slope": None}
     scores = record.blend["scores"]
     blend = {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paw_stack.data.record import RunRecord, UnitRecord
+from paw_stack.data.types import RunRecord, StepRecord
 from paw_stack.metrics import decimals
 from paw_stack.report import numbers, sentences
 from paw_stack.report.tips import tips
@@ -67,10 +67,10 @@ def facts():
 def record(facts):
     versions = {"torch": "2.14", "numpy": "2.3"}
     units = [
-        UnitRecord("finetune", f"b fold {k}", {"seconds": 10.0 + k, "versions": versions})
+        StepRecord("finetune", f"b fold {k}", {"seconds": 10.0 + k, "versions": versions})
         for k in (0, 1)
     ]
-    units += [UnitRecord("fit", "b.svr", {"seconds": 3.0, "versions": versions})]
+    units += [StepRecord("fit", "b.svr", {"seconds": 3.0, "versions": versions})]
     oof = pd.DataFrame({name: np.arange(4.0) for name in facts["scores"]})
     history = pd.DataFrame({"photos_per_second": [100.0, 200], "peak_megabytes": [30.0, 20]})
     return RunRecord(

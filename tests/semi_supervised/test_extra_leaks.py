@@ -22,14 +22,15 @@ from PIL import Image
 
 from paw_stack.artifacts import read_weights
 from paw_stack.config import load_config
-from paw_stack.extra.pseudo_labels import matched
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import load_regressor
-from paw_stack.pipeline import extra_work
-from paw_stack.pipeline.extra_units import all_pixels
-from paw_stack.pipeline.finetune_unit import fold_recipe, fold_rows
-from paw_stack.pipeline.job import open_job
-from paw_stack.pipeline.second_round import second_round, with_extra
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.finetune import fold_recipe, fold_rows
+from paw_stack.pipeline.steps.training_data import with_extra, with_labels
+from paw_stack.pipeline.steps.unlabelled import _class_rows
+from paw_stack.pipeline.steps.unlabelled_photos import all_pixels
+from paw_stack.semi_supervised.pseudo_labels import matched
 
 FIRST_EXTRA = N_LABELLED + N_TEST
 
@@ -88,21 +89,22 @@ def test_nothing_of_a_fold_depends_on_its_held_out_targets(name, taught, sample_
 
 
 def test_each_folds_labels_are_its_own_networks(taught, sample_folder):
-    """Predicted anew from the stored weights of the first round; then matched to fit targets."""
+    """Predicted anew from the stored weights of the teacher; then matched to fit targets."""
     job = open_job(load_config(taught / "config.yaml"))
     backbone, config = job.config.backbones[0], job.config
+    steps = plan(job, [0, 1])
     for fold in (0, 1):
         folder = run_folder(taught) / "teacher" / "swin" / f"fold{fold}"
         sections = backbone, config.regressor, config.loss, job.competition.bounds
         model = load_regressor(read_weights(folder / "weights.safetensors"), *sections, 0)
-        pixels = all_pixels(job, backbone, fold)
+        pixels = all_pixels(job, backbone, steps[f"pseudo-labels swin fold {fold}"].needs)
         rows = np.arange(FIRST_EXTRA, len(np.load(pixels)))
         none = np.empty((rows[-1] + 1, 0), np.float32)
         predicted = predict(model, pixels, rows, none, fold_recipe(job, backbone, fold).device)
         found = labels(taught, fold)
         assert found["Id"].tolist() == job.extra.ids.tolist()
         np.testing.assert_allclose(found["prediction"], predicted, atol=1e-4)
-        fit = job.competition.target[job.folds.fit_rows(fold)]
+        fit = job.competition.target[job.folds.training_rows(fold)]
         by_hand = 0.3 * predicted + 0.7 * matched(predicted, fit)
         np.testing.assert_allclose(found["label"], by_hand, atol=1e-3)
         assert (found["weight"] == 1).all()
@@ -114,11 +116,11 @@ def test_a_mirror_image_that_differs_makes_a_label_weigh_less(sample_folder, tmp
     job = open_job(load_config(config))
     backbone, found = job.config.backbones[0], labels(tmp_path, 0)
     assert found["label"].tolist() == found["prediction"].tolist()
-    assert not (run_folder(tmp_path) / "finetune").exists()  # a first round and labels, no more
+    assert not (run_folder(tmp_path) / "finetune").exists()  # a teacher and labels, no more
     folder = run_folder(tmp_path) / "teacher" / "swin" / "fold0"
     sections = backbone, job.config.regressor, job.config.loss, job.competition.bounds
     model = load_regressor(read_weights(folder / "weights.safetensors"), *sections, 0)
-    pixels = np.load(all_pixels(job, backbone, 0))[FIRST_EXTRA:]
+    pixels = np.load(all_pixels(job, backbone, {}))[FIRST_EXTRA:]
     np.save(tmp_path / "mirrored.npy", pixels[:, :, ::-1])
     rows, none = np.arange(len(pixels)), np.empty((len(pixels), 0), np.float32)
     device = fold_recipe(job, backbone, 0).device
@@ -199,7 +201,7 @@ def jobs(sample_folder, tmp_path_factory):
 
 
 def drawn(job, fold) -> bytes:
-    extra_work.draw(job, fold)
+    plan(job, [fold])[f"gan fold {fold}"].do()
     folder = job.run.root / "gan" / f"fold{fold}"
     photos = sorted(folder.glob("drawn_*.png"))
     assert len(photos) == GAN["images"]
@@ -212,7 +214,7 @@ def test_a_folds_generator_learns_its_fit_rows_alone(jobs):
 
 
 def encoder_of(job) -> dict:
-    extra_work.autoencode(job)
+    plan(job, [0])["autoencoder"].do()
     return read_weights(job.run.root / "autoencoder" / "weights.safetensors")
 
 
@@ -223,7 +225,7 @@ def test_the_autoencoder_learns_no_labelled_photo(jobs):
 
 
 def test_pretraining_learns_classes_of_extra_rows_and_nothing_else(jobs):
-    rows, job = extra_work._class_rows(jobs["plain"]), jobs["plain"]
+    rows, job = _class_rows(jobs["plain"]), jobs["plain"]
     known = FIRST_EXTRA + np.flatnonzero(job.extra.classes != "")
     assert rows.fit.tolist() == known.tolist()
     assert min(known) >= len(job.ids)
@@ -236,7 +238,7 @@ def test_pretraining_learns_classes_of_extra_rows_and_nothing_else(jobs):
 
 
 def pretrained(job) -> dict:
-    extra_work.pretrain(job, job.config.backbones[0])
+    plan(job, [0])["pretrain swin"].do()
     return read_weights(job.run.root / "pretrain" / "swin" / "weights.safetensors")
 
 
@@ -260,7 +262,7 @@ def test_a_second_rounds_rows_are_the_first_rounds_with_extra_ones_behind(jobs):
     recipe, rows = fold_recipe(job, job.config.backbones[0], 1), fold_rows(job, 1)
     n = len(job.ids)
     table = pd.DataFrame({"label": np.arange(20.0, 40), "weight": np.linspace(0.5, 1.5, 20)})
-    made, found = second_round(job, recipe, rows, table)
+    made, found = with_labels(job, recipe, rows, table)
     assert found.extra.tolist() == list(range(n, n + 20))
     assert found.target[n:].tolist() == table["label"].tolist()
     np.testing.assert_array_equal(found.target[:n], rows.target)

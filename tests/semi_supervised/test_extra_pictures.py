@@ -10,14 +10,14 @@ from PIL import Image
 from paw_stack.artifacts import read_weights
 from paw_stack.config import load_config
 from paw_stack.embed import load_backbone
-from paw_stack.extra.autoencoder import load_autoencoder, reconstruct
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import load_regressor
-from paw_stack.pipeline import extra_work
-from paw_stack.pipeline.extra_units import all_pixels, extra_ids, known_pixels
-from paw_stack.pipeline.finetune_unit import fold_recipe, seed_of
-from paw_stack.pipeline.job import open_job
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.finetune import fold_recipe, seed_of
+from paw_stack.pipeline.steps.unlabelled_photos import all_pixels, extra_ids, known_pixels
+from paw_stack.semi_supervised.autoencoder import load_autoencoder, reconstruct
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,10 @@ def test_reconstructions_are_the_autoencoders_and_the_network_sees_them(fed):
     photos = np.load(fed.decoded([*fed.paths, *fed.extra.paths], 32))
     device = fold_recipe(fed, swin, 0).device
     pictures = reconstruct(load_autoencoder(ae, section, weights), photos, device)
-    assert np.array_equal(np.load(all_pixels(fed, swin)), pictures)
-    assert np.array_equal(np.load(known_pixels(fed, swin)), pictures[: len(fed.ids)])
-    np.testing.assert_array_equal(np.load(known_pixels(fed, ae)), photos[: len(fed.ids)])
+    needs = plan(fed, [0])["finetune swin fold 0"].needs
+    assert np.array_equal(np.load(all_pixels(fed, swin, needs)), pictures)
+    assert np.array_equal(np.load(known_pixels(fed, swin, needs)), pictures[: len(fed.ids)])
+    np.testing.assert_array_equal(np.load(known_pixels(fed, ae, {})), photos[: len(fed.ids)])
 
 
 def test_a_fed_network_predicts_from_reconstructions(fed):
@@ -73,16 +74,18 @@ def test_each_fold_has_its_own_drawn_photos_behind_the_extra_ones(sample_folder,
     config = extra_config(tmp_path, sample_folder, {"gan": GAN, "pseudo": {}})
     job = open_job(load_config(config))
     backbone, seen = job.config.backbones[0], []
-    plain = np.load(all_pixels(job, backbone))
+    plain = np.load(all_pixels(job, backbone, {}))
     assert len(plain) == len(job.ids) + len(job.extra.ids)
+    steps = plan(job, [0, 1])
     for fold in (0, 1):
-        extra_work.draw(job, fold)
-        found = np.load(all_pixels(job, backbone, fold))
+        steps[f"gan fold {fold}"].do()
+        needs = steps[f"pseudo-labels {backbone.name} fold {fold}"].needs
+        found = np.load(all_pixels(job, backbone, needs))
         np.testing.assert_array_equal(found[: len(plain)], plain)
         files = sorted((job.run.root / "gan" / f"fold{fold}").glob("drawn_*.png"))
         drawn = np.stack([np.asarray(Image.open(path)) for path in files])
         np.testing.assert_array_equal(found[len(plain) :], drawn)
-        ids = extra_ids(job, fold)
+        ids = extra_ids(job, needs)
         assert ids[: len(job.extra.ids)].tolist() == job.extra.ids.tolist()
         assert ids[len(job.extra.ids) :].tolist() == [f"drawn {path.stem}" for path in files]
         seen.append(drawn)
@@ -103,7 +106,7 @@ def test_pretraining_takes_its_own_epochs_and_rate_and_nothing_that_needs_scores
     }
     extra = {"pretrain": {"epochs": 3, "learning_rate": 0.01}}
     job = open_job(load_config(extra_config(tmp_path, sample_folder, extra, finetune=finetune)))
-    extra_work.pretrain(job, job.config.backbones[0])
+    plan(job, [0])["pretrain swin"].do()
     history = pd.read_csv(job.run.root / "pretrain/swin/history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert 0 < history["learning_rate"].iloc[-1] < 0.01

@@ -16,12 +16,12 @@ from paw_stack.config import (
     PseudoSection,
 )
 from paw_stack.data.competition import load_competition
-from paw_stack.data.extra import admit_extra, load_extra
+from paw_stack.data.unlabelled import admit_extra, load_extra
 from paw_stack.errors import ArtifactError, DataError
-from paw_stack.extra.pseudo_labels import confidence, make_labels, matched
-from paw_stack.network.batches import extra_per_epoch
-from paw_stack.network.finetune import finetune_fold
+from paw_stack.network.dataloader import extra_per_epoch
 from paw_stack.network.losses import main_loss
+from paw_stack.network.train_loop import finetune_fold
+from paw_stack.semi_supervised.pseudo_labels import confidence, make_labels, matched
 
 
 def with_table(sample_folder, **changes) -> DataSection:
@@ -101,7 +101,7 @@ def test_few_extra_rows_come_once_an_epoch_and_many_no_more_than_their_share(str
 
 
 def test_extra_rows_are_their_share_of_all_rows_of_an_epoch(rows):
-    """Of four fit rows and one extra row, a fifth is extra; there are no more than five."""
+    """Of four training rows and one extra row, a fifth is extra; there are no more than five."""
     few = with_changes(taught(rows), fit=rows.fit[:4])
     shares = [0.2, 0.5, 0.9]
     assert [extra_per_epoch(with_changes(few, extra_share=s)) for s in shares] == [1, 4, 5]

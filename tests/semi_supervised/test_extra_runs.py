@@ -25,13 +25,13 @@ from helpers.training import CPU
 from PIL import Image
 from sklearn.linear_model import Ridge
 
-from paw_stack.artifacts import Unit
+from paw_stack.artifacts import Step
 from paw_stack.config import AutoencoderSection, GanSection
-from paw_stack.data.nouns import State
-from paw_stack.data.sample import write_sample
-from paw_stack.extra.autoencoder import pixel_rmse, reconstruct, train_autoencoder
-from paw_stack.extra.gan import Judge, steepness, train_gan
+from paw_stack.data.synthetic.competition import write_sample
+from paw_stack.data.types import Checkpoint
 from paw_stack.metrics import rmse
+from paw_stack.semi_supervised.autoencoder import pixel_rmse, reconstruct, train_autoencoder
+from paw_stack.semi_supervised.gan import Discriminator, steepness, train_gan
 
 
 def slow_but(*fast: str) -> list:
@@ -165,11 +165,11 @@ def test_nothing_is_found_in_permuted_targets(name, many_permuted, tmp_path):
     assert rmse(target, ours) > 0.995 * target.std()
 
 
-def stopped(work, after: int, **arguments) -> State:
+def stopped(work, after: int, **arguments) -> Checkpoint:
     """The state that `work` leaves when it is interrupted after an epoch."""
-    kept: list[State] = []
+    kept: list[Checkpoint] = []
 
-    def crash(state: State) -> None:
+    def crash(state: Checkpoint) -> None:
         kept.append(state)
         if state.epoch == after:
             raise KeyboardInterrupt
@@ -206,15 +206,16 @@ def test_a_generator_sees_its_fit_rows_alone(striped):
 
 def test_the_penalty_is_the_mean_over_photos_of_their_squared_gradients():
     torch.manual_seed(0)
-    judge, photos = Judge(GanSection(size=32, width=4)), torch.rand(5, 3, 32, 32)
+    discriminator, photos = Discriminator(GanSection(size=32, width=4)), torch.rand(5, 3, 32, 32)
     photos.requires_grad_(True)
     squares = [
-        torch.autograd.grad(judge(photo[None]).sum(), photo)[0].square().sum() for photo in photos
+        torch.autograd.grad(discriminator(photo[None]).sum(), photo)[0].square().sum()
+        for photo in photos
     ]
-    found = steepness(judge(photos), photos)
+    found = steepness(discriminator(photos), photos)
     torch.testing.assert_close(found, torch.stack(squares).mean())
     found.backward()  # it is learned from
-    assert all(part.grad is not None for part in list(judge.parameters())[:-1:2])
+    assert all(part.grad is not None for part in list(discriminator.parameters())[:-1:2])
 
 
 def test_a_generator_comes_to_draw_the_stripes_of_its_photos(striped):
@@ -257,23 +258,23 @@ def test_an_interrupted_autoencoder_ends_with_the_same_bytes(striped, encoder):
 
 def test_an_interrupted_unit_goes_on(sample_folder, tmp_path, monkeypatch, capsys):
     """As after a kill: the state is there and no `done.json`."""
-    from paw_stack.pipeline import extra_work
+    from paw_stack.pipeline.steps import unlabelled as extra_work
 
     monkeypatch.setattr(extra_work, "KEEP_EVERY_S", 0.0)
     extra = {"pretrain": {"epochs": 3}}
     call("finetune", extra_config(tmp_path / "whole", sample_folder, extra), "--fold", 0)
-    keep = Unit.keep
+    keep = Step.keep
 
     def keep_and_die(unit, state):
         keep(unit, state)
         if state.epoch == 2:
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(Unit, "keep", keep_and_die)
+    monkeypatch.setattr(Step, "keep", keep_and_die)
     config = extra_config(tmp_path / "broken", sample_folder, extra)
     with pytest.raises(RuntimeError, match="killed"):
         call("finetune", config, "--fold", 0)
-    monkeypatch.setattr(Unit, "keep", keep)
+    monkeypatch.setattr(Step, "keep", keep)
     capsys.readouterr()
     call("finetune", config, "--fold", 0)
     assert "pretrain swin: goes on after epoch 2" in capsys.readouterr().out

@@ -22,7 +22,7 @@ HEAVY = [
     "lightning_fabric",
     "matplotlib.figure",
     "tensorboard.summary.writer.record_writer",
-    "paw_stack.network.finetune",
+    "paw_stack.network.train_loop",
     "paw_stack.pipeline",
 ]
 

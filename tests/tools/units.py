@@ -16,8 +16,8 @@ from paw_stack.config import (
 )
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.heads.cross_fit import CrossFitted, Problem
-from paw_stack.heads.fit import fit_head
-from paw_stack.heads.selected import select_layers
+from paw_stack.heads.registry import fit_head
+from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_heads
 
 N_TEST = 20

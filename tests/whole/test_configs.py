@@ -11,7 +11,7 @@ from helpers.places import ROOT
 from safetensors.torch import save_file
 from tools.efficientnet_lite import convert
 
-from paw_stack import pipeline
+from paw_stack.commands import run as pipeline
 from paw_stack.config import Config, load_config
 from paw_stack.network.backbone import check_backbone
 from paw_stack.pipeline.candidates import candidates

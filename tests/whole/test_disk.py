@@ -13,8 +13,9 @@ from helpers.commands import call, done_records, write_config
 from paw_stack import cli
 from paw_stack.config import load_config
 from paw_stack.errors import ConfigError
-from paw_stack.pipeline import room
-from paw_stack.pipeline.job import open_job
+from paw_stack.pipeline import resources as room
+from paw_stack.pipeline.experiment import Job, open_job
+from paw_stack.pipeline.graph import plan
 
 KILOBYTE, GIGABYTE = 1000, 10**9
 Usage = namedtuple("Usage", "total used free")
@@ -93,7 +94,8 @@ def needs(config, **limits) -> str:
     job = open_job(config)
     job.run.root.mkdir(parents=True, exist_ok=True)
     with pytest.raises(ConfigError) as caught:
-        room.require_room(job, range(job.folds.n), **limits)
+        folds = range(job.folds.n)
+        room.require_room(job, folds, plan(job, folds), **limits)
     return str(caught.value)
 
 
@@ -107,17 +109,21 @@ def test_what_cannot_fit_is_refused_with_the_setting_that_would(sample_folder, t
     assert "finetune.optimizer: sgd" in said
 
 
+def still_needed(job: Job) -> list[room.Need]:
+    return room._needs(job, range(2), plan(job, range(2)), room.STAGES)
+
+
 def test_the_estimate_bounds_what_a_run_writes(sample_folder, tmp_path, capsys):
     config = write_config(tmp_path, sample_folder)
     job = open_job(load_config(config))
-    estimated = sum(need.disk for need in room._needs(job, range(2), room.STAGES))
+    estimated = sum(need.disk for need in still_needed(job))
     call("run", config)
     run = tmp_path / "runs" / "tiny"
     large = [*run.rglob("*.safetensors"), *run.rglob("*.npy")]
     written = sum(path.stat().st_size for path in large)
     # Beside headers; the state of a fold in training is gone by now.
     assert 0.2 * estimated < written < estimated + 4096 * len(large)
-    assert room._needs(job, range(2), room.STAGES) == []
+    assert still_needed(job) == []
     capsys.readouterr()
     call("run", config)
     assert "ahead:" not in capsys.readouterr().out

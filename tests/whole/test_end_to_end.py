@@ -13,7 +13,8 @@ from helpers.commands import CANDIDATES, N_LABELLED, N_TEST, call, failure, writ
 from helpers.places import BASS, ROOT
 from PIL import Image
 
-from paw_stack import cli, pipeline
+from paw_stack import cli
+from paw_stack.commands import run as pipeline
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.metrics import rmse

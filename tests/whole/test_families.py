@@ -9,7 +9,7 @@ from tools.families import UNROLLED, own_output, photos, section_of, shaken, sma
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.probe import measure
+from paw_stack.network.pretrained.probe import measure
 
 FAMILIES = [name for name in timm.list_modules() if timm.list_models(module=name)]
 LARGE = {"deepseek_vit", "gemma4_vit", "qwen3_vit", "hieradet_sam2", "naflexvit", "vgg"}

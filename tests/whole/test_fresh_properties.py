@@ -22,19 +22,19 @@ from paw_stack.config import (
     TtaSection,
 )
 from paw_stack.data.folds import Folds
-from paw_stack.extra.autoencoder import Autoencoder, reconstruct
-from paw_stack.extra.gan import Generator, Judge, _step
-from paw_stack.extra.loop import to_levels
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.gram import standardise
+from paw_stack.heads.kernels.svr import standardise
 from paw_stack.heads.nystroem import _landmarks, cross_fit_nystroem
 from paw_stack.metrics import correlation
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
-from paw_stack.network.optimise import make_optimizer
+from paw_stack.network.optim import make_optimizer
 from paw_stack.network.predict import views
+from paw_stack.network.pretrained.weights import fill
 from paw_stack.network.regressor import Regressor
-from paw_stack.network.weights import fill
+from paw_stack.semi_supervised.autoencoder import Autoencoder, reconstruct
+from paw_stack.semi_supervised.gan import Discriminator, Generator, _step
+from paw_stack.semi_supervised.train_loop import to_levels
 
 CPU = Device("cpu", "fp32")
 
@@ -78,18 +78,18 @@ def test_a_reconstruction_does_not_depend_on_its_company(tiny_swin):
     assert np.abs(together - alone).max() <= 1
 
 
-def test_the_judge_learns_which_photos_are_real():
+def test_the_discriminator_learns_which_photos_are_real():
     torch.manual_seed(0)
     section = GanSection(size=32, width=8, latent=4, images=4)
-    generator, judge = Generator(section), Judge(section)
+    generator, discriminator = Generator(section), Discriminator(section)
     still = torch.optim.SGD(generator.parameters(), lr=0.0)
-    steppers = [still, torch.optim.Adam(judge.parameters(), 2e-3)]
+    steppers = [still, torch.optim.Adam(discriminator.parameters(), 2e-3)]
     real = torch.ones(16, 3, 32, 32)
     for _ in range(40):
-        _step(generator, judge, steppers, real, 4, CPU)
+        _step(generator, discriminator, steppers, real, 4, CPU)
     with torch.inference_mode():
         drawn = generator(torch.randn(16, 4))
-        assert judge(drawn).mean() < 0 < judge(real).mean()
+        assert discriminator(drawn).mean() < 0 < discriminator(real).mean()
 
 
 def test_of_a_classifier_with_a_background_the_first_class_is_cut(tmp_path):

@@ -9,7 +9,7 @@ from fuzz import photos, runs
 from fuzz.commands import lay_out, make_stage, stage_of
 from fuzz.seeds import seeds
 
-from paw_stack.data.decode_pool import decode_isolated
+from paw_stack.data.images.decode_pool import decode_isolated
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 

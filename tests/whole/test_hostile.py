@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from paw_stack.config import Config, load_config
 from paw_stack.data.competition import load_competition
-from paw_stack.data.decode import decode_with_facts
 from paw_stack.data.folds import make_folds
+from paw_stack.data.images.decode import decode_with_facts
 from paw_stack.errors import ConfigError, DataError, PawStackError
-from paw_stack.pipeline.job import open_job
+from paw_stack.pipeline.experiment import open_job
 
 SLOWLY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

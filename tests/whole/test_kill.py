@@ -161,7 +161,7 @@ def test_a_signal_ends_compiled_code_that_python_cannot_interrupt(tmp_path):
     code = (
         "import hashlib\n"
         "from pathlib import Path\n"
-        "from paw_stack.interrupt import ending_soon, removed_on_leaving\n"
+        "from paw_stack.signals import ending_soon, removed_on_leaving\n"
         f"with ending_soon(), removed_on_leaving(Path({str(lock)!r})):\n"
         "    print('ready', flush=True)\n"
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
@@ -185,7 +185,7 @@ def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, t
         "import os, signal, torch\n"
         "from pathlib import Path\n"
         "from paw_stack.artifacts.files import write_text\n"
-        "from paw_stack.interrupt import ending_soon\n"
+        "from paw_stack.signals import ending_soon\n"
         "class Struck:\n"
         "    def __len__(self):\n"
         "        return 1\n"

@@ -4,6 +4,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,11 @@ HEAVY = {
     "pyarrow",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
-GROUND = {"atomic", "errors", "config", "interrupt", "metrics", "processes", "progress", "ranks"}
-GROUND |= {"console", "regular"}
+GROUND = {"atomic", "config", "console", "distributed", "errors", "metrics", "processes"}
+GROUND |= {"progress", "regular", "signals"}
 DATA = {"data"}
-STAGES = {"network", "embed", "heads", "blend", "report", "extra"}
+STAGES = {"network", "embed", "heads", "blend", "report", "semi_supervised"}
 ARTIFACTS = {"artifacts"}
-CLUSTER = {"cluster"}  # beside pipeline: it runs pipeline's units elsewhere
 BELOW = {
     **dict.fromkeys(GROUND, GROUND),
     "data": GROUND,
@@ -44,26 +44,28 @@ BELOW = {
     "heads": GROUND | DATA,
     "blend": GROUND | DATA,
     "report": GROUND | DATA,
-    "extra": GROUND | DATA | {"network"},
+    "semi_supervised": GROUND | DATA | {"network"},
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,
-    "pipeline": GROUND | DATA | STAGES | ARTIFACTS | CLUSTER,
+    "pipeline": GROUND | DATA | STAGES | ARTIFACTS,
+    "inference": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline"},
     "cluster": GROUND | DATA | ARTIFACTS | {"pipeline"},
-    "api": GROUND | DATA | ARTIFACTS | {"pipeline"},
-    "cli": GROUND | {"pipeline"},
+    "commands": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline", "inference", "cluster"},
+    "api": GROUND | DATA | ARTIFACTS | {"commands", "inference"},
+    "cli": GROUND | {"commands", "inference"},
     "": {"api"},
 }
 # Modules that are themselves imported only where they are used may import these at their top.
 LAZY = {
     "network": {"torch", "timm"},
     "embed": {"torch"},
-    "extra": {"torch"},
-    "data.decode": {"torch"},
-    "data.unpack": {"simplejpeg"},
-    "heads.gram_svr": {"sklearn"},
-    "heads.kernel_ridge": {"sklearn"},
-    "data.portrait": {"cv2"},
-    "data.scene": {"cv2"},
+    "semi_supervised": {"torch"},
+    "data.images.decode": {"torch"},
+    "data.images.unpack": {"simplejpeg"},
+    "heads.kernels.estimators": {"sklearn"},
+    "heads.kernels.kernel_ridge": {"sklearn"},
+    "data.synthetic.portrait": {"cv2"},
+    "data.synthetic.scene": {"cv2"},
 }
 
 
@@ -89,6 +91,24 @@ def test_imports_point_down(path):
     for name in imports(ast.parse(path.read_text())):
         if name.startswith("paw_stack."):
             assert name.split(".")[1] in allowed, f"{path.name} imports {name}"
+
+
+def test_rooms_and_modules_are_small():
+    """At most twelve modules a room and 320 lines a module."""
+    rooms = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {room.name: n for room, n in rooms.items() if n > 12} == {}
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: n for name, n in lines.items() if n > 320} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_short(path):
+    """At most 40 lines without the docstring."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            described = ast.get_docstring(node) is not None
+            first = node.body[1 if described and len(node.body) > 1 else 0]
+            assert node.end_lineno - first.lineno < 40, node.name
 
 
 def test_no_module_needs_itself():

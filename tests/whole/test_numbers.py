@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from helpers.commands import failure, write_config
 
-from paw_stack.artifacts.rows import RowsFile
+from paw_stack.artifacts.embeddings import RowsFile
 from paw_stack.errors import ArtifactError
 
 HEADS = {"svr": {}, "gbm": {"trees": 5, "min_rows": 5}, "ridge": {}, "knn": {"k": 5}}

@@ -17,15 +17,15 @@ from helpers.shards import one_damaged, write_tars
 from power_loss.disk import CASES, Disk, Tree, read_tree, write_tree
 from power_loss.recorder import Operation, reason_not_to, record
 
-from paw_stack.artifacts import Unit
+from paw_stack.artifacts import Step
+from paw_stack.commands.status import _submission
 from paw_stack.config import Config, load_config
-from paw_stack.data.collection import Shard, find_shards
-from paw_stack.data.images import cached_photos
-from paw_stack.data.sample import MARKER, write_sample
-from paw_stack.pipeline.embed_shard import facts_before
-from paw_stack.pipeline.job import Job, open_job
-from paw_stack.pipeline.status import _submission
-from paw_stack.pipeline.units import Work, units
+from paw_stack.data.images.cache import cached_photos
+from paw_stack.data.images.shards import Shard, find_shards
+from paw_stack.data.synthetic.competition import MARKER, write_sample
+from paw_stack.pipeline.experiment import Job, open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.embed_shard import facts_before
 
 pytestmark = pytest.mark.skipif(bool(reason_not_to()), reason=reason_not_to())
 SEED, FEW, MANY = 0, 40, 300
@@ -73,36 +73,36 @@ class Reader:
     """Steps of a run, and the files that each vouches for once it is done."""
 
     job: Job
-    works: list[Work]
     whole: dict[str, dict[str, bytes]]
 
     @classmethod
     def of(cls, config: Config) -> "Reader":
         """Of a run that is finished."""
         job = open_job(config)
-        works = units(job, range(job.folds.n))
-        for work in works:
-            job.run.require(work.unit)
-        whole = {work.name: files(job, work.unit) for work in works}
-        return cls(job, works, {**whole, "blend": blended(job)})
+        steps = plan(job, range(job.folds.n)).values()
+        for step in steps:
+            job.run.require(step)
+        whole = {step.name: files(job, step) for step in steps}
+        return cls(job, {**whole, "blend": blended(job)})
 
     def lies(self) -> list[str]:
         """Steps that are called done and whose files are not whole."""
-        done = [work for work in self.works if work.unit.record()]
-        for work in done:
-            work.unit.fetch()
-        found = [w.name for w in done if files(self.job, w.unit) != self.whole[w.name]]
-        if _submission(self.job, self.works) == "done" and blended(self.job) != self.whole["blend"]:
+        steps = list(plan(self.job, range(self.job.folds.n)).values())
+        done = [step for step in steps if step.record()]
+        for step in done:
+            step.fetch()
+        found = [step.name for step in done if files(self.job, step) != self.whole[step.name]]
+        if _submission(self.job, steps) == "done" and blended(self.job) != self.whole["blend"]:
             found.append("blend")
         return found
 
 
-def files(job: Job, unit: Unit) -> dict[str, bytes]:
+def files(job: Job, step: Step) -> dict[str, bytes]:
     """All that lies there but what is unfinished."""
     return {
         str(path.relative_to(job.run.root)): path.read_bytes()
-        for path in job.run.files(unit)
-        if ".tmp" not in str(path) and path != unit.state
+        for path in job.run.files(step)
+        if ".tmp" not in str(path) and path != step.checkpoint
     }
 
 

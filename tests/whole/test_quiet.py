@@ -21,7 +21,7 @@ from paw_stack.progress import LINE_EVERY_S, track
 PACKAGE = Path(paw_stack.__file__).parent
 LOGGER = logging.getLogger("paw_stack")
 # Those who print, errors and what is said; and those who draw a bar or a live table.
-PRINTING = {"cli/__init__.py", "console.py", "interrupt.py"}
+PRINTING = {"cli/__init__.py", "console.py", "signals.py"}
 DRAWING = {"cluster/table.py", "console.py", "progress.py"}
 
 

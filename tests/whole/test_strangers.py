@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from paw_stack.artifacts.files import read_array, read_csv, read_head, read_weights, write_csv
 from paw_stack.config import load_config
-from paw_stack.data.cells import guarded, plain
 from paw_stack.data.competition import load_competition
+from paw_stack.data.tables import guarded, plain
 from paw_stack.errors import ArtifactError, DataError
 from paw_stack.network.backbone import build_backbone
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from helpers.decoders import OBEYS
 
-from paw_stack.data import decode_pool, decode_process
+from paw_stack.data.images import decode_pool, decode_process
 
 
 @pytest.fixture

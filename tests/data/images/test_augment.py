@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.training import SIZE, dataset
 
-from paw_stack.data.augment import PRESETS, AugmentedPhotos, contact_sheet
+from paw_stack.data.images.augment import PRESETS, AugmentedPhotos, contact_sheet
 from paw_stack.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paw_stack.config import FinetuneSection
-from paw_stack.data.augment import PRESETS, make_augment
+from paw_stack.data.images.augment import PRESETS, make_augment
 from paw_stack.errors import ConfigError
 
 SIZE = 32

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from paw_stack.data.decode import UPRIGHT, UnreadablePhoto, decode, decode_with_facts
+from paw_stack.data.images.decode import UPRIGHT, UnreadablePhoto, decode, decode_with_facts
 
 PHOTO = picture()
 JPEG = encoded(PHOTO, "JPEG", quality=95)

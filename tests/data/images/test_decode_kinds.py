@@ -10,12 +10,12 @@ from helpers.photos import LOSSLESS, NAMED, encoded
 from helpers.places import PHOTO_CASES
 from PIL import Image
 
-from paw_stack.data.decode import UnreadablePhoto, decode
+from paw_stack.data.images.decode import UnreadablePhoto, decode
 
 DECODE = """
 import sys
 from pathlib import Path
-from paw_stack.data.decode import decode
+from paw_stack.data.images.decode import decode
 for path in sorted(Path(sys.argv[1]).iterdir()):
     means = [int(decode(path.read_bytes(), size, "crop").mean()) for size in (8, 16, 32, 64, 128)]
     print(path.stem, *means, sep=",", flush=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from helpers.decoders import NEEDS_WALL, PHOTO, SIZE, is_read, process_of, reason
 
-from paw_stack.data import decode_pool, decode_process
-from paw_stack.data.decode_pool import MEGABYTE, decode_isolated
-from paw_stack.data.unpack import PhotoFacts
+from paw_stack.data.images import decode_pool, decode_process
+from paw_stack.data.images.decode_pool import MEGABYTE, decode_isolated
+from paw_stack.data.images.unpack import PhotoFacts
 
 pytestmark = NEEDS_WALL
 
@@ -18,7 +18,7 @@ pytestmark = NEEDS_WALL
 LIES = decode_process.START.replace(
     "serve(*arguments)",
     """
-import paw_stack.data.decode_worker as worker
+import paw_stack.data.images.decode_worker as worker
 import json
 json.dumps = lambda answer: answer
 worker._answer = lambda room, n_bytes, size, crop: bytes(room[:n_bytes]).decode()

@@ -15,9 +15,9 @@ from helpers.decoders import NEEDS_WALL, PHOTO, SIZE, is_read, process_of, reaso
 from helpers.photos import all_kinds, damaged, encoded
 from PIL import Image
 
-from paw_stack.data import decode_pool, decode_process
-from paw_stack.data.decode import decode_with_facts
-from paw_stack.data.decode_pool import MEGABYTE, decode_isolated
+from paw_stack.data.images import decode_pool, decode_process
+from paw_stack.data.images.decode import decode_with_facts
+from paw_stack.data.images.decode_pool import MEGABYTE, decode_isolated
 
 pytestmark = NEEDS_WALL
 
@@ -159,7 +159,7 @@ def test_shared_memory_of_a_large_photo_is_given_back(pool):
 PRINTS = """
 import io, os, sys
 from PIL import Image
-from paw_stack.data import decode_pool
+from paw_stack.data.images import decode_pool
 out = io.BytesIO()
 Image.new("RGB", (9, 9)).save(out, "PNG")
 def works(): return decode_pool.decode_isolated(out.getvalue(), 8, "crop")[1] is not None

@@ -11,8 +11,7 @@ import pytest
 from helpers.photos import encoded
 from PIL import Image
 
-from paw_stack.data.decode import decode
-from paw_stack.data.images import (
+from paw_stack.data.images.cache import (
     DISK_RESERVE,
     Photos,
     _decode_file,
@@ -20,14 +19,15 @@ from paw_stack.data.images import (
     cached_photos,
     require_readable,
 )
+from paw_stack.data.images.decode import decode
 from paw_stack.errors import DataError
 
 SIZE = 16
 BUILD = """
 import sys
 from pathlib import Path
-import paw_stack.data.decode
-from paw_stack.data.images import cached_photos
+import paw_stack.data.images.decode
+from paw_stack.data.images.cache import cached_photos
 folder, size, locks = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if locks == "none":
     sys.modules["fcntl"] = None  # its import fails, as on Windows

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from helpers.photos import all_kinds
 
-from paw_stack.data import unpack as module
-from paw_stack.data.unpack import unpack
+from paw_stack.data.images import unpack as module
+from paw_stack.data.images.unpack import unpack
 
 HEAVY = ["torch", "pandas", "pydantic", "cv2", "scipy"]
 
@@ -51,7 +51,9 @@ def test_too_little_room_is_no_damage(kinds):
 
 
 def test_a_worker_loads_nothing_but_decoders():
-    code = f"import sys, paw_stack.data.decode_worker; print(*{HEAVY!r} & sys.modules.keys())"
+    code = (
+        f"import sys, paw_stack.data.images.decode_worker\nprint(*{HEAVY!r} & sys.modules.keys())"
+    )
     code = code.replace(repr(HEAVY), repr(set(HEAVY)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"

@@ -1,0 +1,85 @@
+"""All runs under a folder, as far as each has come; a leaderboard's scores beside them."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.finished.trust import read_config, require_plain
+from paw_stack.config import Config
+from paw_stack.errors import ArtifactError
+from paw_stack.regular import json_or_nothing, shown
+
+LEADERBOARD = "leaderboard.json"
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run's folder, read without its data."""
+
+    name: str
+    when: str  # local time of its blend, or else of its config
+    config: Config | None  # None: of another version, or damaged
+    blend: dict[str, Any]  # blend.json; empty where the run is not finished
+    seconds: float  # of all finished units together
+    leaderboard: dict[str, float]
+
+
+def logged_runs(root: Path) -> list[LoggedRun]:
+    """Every folder in `root` that holds a config, by name.
+
+    Raises:
+        ArtifactError: no such folder.
+    """
+    if not root.is_dir():
+        raise ArtifactError(f"{root}: no such folder; give the one that holds the runs with --root")
+    return [_logged(path.parent) for path in sorted(root.glob("*/config.yaml"))]
+
+
+def set_leaderboard(folder: Path, scores: dict[str, float]) -> None:
+    """Keep scores beside those that are there; the same name is replaced."""
+    write_json(folder / LEADERBOARD, _leaderboard(folder) | scores)
+
+
+def _logged(folder: Path) -> LoggedRun:
+    """Of a folder that may be no run of ours its name alone: other runs are listed still."""
+    try:
+        require_plain(folder)
+    except ArtifactError:
+        return LoggedRun(shown(folder.name), "", None, {}, 0.0, {})
+    blend = json_or_nothing(folder / "blend" / "blend.json")
+    stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
+    config, name = _config(folder), shown(folder.name)
+    return LoggedRun(name, when, config, blend, seconds_of(folder), _leaderboard(folder))
+
+
+def seconds_of(folder: Path) -> float:
+    """Of all units that are done in a run's folder, also where another run did them."""
+    records = [json_or_nothing(done) for done in folder.rglob("*done.json")]
+    return sum(_finite(record.get("seconds")) or 0.0 for record in records)
+
+
+def _config(folder: Path) -> Config | None:
+    """As the blend was made with it: a later command may have changed the other one."""
+    own = folder / "blend" / "config.yaml"
+    try:
+        return read_config(own if own.is_file() else folder / "config.yaml")
+    except ArtifactError:
+        return None
+
+
+def _leaderboard(folder: Path) -> dict[str, float]:
+    found = json_or_nothing(folder / LEADERBOARD)
+    numbers = {name: _finite(value) for name, value in found.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def _finite(value: Any) -> float | None:
+    """None for what is no number, not finite, or an integer beyond all floats."""
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None

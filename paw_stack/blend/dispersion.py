@@ -1,0 +1,124 @@
+"""Are predictions squashed, too wide or shifted, what does that cost, and what would a stretch cost?
+
+A calibrated predictor of a noisy target is narrower than the target: its std ratio equals its
+correlation r, and the slope of the target on it is 1. Only a slope that is not 1 is a fault; a std
+ratio below 1 is none.
+"""  # noqa: E501
+
+from typing import Any
+
+import numpy as np
+
+from paw_stack.metrics import calibration_line, correlation, finer, rmse, std_ratio
+
+DECILES = 10
+EXTREMES = 0.1  # share of rows at each end of the target
+STRETCHES = 11  # points of the cost curve
+CERTAIN = 2.0  # standard errors from which a fault is one
+
+
+def dispersion_report(target: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Of predictions (n,) for a target (n,), both in points."""
+    intercept, slope = calibration_line(target, predicted)
+    edges = np.quantile(target, [1 / 3, 2 / 3])
+    bands = np.searchsorted(edges, target, side="right")
+    names = ("lower", "middle", "upper")
+    return {
+        "std_ratio": std_ratio(target, predicted),
+        "correlation": correlation(target, predicted),
+        "slope": slope,
+        "intercept": intercept,
+        "shift": float(np.mean(predicted) - np.mean(target)),
+        "deciles": _deciles(target, predicted),
+        "band_edges": edges.tolist(),
+        "band_rmse": {
+            name: rmse(target[bands == band], predicted[bands == band]) if band in bands else None
+            for band, name in enumerate(names)
+        },
+        "extreme_error_share": _extreme_share(target, predicted),
+        "stretching": stretching(target, predicted),
+        "gain_of_a_line": _gain_of_a_line(target, predicted),
+        "sentence": fault(target, predicted) or "calibrated",
+    }
+
+
+def fault(target: np.ndarray, predicted: np.ndarray) -> str:
+    """What is wrong in words, '' where nothing is beyond chance."""
+    left = np.std(target) * np.sqrt(1 - correlation(target, predicted) ** 2)
+    error = left / np.sqrt(len(target))  # of the mean; of the slope once divided by the SD
+    _, slope = calibration_line(target, predicted)
+    spread, shift = np.std(predicted), np.mean(predicted) - np.mean(target)
+    found = []
+    if not abs(slope) * spread > CERTAIN * error:  # NaN where predictions are all alike
+        found.append("says nothing of the target")
+    elif slope < 0:
+        found.append("runs against the target")
+    elif slope - 1 > CERTAIN * error / spread:
+        found.append(f"squashed by {100 * (1 - 1 / slope):.0f} %")
+    elif 1 - slope > CERTAIN * error / spread:
+        found.append(f"too wide by {100 * (1 / slope - 1):.0f} %")
+    if abs(shift) > CERTAIN * error:
+        found.append(f"shifted by {shift:+.{1 + finer(np.std(target))}f} points")
+    return ", ".join(found)
+
+
+def blend_sentence(target: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+    """Of the candidates' plain mean and of the blend made of them, each (n,) in points."""
+    was, left = fault(target, before), fault(target, after)
+    gained = rmse(target, before) - rmse(target, after)
+    few = 3 + finer(np.std(target))
+    gain = f"gain {gained:.{few}f}" if gained >= 0 else f"at a cost of {-gained:.{few}f}"
+    if not was and not left:
+        return "calibrated"
+    if not was:
+        return f"the candidates' mean is calibrated, the blend {left}"
+    return f"{was}, undone, {gain}" if not left else f"{was}, left: {left}, {gain}"
+
+
+def stretching(target: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """RMSE after stretching about the mean by 1.0 to what gives the target's own spread.
+
+    `best` is the factor in between with the lowest RMSE, exactly.
+    """
+    ratio = std_ratio(target, predicted)
+    if not 0 < ratio < np.inf:
+        return {"factor": [1.0], "rmse": [rmse(target, predicted)], "best": 1.0}
+    widest = max(1.0, 1 / ratio)
+    factors = np.linspace(1.0, widest, STRETCHES)
+    middle = np.mean(predicted)
+    _, slope = calibration_line(target, predicted)
+    best = float(np.clip(slope, 1.0, widest))
+    return {
+        "factor": factors.tolist(),
+        "rmse": [rmse(target, middle + f * (predicted - middle)) for f in factors],
+        "best": best,
+        "best_rmse": rmse(target, middle + best * (predicted - middle)),
+    }
+
+
+def _deciles(target: np.ndarray, predicted: np.ndarray) -> list[dict[str, float]]:
+    """Mean prediction and mean target of a tenth of the rows each, by rising prediction."""
+    parts = np.array_split(np.argsort(predicted, kind="stable"), DECILES)
+    return [
+        {"predicted": float(predicted[rows].mean()), "target": float(target[rows].mean())}
+        for rows in parts
+        if len(rows)
+    ]
+
+
+def _extreme_share(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Share of the squared error that comes from the tenth of rows at either end of the target."""
+    squares = (target - predicted)[np.argsort(target, kind="stable")] ** 2
+    n, total = max(1, round(EXTREMES * len(target))), squares.sum()
+    if total == 0:
+        return {"lowest": 0.0, "highest": 0.0}
+    return {
+        "lowest": float(squares[:n].sum() / total),
+        "highest": float(squares[-n:].sum() / total),
+    }
+
+
+def _gain_of_a_line(target: np.ndarray, predicted: np.ndarray) -> float:
+    """What intercept and slope would lower the RMSE by, in sample, points."""
+    best = np.std(target) * np.sqrt(1 - correlation(target, predicted) ** 2)
+    return float(rmse(target, predicted) - best)

@@ -1,0 +1,139 @@
+"""`paw-stack check` and `show-augment`: what tables and photos hold, and what augmentation does."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.config import Config
+from paw_stack.console import say
+from paw_stack.data.competition import Competition
+from paw_stack.data.folds import imbalance
+from paw_stack.data.images.cache import unreadable_sentence
+from paw_stack.data.label_noise import LabelNoise
+from paw_stack.data.screening import Findings
+from paw_stack.errors import offenders
+from paw_stack.metrics import finer
+from paw_stack.pipeline.experiment import Job
+
+BINS, BAR = 10, 40
+
+
+def report_data(config: Config, competition: Competition, findings: Findings) -> None:
+    """Counts, sizes, formats, unreadable photos, scores, near-duplicates, label noise."""
+    table = findings.table
+    labelled, test = competition.labelled.ids, competition.test.ids
+    say(f"{config.data.root}: {len(labelled)} labelled photos, {len(test)} test photos")
+    good = table[findings.readable]
+    if len(good):
+        _report_photos(good)
+    if len(good) < len(table):
+        say(unreadable_sentence(table))
+    if table["wrong_extension"].any():
+        wrong = table[table["wrong_extension"]]
+        named = [f"{p} is {f}" for p, f in zip(wrong["path"], wrong["format"], strict=True)]
+        say(f"extension and content differ (read all the same): {offenders(named)}")
+    _report_target(config.data.target, competition.target)
+    _report_duplicates(competition, findings)
+
+
+def _report_photos(good: pd.DataFrame) -> None:
+    for what in ("format", "mode"):
+        counts = good[what].value_counts()
+        say(f"{what}s: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    shorter = np.minimum(good["width"], good["height"])
+    low, middle, high = np.percentile(shorter, [0, 50, 100])
+    say(f"shorter side: {low:.0f} to {high:.0f} pixels, median {middle:.0f}")
+    if good["animated"].any():
+        moving = good.loc[good["animated"], "path"]
+        say(f"more than one frame or page, the first is taken: {offenders(moving)}")
+
+
+def _report_target(name: str, target: np.ndarray) -> None:
+    few = 2 + finer(float(target.std()))
+    say(
+        f"{name}: mean {target.mean():.{few}f}, SD {target.std():.{few}f},"
+        f" from {target.min():g} to {target.max():g}"
+    )
+    counts, edges = np.histogram(target, BINS)
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        bar = "█" * round(BAR * count / counts.max())
+        say(f"  {low:7.{few}f} to {high:7.{few}f} {count:6}  {bar}")
+
+
+def _report_duplicates(competition: Competition, findings: Findings) -> None:
+    say(_duplicates_sentence(findings))
+    if len(findings.crossing):
+        labelled, test = competition.labelled.ids, competition.test.ids
+        named = [f"{test[j]} = {labelled[i]}" for i, j in findings.crossing]
+        say(f"test photos that nearly repeat a labelled one: {offenders(named)}")
+    if findings.noise:
+        say(_noise_sentence(findings.noise))
+
+
+def _duplicates_sentence(findings: Findings) -> str:
+    sizes = np.bincount(findings.group_of)
+    groups = sizes[sizes > 1]
+    if not len(groups):
+        return "near-duplicates: none among the labelled photos"
+    return f"near-duplicates: {groups.sum()} labelled photos show {len(groups)} pictures"
+
+
+def _noise_sentence(noise: LabelNoise) -> str:
+    """A bound on RMSE only where there are enough groups to know the noise."""
+    if noise.mean_difference == 0:
+        return (
+            f"scores of one picture never differ ({noise.n_groups} pictures): no label noise told"
+        )
+    few = 2 + finer(noise.sd)
+    differ = f"scores of one picture differ by {noise.mean_difference:.{few}f} points on average"
+    if not np.isfinite(noise.high):
+        return f"{differ} ({noise.n_groups} pictures: too few to tell the label noise)"
+    ends = f"{noise.low:.{few}f} to {noise.high:.{few}f}"
+    pictures = f"{noise.n_groups} pictures scored more than once"
+    return (
+        f"{differ}: label noise SD {noise.sd:.{few}f} (95 %: {ends}), from {pictures}; no model can"
+        " reach a lower RMSE"
+    )
+
+
+def summarise(job: Job) -> None:
+    """The same in a few lines, for the first step of a run."""
+    findings = job.findings
+    unreadable = int((~findings.readable).sum())
+    left_out = f", {unreadable} of them unreadable" if unreadable else ""
+    say(f"{len(findings.table)} photos{left_out}; {_duplicates_sentence(findings)}")
+    if unreadable:
+        say(unreadable_sentence(findings.table))
+    if findings.noise:
+        say(_noise_sentence(findings.noise))
+
+
+def report_folds(job: Job) -> None:
+    """Sizes and mean targets, and what is uneven."""
+    target, fold_of = job.competition.target, job.folds.fold_of
+    sizes = np.bincount(fold_of)
+    means = np.bincount(fold_of, target) / sizes
+    source, few = job.config.folds.file or "dealt", 2 + finer(float(target.std()))
+    say(
+        f"{job.folds.n} folds ({source}): {sizes.min()} to {sizes.max()} rows,"
+        f" mean targets {means.min():.{few}f} to {means.max():.{few}f}"
+    )
+    for sentence in imbalance(job.folds, target):
+        say(f"uneven: {sentence}")
+
+
+PHOTOS, DRAWS = 6, 7
+
+
+def write_contact_sheet(job: Job) -> Path:
+    """Photos from the lowest score to the highest, each with seven draws."""
+    from paw_stack.data.images.augment import AugmentedPhotos, contact_sheet, make_augment
+    from paw_stack.network.backbone import input_size
+
+    trained = [b for b in job.config.backbones if not b.frozen] or job.config.backbones
+    augment = make_augment(job.config.finetune, input_size(trained[0]))
+    photos = AugmentedPhotos(job.pixels(trained[0]), augment, job.config.run.seed)
+    by_score = np.argsort(job.competition.target, kind="stable")
+    rows = by_score[np.linspace(0, len(by_score) - 1, PHOTOS).astype(int)].tolist()
+    return job.run.save_contact_sheet(contact_sheet(photos, rows, DRAWS))

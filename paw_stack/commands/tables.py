@@ -1,0 +1,156 @@
+"""Tables of scores, and the lines below them on a blend, that several commands print."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.blend.shift import shift_sentence
+from paw_stack.console import print_table, say
+from paw_stack.data.label_noise import LabelNoise
+from paw_stack.data.types import Blend, Predictions
+from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
+
+
+def show_scores(
+    candidates: Sequence[Predictions], target: np.ndarray, noise: LabelNoise | None
+) -> None:
+    """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
+
+    `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
+    Below them what frames every RMSE: a constant's, and the label noise where it is known.
+    """
+    from rich.table import Column
+
+    numbers = ("RMSE", "r", "std\nratio", "slope", "s")
+    columns = [
+        Column("candidate", overflow="fold"),  # else a narrow terminal cuts it
+        Column("fold RMSE"),
+        *(Column(name, justify="right", no_wrap=True) for name in numbers),
+    ]
+    constant = float(np.std(target[np.isfinite(candidates[0].oof)]))
+    more = finer(constant)
+    rows = [_cells(candidate, target) for candidate in candidates]
+    rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
+    if noise and np.isfinite(noise.high):
+        interval = f"95 %: {noise.low:.{2 + more}f} to {noise.high:.{2 + more}f}"
+        rows.append(("label noise", interval, f"{noise.sd:.{3 + more}f}"))
+    print_table("out-of-fold scores, points", columns, rows)
+
+
+def show_study(table: pd.DataFrame) -> None:
+    """Print a row a variant; a difference whose interval leaves out 0 is marked.
+
+    Seconds are those of all units that the variant is made of, whoever did them, and those that
+    this call waited for it.
+    """
+    from rich.table import Column
+
+    numbers = ("RMSE", "difference", "95 %", "s of\nunits", "s of\nthis call")
+    columns = [
+        Column("variant", overflow="fold"),  # else a narrow terminal cuts it
+        *(Column(name, justify="right", no_wrap=True) for name in numbers),
+    ]
+    records = table.to_dict("records")
+    title = "nested RMSE, points; difference to the first variant"
+    print_table(title, columns, [_variant(row) for row in records])
+    for row in records:
+        if row["remark"]:
+            say(f"{row['variant']}: {row['remark']}")
+
+
+def _variant(row: dict[Hashable, Any]) -> tuple[str, ...]:
+    clear = row["low"] > 0 or row["high"] < 0
+    few = 3 + finer(row["rmse"])
+    known = np.isfinite(row["difference"])
+    return (
+        row["variant"],
+        f"{row['rmse']:.{few}f}",
+        f"{row['difference']:+.{few}f}{' *' if clear else ''}" if known else "",
+        f"{row['low']:+.{few}f} to {row['high']:+.{few}f}" if known else "",
+        f"{row['seconds']:.0f}",
+        f"{row['seconds_here']:.0f}",
+    )
+
+
+def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
+    covered = np.isfinite(candidate.oof)
+    y, p = target[covered], candidate.oof[covered]
+    more = finer(float(np.std(y)))
+    folds = " ".join(
+        f"{value:.{2 + more}f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
+    )
+    slope = calibration_line(y, p)[1]
+    name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
+    spread = f"{correlation(y, p):.3f}", f"{std_ratio(y, p):.3f}"
+    error, seconds = f"{rmse(y, p):.{3 + more}f}", f"{candidate.seconds:.1f}"
+    return name, folds, error, *spread, f"{slope:.3f}", seconds
+
+
+def tell(result: Blend) -> None:
+    """Print method and weights, the nested score beside the optimistic one, faults, diversity."""
+    record = result.record
+    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
+    nested, model = record["nested"], record["model"]
+    more = finer(record["constant_rmse"])
+    few = 3 + more
+    say(f"blend: {nested['method']}; calibration {nested['calibration']}")
+    say(
+        f"weights: {weights if model['method'] != 'median' else 'none, the median is taken'},"
+        f" intercept {result.intercept:.{few}f}"
+    )
+    say(
+        f"nested RMSE {nested['rmse']:.{few}f}; fitted and scored on the same rows it would read"
+        f" {result.in_sample_rmse:.{few}f}, optimistic by"
+        f" {nested['rmse'] - result.in_sample_rmse:.{few}f}"
+    )
+    for line in _comparisons(record["comparisons"], few):
+        say(line)
+    for line in (*_faults(record), *_diversity(record["diversity"])):
+        say(line)
+    if sentence := shift_sentence(record["shift"]):
+        say(sentence)
+    interval = record["interval"]
+    say(
+        f"{interval['level']:.0%} intervals hold {interval['coverage']:.1%} of the rows, nested;"
+        f" mean width {interval['mean_width']:.{2 + more}f} points"
+    )
+    if result.predictions.optimistic:
+        say("held-out rows chose an epoch (finetune.keep): every score built on it is optimistic")
+
+
+def _comparisons(compared: dict[str, Any], few: int) -> list[str]:
+    return [
+        f"against {facts.get('name', 'the ' + name)}{' (best)' if 'name' in facts else ''}:"
+        f" {facts['difference']:+.{few}f}"
+        f" (95 %: {facts['low']:+.{few}f} to {facts['high']:+.{few}f})"
+        for name, facts in compared.items()
+        if name in ("best candidate", "mean")
+    ]
+
+
+def _faults(record: dict[str, Any]) -> list[str]:
+    """The blend's sentence, then candidates with a fault."""
+    squash = record["squash"]
+    faulty = [
+        f"{name}: {squash[name]['sentence']}"
+        for name in record["model"]["candidates"]
+        if squash[name]["sentence"] != "calibrated"
+    ]
+    return [f"squashing: {squash['sentence']}", *(f"  {line}" for line in faulty)]
+
+
+def _diversity(facts: dict[str, Any]) -> list[str]:
+    lines = []
+    if facts["copies"]:
+        lines.append(f"copies of others, left out: {', '.join(facts['copies'])}")
+    nothing = [name for name in facts["add_nothing"] if name not in facts["copies"]]
+    if nothing:
+        apart = facts["pruned"]
+        lines.append(
+            f"can be left out together: {', '.join(nothing)}; without them nested RMSE"
+            f" {facts['pruned_rmse']:.3f} ({apart['difference']:+.3f}, 95 %: {apart['low']:+.3f} to"
+            f" {apart['high']:+.3f}), a little optimistic as all rows chose them"
+        )
+    return lines

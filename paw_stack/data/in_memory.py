@@ -1,0 +1,159 @@
+"""A notebook's photos, wherever they lie, and their scores -> a competition's folder, uncopied; a
+table of metadata columns -> rows in the order of the photos.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.data.competition import is_file_name
+from paw_stack.data.tables import double_columns, read_cells
+from paw_stack.errors import DataError, offenders
+
+
+def write_listing(
+    folder: Path,
+    photos: Sequence[Path],
+    scores: Sequence[float],
+    metadata: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Write `train.csv` and links to the photos; returns what the `data` section says of them.
+
+    An id is the photo's place in the list and its name: names may be double.
+
+    Raises:
+        DataError: no photos, or not as many scores or metadata rows as photos; no numbers.
+    """
+    given = one_column(scores)
+    counts = {"photos": len(photos), "scores": len(given)}
+    if metadata is not None:
+        counts["metadata rows"] = len(metadata)
+    if len(set(counts.values())) > 1 or not len(photos):
+        found = ", ".join(f"{count} {what}" for what, count in counts.items())
+        raise DataError(f"expected as many scores as photos, and at least one; found {found}")
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    for old in (folder / "train").iterdir():
+        old.unlink()
+    ids = [_id(number, photo) for number, photo in enumerate(photos)]
+    for name, photo in zip(ids, photos, strict=True):
+        _link(Path(os.path.realpath(photo)), folder / "train" / name)
+    table = pd.DataFrame({"Id": ids, "score": given})
+    columns = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
+    table = pd.concat([table, columns], axis=1)
+    table.to_csv(folder / "train.csv", index=False)
+    return {
+        "root": str(folder),
+        "test": None,
+        "extension": "",
+        "id": "Id",
+        "target": "score",
+        "metadata": [str(name) for name in columns],
+    }
+
+
+def one_column(scores: Sequence[float]) -> np.ndarray:
+    """Scores as (n,) float64.
+
+    Raises:
+        DataError: they are no numbers, or a table of them.
+    """
+    try:
+        found = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"scores: {error}; give numbers") from None
+    if found.ndim != 1:
+        raise DataError(f"scores: found an array of shape {found.shape}, expected one number each")
+    return found
+
+
+def _id(number: int, photo: Path) -> str:
+    name = f"{number:06}-{photo.name}"
+    return name if is_file_name(name) else f"{number:06}{photo.suffix}"
+
+
+def _link(photo: Path, place: Path) -> None:
+    try:
+        place.symlink_to(photo)
+    except OSError:  # Windows without the right to make links
+        os.link(photo, place)
+
+
+def photo_columns(
+    source: Path,
+    id_column: str,
+    columns: Sequence[str],
+    photos: Sequence[Path],
+    extension: str = "",
+) -> np.ndarray:
+    """(n, n_columns) float64, one row a photo; NaN for what is no number, and where there is no row.
+
+    An id is a photo's name, with or without its extension (or the run's own `extension`), alone or
+    behind some or all of its folders: `cat`, `cat.jpg`, `shelter/cat.jpg`. The longest one counts.
+
+    Raises:
+        DataError: no table, columns that it lacks or has twice, ids that are double; a row that is
+            meant for several photos.
+    """  # noqa: E501
+    table = _read(source, [id_column, *columns])
+    row_of = {name: row for row, name in enumerate(table[id_column])}
+    rows = [
+        next((row_of[name] for name in _names(photo, extension) if name in row_of), -1)
+        for photo in photos
+    ]
+    _require_own_rows(source, table[id_column].tolist(), photos, rows)
+    numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    return np.vstack([numbers, np.full(len(columns), np.nan)])[rows]
+
+
+def _names(photo: Path, extension: str) -> Iterator[str]:
+    """What a table may call the photo, the longest first."""
+    yield str(photo)
+    parts = photo.absolute().parts[1:]
+    for start in range(len(parts)):
+        name = "/".join(parts[start:])
+        yield from (name, name.removesuffix(extension), name.removesuffix(photo.suffix))
+
+
+def _require_own_rows(
+    source: Path, ids: Sequence[str], photos: Sequence[Path], rows: Sequence[int]
+) -> None:
+    """The same photo may come again; two photos of one name are not the same."""
+    meant: dict[int, dict[Path, Path]] = {}
+    for photo, row in zip(photos, rows, strict=True):
+        meant.setdefault(row, {})[photo.absolute()] = photo
+    shared = [
+        f"{ids[row]}: {', '.join(map(str, of.values()))}"
+        for row, of in meant.items()
+        if row >= 0 and len(of) > 1
+    ]
+    if shared:
+        raise DataError(
+            f"{source}: one row for several photos, {offenders(shared)}; let ids hold what tells"
+            " them apart, the extension or the folder, such as shelter/cat.jpg"
+        )
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        table = read_cells(path)
+        double = double_columns(path, columns)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give a CSV table") from None
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is no CSV table in UTF-8: {reason}") from None
+    problems = []
+    if missing := [c for c in columns if c not in table.columns]:
+        problems.append(f"no column {offenders(missing)}; it has {offenders(table.columns)}")
+    if double:
+        problems.append(f"columns more than once: {offenders(double)}; keep one of each")
+    if not missing and table[columns[0]].duplicated().any():
+        again = table[columns[0]][table[columns[0]].duplicated()].unique()
+        problems.append(f"ids that occur more than once: {offenders(again)}")
+    if problems:
+        raise DataError([f"{path}: {problem}" for problem in problems])
+    return table

@@ -1,0 +1,76 @@
+"""The shared-matrix SVR as a scikit-learn regressor, for one fit on features of its own.
+
+The same solver as `cross_fit_gram`, several times faster than libsvm on a few thousand rows. After
+`fit` it holds arrays alone, named as those of `sklearn.svm.SVR`.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.svr import checked, rbf, scale_gamma, squared_distances
+from paw_stack.heads.stored import distances_float64
+
+
+class GramSVR(RegressorMixin, BaseEstimator):
+    """Epsilon-SVR with a Gaussian kernel; C and epsilon are in the target's unit.
+
+    Args:
+        C: cost of a row's error beyond epsilon.
+        epsilon: half the width of the tube without a loss.
+        gamma: 'scale' is 1 / (d * variance of X), as in scikit-learn.
+        tol: largest violation of the optimality conditions.
+        clip: bounds for the target while fitting; predictions are not clipped.
+
+    Attributes:
+        support_: (n_support,) int64, rows with a coefficient.
+        support_vectors_: (n_support, d), float32.
+        dual_coef_: (1, n_support), float64.
+        intercept_: (1,), float64.
+        n_iter_: pairs that the solver optimised.
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        epsilon: float = 0.1,
+        gamma: float | str = "scale",
+        tol: float = 1e-3,
+        clip: tuple[float, float] | None = None,
+    ) -> None:
+        self.C = C
+        self.epsilon = epsilon
+        self.gamma = gamma
+        self.tol = tol
+        self.clip = clip
+
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> "GramSVR":
+        """Fit X (n, d), y (n,), with sample_weight (n,) as a factor on C; 0 leaves a row out."""
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        weight = np.asarray(_check_sample_weight(sample_weight, X, ensure_non_negative=True))
+        used = np.flatnonzero(weight)
+        if len(used) == 0:
+            raise ValueError("all sample weights are 0; at least one row must count")
+        X, target = X[used], y if self.clip is None else np.clip(y, *self.clip)
+        self.gamma_ = scale_gamma(X) if self.gamma == "scale" else float(self.gamma)
+        self.center_ = X.mean(0)
+        centred = (X - self.center_).astype(np.float32)
+        K = rbf(squared_distances(centred), self.gamma_)
+        solution = checked(solve(K, target[used], self.C * weight[used], self.epsilon, self.tol))
+        support = np.flatnonzero(solution.beta)
+        self.support_, self.support_vectors_ = used[support], centred[support]
+        self.dual_coef_ = solution.beta[None, support]
+        self.intercept_ = np.array([solution.bias])
+        self.n_iter_ = max(1, solution.iterations)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predictions (m,) float64 for X (m, d)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        centred = (X - self.center_).astype(np.float32)
+        K = np.exp(-self.gamma_ * distances_float64(centred, self.support_vectors_))
+        return np.asarray(K @ self.dual_coef_[0] + self.intercept_[0])

@@ -1,0 +1,172 @@
+"""The heads by their names in a config: how each is fitted, and what else depends on which it is.
+
+To add one: its keys as a section in `config/heads.py`, and an entry in `HEADS` here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from paw_stack.config import (
+    GbmSection,
+    HeadSection,
+    KernelRidgeSection,
+    KnnSection,
+    NystroemSection,
+    RidgeSection,
+    SvrSection,
+)
+from paw_stack.data.types import StoredHead
+from paw_stack.errors import ConfigError
+from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
+from paw_stack.heads.svr import resolve_engine
+from paw_stack.metrics import is_constant
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a head is fitted, and what is to be known of it before.
+
+    Attributes:
+        section: its keys in a config.
+        fit: section, engine and problem -> its cross-fit.
+        engine: section -> the engine that fits it; by default the head's own name is used.
+        memory: section, labelled and test rows -> bytes that its matrices take.
+        uses_seed: it draws by `run.seed`.
+        uses_groups: it splits its training rows, and keeps near-duplicates together.
+        keeps_rows: it is stored with the rows that it learned from.
+        streams: it reads vectors block by block, from disk.
+    """
+
+    section: type[HeadSection]
+    fit: Callable[[Any, str, Problem], CrossFitted]
+    engine: Callable[[Any], str] | None = None
+    memory: Callable[[Any, int, int], float] = lambda section, n, m: 0
+    uses_seed: bool = False
+    uses_groups: bool = False
+    keeps_rows: bool = False
+    streams: bool = False
+
+
+def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted:
+    """Cross-fit a head by the fastest exact way that its vectors allow.
+
+    Args:
+        engine: as `engine_of` gives it.
+    """
+    return HEADS[_name_of(section)].fit(section, engine, problem)
+
+
+def engine_of(section: HeadSection) -> str:
+    """What fits the head on this machine: one of the SVR's engines, or the head's own name.
+
+    Raises:
+        ConfigError: the engine that was asked for is not installed.
+    """
+    name = _name_of(section)
+    engine = HEADS[name].engine
+    return engine(section) if engine else name
+
+
+def _name_of(section: HeadSection) -> str:
+    return next(name for name, head in HEADS.items() if isinstance(section, head.section))
+
+
+def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
+    _require_errors(section, problem)
+    if engine == "gram" or (engine == "cuml" and problem.shared):
+        from paw_stack.heads.kernel_heads import svr_on_gram
+
+        return svr_on_gram(section, problem, "cuml" if engine == "cuml" else "smo")
+    from paw_stack.heads.svr import fell_back, make_svr, stored_svr
+
+    each = [problem.target[problem.folds.training_rows(fold)] for fold in problem.only]
+    if engine == "onedal" and any(map(is_constant, each)):
+        engine = "sklearn"  # oneDAL cannot predict without a support vector
+    slow: list[bool] = []
+
+    def store(head: Any) -> StoredHead:
+        slow.append(engine == "onedal" and fell_back(head))
+        return stored_svr(head)
+
+    fitted = cross_fit(partial(make_svr, section, engine), store, problem, section.clip)
+    if not any(slow):
+        return fitted
+    remark = (
+        f"onedal left {sum(slow)} of {len(slow)} folds to scikit-learn: slower, the same result"
+    )
+    return replace(fitted, facts={"engine": "sklearn, asked for onedal"}, remarks=[remark])
+
+
+def _require_errors(section: SvrSection, problem: Problem) -> None:
+    """Where a constant is within epsilon of scores that differ, no row supports anything."""
+    for fold in problem.only:
+        target = problem.target[problem.folds.training_rows(fold)]
+        learned = np.clip(target, *section.clip) if section.clip else target
+        epsilon = section.epsilon or 0.0  # a share of the spread is never as wide
+        if not is_constant(target) and np.ptp(learned) <= 2 * epsilon:
+            raise ConfigError(
+                f"heads.svr.epsilon: no target of fold {fold}'s training rows is farther than"
+                f" {epsilon:g} from their middle, so nothing can be learned; lower it"
+            )
+
+
+def _kernel_ridge(section: KernelRidgeSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.kernel_heads import kernel_ridge_on_gram
+
+    return kernel_ridge_on_gram(section, problem)
+
+
+def _nystroem(section: NystroemSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.nystroem import cross_fit_nystroem
+
+    return cross_fit_nystroem(section, problem)
+
+
+def _ridge(section: RidgeSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.ridge import make_ridge, stored_ridge
+
+    return cross_fit(partial(make_ridge, section), stored_ridge, problem)
+
+
+def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.knn import make_knn, stored_knn
+
+    fewest = min(len(problem.folds.training_rows(fold)) for fold in problem.only)
+    fitting = section.model_copy(update={"k": min(section.k, fewest)})
+    return cross_fit(partial(make_knn, fitting), stored_knn, problem)
+
+
+def _gbm(section: GbmSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.gbm import cross_fit_gbm
+
+    fitted = cross_fit_gbm(section, problem)
+    if section.pca is None:
+        return fitted
+    remark = "pca before trees cost 0.15 to 0.23 RMSE where it was measured; compare with pca: null"
+    return replace(fitted, remarks=[*fitted.remarks, remark])
+
+
+def _svr_bytes(section: SvrSection, n: int, m: int) -> float:
+    """Distances and a kernel, float32."""
+    return 8 * n * (n + m) if resolve_engine(section) == "gram" else 0
+
+
+def _kernel_ridge_bytes(section: KernelRidgeSection, n: int, m: int) -> float:
+    """A kernel in float32 and its inverse in float64; then distances and kernel of test rows."""
+    return 12 * n * n + 8 * n * m
+
+
+HEADS = {
+    "svr": Head(SvrSection, _svr, resolve_engine, _svr_bytes, keeps_rows=True),
+    "gbm": Head(GbmSection, _gbm, uses_seed=True, uses_groups=True),
+    "ridge": Head(RidgeSection, _ridge),
+    "kernel_ridge": Head(
+        KernelRidgeSection, _kernel_ridge, memory=_kernel_ridge_bytes, keeps_rows=True
+    ),
+    "nystroem": Head(NystroemSection, _nystroem, uses_seed=True, streams=True),
+    "knn": Head(KnnSection, _knn, keeps_rows=True),
+}

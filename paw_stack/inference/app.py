@@ -1,0 +1,92 @@
+"""`paw-stack app`: a page on this machine that scores photos with a finished run."""
+
+import importlib.util
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.console import say
+from paw_stack.errors import ConfigError
+from paw_stack.inference.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
+from paw_stack.inference.app_visits import UPLOADS
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+LOOPBACK = "127.0.0.1"
+
+
+def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        ArtifactError: see `open_finished`.
+        ConfigError: gradio is missing; the port is taken.
+    """
+    require_gradio()
+    run = open_finished(place)
+    require_port(host, port)
+    with _own_folder() as folder:
+        from paw_stack.inference.app_page import make_page
+
+        page = make_page(run, folder)
+        if host != LOOPBACK:
+            say(f"{host}: whoever reaches this machine can use the page; there is no password")
+        serve(page, host, port)
+        say(f"http://{host}:{port} (Ctrl-C ends it)")
+        page.block_thread()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """All that this process writes for its users lies here: uploads, results, decoded photos."""
+    with tempfile.TemporaryDirectory(
+        prefix="paw-stack-page-", ignore_cleanup_errors=True
+    ) as folder:
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / UPLOADS)  # before gradio is imported
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
+
+
+def serve(page: "Blocks", host: str, port: int) -> None:
+    """Start the server in a thread of its own."""
+    from starlette.middleware import Middleware
+
+    page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        prevent_thread_lock=True,
+        quiet=True,
+        max_file_size=LARGEST_FILE,
+        ssr_mode=False,
+        footer_links=[],
+        app_kwargs={"middleware": [Middleware(LimitedBodies)]},
+    )
+
+
+def require_gradio() -> None:
+    """Also keeps it from asking the network for its news."""
+    if importlib.util.find_spec("gradio") is None:
+        raise ConfigError("app needs gradio, which is not installed: pip install 'paw-stack[app]'")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+
+def require_port(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--port {port}: cannot be opened on {host} ({error.strerror}); another program may"
+            f" have it: give another, such as --port {port + 1}"
+        ) from None

@@ -1,0 +1,209 @@
+"""`paw-stack predict`: photos and folders -> a table of scores."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.artifacts import write_csv
+from paw_stack.artifacts.finished.model import FinishedRun, open_finished
+from paw_stack.artifacts.finished.trust import making_sense
+from paw_stack.atomic import write_file
+from paw_stack.config import BackboneSection
+from paw_stack.console import print_table, say
+from paw_stack.data.images.cache import EXTENSIONS, Photos, cached_photos, unreadable_sentence
+from paw_stack.errors import DataError
+from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
+from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, score
+from paw_stack.metrics import finer
+from paw_stack.regular import shown
+
+SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
+EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
+LONGEST_STEM = 160  # bytes
+SHOWN = 100  # rows that are printed
+FEW = 4  # so many times fewer photos than a batch holds are few
+
+
+def predict(
+    place: Path,
+    paths: Sequence[Path],
+    out: Path | None = None,
+    metadata: Path | None = None,
+    batch_size: int | None = None,
+    explained: Path | None = None,
+) -> pd.DataFrame:
+    """Score photos, and all photos of folders; print them, or write them to `out`.
+
+    Args:
+        explained: a photo whose score is explained beside it, see `explain`.
+
+    Raises:
+        ArtifactError: see `open_finished`.
+        DataError: no photo that can be read; metadata that is needed and missing.
+    """
+    run, photos = open_finished(place), photos_of(paths)
+    if explained and explained not in photos:
+        photos.append(explained)
+    if not photos:
+        raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
+    columns = _columns(run, photos, metadata)
+    if batch_size is None and len(photos) < run.config.embed.batch_size // FEW:
+        say(
+            f"networks pass {run.config.embed.batch_size} photos at once, as in the run, for the"
+            " same digits; for a few photos --batch-size 1 is faster, to the sixth digit or so"
+        )
+    table = score_paths(run, photos, columns, batch_size)
+    if out:
+        write_csv(out, table)
+        say(f"wrote {out}: {int(table['score'].notna().sum())} scores")
+    else:
+        with making_sense(run.folder):
+            _show(table, f"{run.level:.0%}")
+    if explained:
+        _explain(run, explained, _columns(run, [explained], metadata))
+    return table
+
+
+def _columns(run: FinishedRun, photos: Sequence[Path], metadata: Path | None) -> np.ndarray | None:
+    if metadata is None:
+        return None
+    return columns_of_csv(run, photos, metadata)
+
+
+def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
+    """Say what stands behind the score, and write the map beside the photo."""
+    from PIL import Image
+
+    from paw_stack.inference.explain import explain, sentences
+    from paw_stack.inference.overlay import overlay
+
+    found = explain(run, photo, columns)
+    path = photo.with_name(_cut(photo.stem) + EXPLAINED)
+    picture = Image.fromarray(overlay(found.pixels, found.heat))
+    write_file(path, lambda temporary: picture.save(temporary, format="PNG"))
+    for sentence in sentences(found):
+        say(sentence)
+    say(f"wrote {path}: orange adds to the score, blue takes from it")
+
+
+def _cut(stem: str) -> str:
+    """File systems take names of 255 bytes, and a file that is being written has a longer one."""
+    return stem if len(os.fsencode(stem)) <= LONGEST_STEM else stem[: LONGEST_STEM // 4]
+
+
+def photos_of(paths: Sequence[Path]) -> list[Path]:
+    """The photos that are named, as often as they are, and those of folders and their folders.
+
+    A folder brings what is not named by itself.
+
+    Raises:
+        DataError: a folder without photos.
+    """
+    found: list[Path] = []
+    named = {path for path in paths if not path.is_dir()}
+    for path in paths:
+        inside = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.suffix.lower() in SUFFIXES and not file.name.endswith(EXPLAINED)
+        ]
+        if path.is_dir() and not inside:
+            raise DataError(f"{path}: no photos in this folder ({', '.join(sorted(SUFFIXES))})")
+        found += [file for file in inside if file not in named] if path.is_dir() else [path]
+    return found
+
+
+def score_paths(
+    run: FinishedRun,
+    paths: Sequence[Path],
+    metadata: np.ndarray | None = None,
+    batch_size: int | None = None,
+) -> pd.DataFrame:
+    """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
+
+    Args:
+        metadata: (n, n_metadata) float64, raw columns, one row a photo, where candidates need them.
+
+    Raises:
+        DataError: no photo can be read; metadata that is needed and missing, or of another length.
+    """
+    if not paths:
+        raise DataError("nothing to score: give at least one photo")
+    if metadata is not None and len(metadata) != len(paths):
+        raise DataError(f"metadata: found {len(metadata)} rows for {len(paths)} photos")
+    table = score_readable(run, paths, metadata, batch_size)
+    require_some(table)
+    if (table["reason"] != "").any():
+        say(f"left out: {_unread(table)}")
+    return table
+
+
+def score_readable(
+    run: FinishedRun,
+    paths: Sequence[Path],
+    metadata: np.ndarray | None = None,
+    batch_size: int | None = None,
+    kept: Kept | None = None,
+    turn: Turn = ANYBODYS,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """The same, also where no photo can be read.
+
+    Args:
+        kept: networks of earlier calls, and then of this one.
+        turn: held while networks and heads are at work, not while photos are decoded.
+        workers: that decode, see `cached_photos`.
+    """
+    from paw_stack.network.backbone import input_size
+
+    with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
+
+        def decoded(chosen: Sequence[Path], backbone: BackboneSection) -> Photos:
+            size, resize = input_size(backbone), run.config.data.resize
+            return cached_photos(chosen, size, resize, Path(folder), workers)
+
+        reasons = decoded(paths, run.config.backbones[0]).table["reason"].to_numpy()
+        good = np.flatnonzero(reasons == "")
+        table = pd.DataFrame(columns=["score", "low", "high", *run.candidates], dtype=np.float64)
+        if len(good):
+            chosen = [paths[row] for row in good.tolist()]
+            columns = needed_columns(run, chosen, None if metadata is None else metadata[good])
+            pixels = {b.name: decoded(chosen, b).pixels.filename for b in run.config.backbones}
+            with turn:
+                table = score(run, lambda b: Path(str(pixels[b.name])), columns, batch_size, kept)
+    named = pd.DataFrame({"photo": [shown(path) for path in paths]})
+    return named.join(table.set_index(good)).assign(reason=reasons)
+
+
+def require_some(table: pd.DataFrame) -> None:
+    """Raise a DataError where no photo has a score."""
+    if (table["reason"] != "").all():
+        raise DataError(f"nothing to score; {_unread(table)}")
+
+
+def _unread(table: pd.DataFrame) -> str:
+    return unreadable_sentence(table.rename(columns={"photo": "path"}))
+
+
+def _show(table: pd.DataFrame, level: str) -> None:
+    from rich.table import Column
+
+    good = table[table["reason"] == ""]
+    own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
+    names = ("score", level, "candidates")
+    columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
+    rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]
+    print_table("scores, points", columns, rows)
+    if len(good) > SHOWN:
+        say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
+
+
+def _cells(row: pd.Series, own: list[str]) -> tuple[str, ...]:
+    few = 2 + finer((row["high"] - row["low"]) / 4)
+    interval = f"{row['low']:.{few}f} to {row['high']:.{few}f}"
+    parts = ", ".join(f"{name} {row[name]:.{few}f}" for name in own)
+    return row["photo"], f"{row['score']:.{few}f}", interval, parts

@@ -1,0 +1,237 @@
+"""Fine-tuning one backbone on the training rows of one fold.
+
+Enters: the image cache, targets in points, which rows to learn from. Leaves: weights, predictions
+for held-out and test rows in points, and a history with one line an epoch. Held-out targets are
+looked at for the history alone, unless `finetune.keep` is best_held_out.
+
+Every random number follows from (seed, epoch, row), so that training which goes on from the state
+after an epoch ends, on CPU, with the same bytes as training that was never interrupted.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from paw_stack.config import FinetuneSection
+from paw_stack.data.types import Checkpoint
+from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.metrics import rmse
+from paw_stack.network.dataloader import Batch, FoldRows, batches, mixup
+from paw_stack.network.device import peak_megabytes
+from paw_stack.network.optim import set_rates, train_mode
+from paw_stack.network.trainer import Recipe, Training
+from paw_stack.progress import track
+
+MIXUP_STREAM = 2**31  # beyond every epoch number, which seed the order of rows
+
+
+@dataclass(frozen=True)
+class FinetunedFold:
+    """What one fold's training leaves."""
+
+    weights: dict[str, torch.Tensor]
+    held_out: np.ndarray  # (n_held_out,) float64, points
+    test: np.ndarray  # (m,) float64, points
+    history: list[dict[str, float]]
+
+
+def finetune_fold(
+    pixels: Path,
+    rows: FoldRows,
+    recipe: Recipe,
+    what: str,
+    start: dict[str, torch.Tensor] | None = None,
+    resumed: Checkpoint | None = None,
+    after_epoch: Callable[[Checkpoint], None] = lambda state: None,
+) -> FinetunedFold:
+    """Train on the training rows and predict the held-out and test rows.
+
+    Args:
+        pixels: `.npy` of the image cache, (n + m, size, size, 3) uint8.
+        what: shown beside the progress bar.
+        start: weights of a fine-tuned regressor to begin from, in place of the pretrained ones.
+        resumed: the state that an interrupted call handed to `after_epoch` last.
+        after_epoch: gets the state after every epoch.
+
+    Raises:
+        DataError: the loss or a weight is not finite.
+        ConfigError: the device's memory is too small for the batch.
+    """
+    training = Training(recipe, rows, pixels, start)
+    if resumed:
+        training.resume(resumed)
+    _run_epochs(training, what, after_epoch)
+    if recipe.finetune.keep != "last":
+        training.predictor.load_state_dict(training.state.part("best"))
+    weights = {name: tensor.cpu() for name, tensor in training.predictor.state_dict().items()}
+    if bad := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+        raise DataError(
+            f"{what}: weights are not finite: {offenders(bad)}; lower finetune.learning_rate"
+        )
+    held_out, test = (training.predict(part, tta=True) for part in (rows.held_out, rows.test))
+    return FinetunedFold(weights, held_out, test, training.state.history)
+
+
+def _run_epochs(training: Training, what: str, after_epoch: Callable[[Checkpoint], None]) -> None:
+    recipe, rows = training.recipe, training.rows
+    section, size = recipe.finetune, training.model.backbone.size
+    feed = batches(
+        training.pixels,
+        rows,
+        section,
+        size,
+        recipe.seed,
+        recipe.workers,
+        training.state.epoch,
+        training.own,
+    )
+    left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
+    bar = track(feed, what, total=left, size=section.batch_size)
+    with closing(bar):  # its last item may never be asked for
+        while not training.is_over():
+            after_epoch(training.after(_epoch(training, islice(bar, training.parts), what)))
+
+
+def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, float]:
+    """Learn from every training row once; returns the epoch's line of the history."""
+    recipe, epoch = training.recipe, training.state.epoch
+    section, process = recipe.finetune, training.fabric.global_rank
+    entropy = np.random.SeedSequence([recipe.seed, epoch, process])
+    torch.manual_seed(entropy.generate_state(1)[0].item())
+    mixing = np.random.default_rng([recipe.seed, MIXUP_STREAM, epoch, process])
+    sums: dict[str, float] = {}
+    start, waited = time.perf_counter(), 0.0
+    for step in range(training.steps):
+        lr = set_rates(training.optimizer, section, epoch * training.steps + step, training.steps)
+        asked = time.perf_counter()
+        group = list(
+            islice(feed, min(section.accumulate, training.parts - step * section.accumulate))
+        )
+        waited += time.perf_counter() - asked
+        for name, value in _step(training, group, mixing, f"{what}, epoch {epoch + 1}").items():
+            sums[name] = sums.get(name, 0.0) + value
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": epoch + 1,
+        **_scores(training, sums),
+        "learning_rate": lr,
+        "photos_per_second": round(training.n_rows / seconds, 1),
+        "data_wait_share": round(waited / seconds, 4),
+        "seconds": round(seconds, 2),
+        "peak_megabytes": peak_megabytes(recipe.device),
+    }
+
+
+def _scores(training: Training, sums: dict[str, float]) -> dict[str, float]:
+    """Loss terms and fit RMSE were taken while learning, on augmented photos: no scores."""
+    rows = training.rows
+    totals = training.summed(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+    sums = dict(zip(sums, totals, strict=True))
+    scores = {
+        f"loss_{name}": value / training.n_rows for name, value in sums.items() if name != "squares"
+    }
+    scores["fit_rmse"] = math.sqrt(sums["squares"] / len(rows.fit))
+    for name, part in (("inner", rows.inner), ("held_out", rows.held_out)):
+        if len(part):
+            scores[f"{name}_rmse"] = rmse(rows.target[part], training.predict(part))
+    return scores
+
+
+def _step(
+    training: Training, group: list[Batch], mixing: np.random.Generator, what: str
+) -> dict[str, float]:
+    """One step from the gradient of all rows of the group; returns sums over this process' rows."""
+    n_rows = sum(batch.n_all for batch in group)
+    training.optimizer.zero_grad(set_to_none=True)
+    sums: dict[str, float] = {}
+    for number, batch in enumerate(group, start=1):
+        # Processes exchange gradients once a step, with its last batch.
+        waits = training.fabric.no_backward_sync(training.forward, enabled=number < len(group))
+        with waits, advised(training, what):
+            terms = _backward(training, batch, n_rows, mixing, what)
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value
+    if clip := training.recipe.finetune.clip:
+        training.fabric.clip_gradients(
+            training.forward, training.stepper, max_norm=clip, error_if_nonfinite=False
+        )
+    training.stepper.step()
+    if training.mean:
+        training.mean.update(training.model)
+    return sums
+
+
+def _backward(
+    training: Training, batch: Batch, n_rows: int, mixing: np.random.Generator, what: str
+) -> dict[str, float]:
+    """Add a batch's share of the gradient of a step over `n_rows` rows."""
+    recipe, fabric, n = training.recipe, training.fabric, len(batch.rows)
+    # BatchNorm knows no variance of a single row.
+    train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
+    photos, target, metadata, label, weight = _on_device(training, batch)
+    if recipe.finetune.mixup:
+        photos, (target, metadata) = mixup(
+            photos, [target, metadata], recipe.finetune.mixup, mixing
+        )
+    outputs = training.forward(photos, metadata)
+    terms = training.model.losses(outputs, target, label, weight)
+    total = torch.stack(list(terms.values())).sum()
+    # The processes' gradients are averaged: each counts by its rows, whatever their number.
+    fabric.backward(total * (n * fabric.world_size / n_rows))
+    # Extra rows stand last in a batch; what they are told is no target.
+    squares = ((training.model.points(outputs).detach() - target) ** 2)[: batch.n_fit].sum()
+    # The one place of a batch that waits for the device, once all its work is under way.
+    *means, squared = torch.stack([*(term.detach() for term in terms.values()), squares]).tolist()
+    if not math.isfinite(sum(means)):
+        raise DataError(
+            f"{what}: the loss is {sum(means)}, with the photos"
+            f" {offenders(training.rows.ids[batch.rows])}; lower finetune.learning_rate"
+        )
+    return {**{name: mean * n for name, mean in zip(terms, means, strict=True)}, "squares": squared}
+
+
+def _on_device(
+    training: Training, batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Photos uint8, targets in points, metadata, auxiliary classes and weights of a batch."""
+    rows, name = training.rows, training.recipe.device.name
+    label, weight = (
+        None if column is None else torch.from_numpy(column[batch.rows]).to(name)
+        for column in (rows.label, rows.weight)
+    )
+    return (
+        batch.photos.to(name, non_blocking=True),
+        torch.from_numpy(rows.target[batch.rows]).float().to(name),
+        torch.from_numpy(training.metadata[batch.rows]).to(name),
+        label,
+        weight,
+    )
+
+
+@contextmanager
+def advised(training: Training, what: str) -> Iterator[None]:
+    """Say which batch would fit where the memory of the device does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # a GPU's is a class of its own, a CPU's is not
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise ConfigError(_memory_advice(training.recipe.finetune, what)) from None
+        raise
+
+
+def _memory_advice(section: FinetuneSection, what: str) -> str:
+    if section.batch_size == 1:
+        return f"{what}: out of memory with one photo a batch; lower the backbone's image_size"
+    half = max(1, section.batch_size // 2)
+    return (
+        f"{what}: out of memory at finetune.batch_size {section.batch_size}; try {half} with"
+        f" finetune.accumulate {section.accumulate * section.batch_size // half}, or"
+        " grad_checkpointing: true for the backbone"
+    )

@@ -1,0 +1,40 @@
+"""Published weights that lie on this machine: whether they fit, and the digest of their content."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from paw_stack.config import BackboneSection, digest
+from paw_stack.console import say
+
+
+def require_able(backbone: BackboneSection) -> None:
+    """See that the model takes its photos, has its layers, and that a file of weights fits.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    from paw_stack.network.pretrained.probe import find_weights, measure
+
+    measure(backbone)
+    if source := find_weights(backbone):
+        say(f"backbone {backbone.name}: {source}")
+
+
+def weights_digest(backbone: BackboneSection) -> str | None:
+    """Of the content of the backbone's local file or folder; None where it has none."""
+    from paw_stack.network.pretrained.names import place_of
+
+    if backbone.weights is not None:
+        return _digest_of(backbone.weights, backbone.weights.stat().st_mtime_ns)[:32]
+    source, place = place_of(backbone.model)
+    if source != "local-dir":
+        return None
+    files = sorted(path for path in Path(place).iterdir() if path.is_file())
+    return digest([(file.name, _digest_of(file, file.stat().st_mtime_ns)) for file in files])[:32]
+
+
+@lru_cache
+def _digest_of(path: Path, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,139 @@
+"""The last step: all candidates of a run -> blend, scores, submission."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.artifacts import Step, candidate_files, read_candidates
+from paw_stack.blend import Recipe, blend
+from paw_stack.blend.shift import adversarial_auc
+from paw_stack.console import say
+from paw_stack.data.types import Blend, Predictions
+from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.pipeline.candidates import candidates as named_candidates
+from paw_stack.pipeline.candidates import embed_name
+from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.steps.fit_head import load_fitted
+from paw_stack.pipeline.steps.predictions import network_predictions
+
+
+@dataclass(frozen=True)
+class Blended:
+    blend: Blend
+    scored: list[Predictions]  # the candidates, and last the blend with its seconds
+    submission: Path | None  # None: there are no test rows
+
+
+def make_blend(job: Job, steps: dict[str, Step]) -> Blended:
+    """Blend what is there and save it, with `submission.csv` where there are test rows.
+
+    Args:
+        steps: of all folds, by their names.
+    """
+    start = time.perf_counter()
+    competition, section = job.competition, job.config.blend
+    candidates = _chosen(job, steps)
+    recipe = Recipe(section.method, section.calibration, competition.bounds)
+    noise = job.findings.noise
+    result = blend(candidates, competition.target, job.folds, recipe, noise)
+    result.record["shift"]["adversarial"] = _adversarial(job, steps)
+    job.run.begin_blend()
+    for candidate in candidates:
+        if not job.run.candidate_location(candidate.name).done.exists():  # networks', other runs'
+            job.run.save_predictions(job.run.predictions, candidate, competition)
+    timed = replace(result.predictions, seconds=time.perf_counter() - start)
+    written = None
+    if len(competition.submission_ids):
+        written = job.run.save_submission(_submission(job, result), competition.bounds)
+    job.run.save_blend(result, job.config, competition)
+    job.run.publish()
+    return Blended(result, [*candidates, timed], written)
+
+
+def _chosen(job: Job, steps: dict[str, Step]) -> list[Predictions]:
+    wanted = job.config.blend.candidates
+    everything = [
+        *network_predictions(job, list(range(job.folds.n)), steps),
+        *_fitted(job, steps),
+        *_extra(job),
+    ]
+    known = {candidate.name: candidate for candidate in everything}
+    if len(known) < len(everything):
+        raise ConfigError(
+            f"blend.extra: two candidates have one name among {[c.name for c in everything]};"
+            " rename a file"
+        )
+    if wanted is None:
+        return everything
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(f"blend.candidates: {unknown} are not in this run; it has {list(known)}")
+    return [known[name] for name in wanted]
+
+
+def _fitted(job: Job, steps: dict[str, Step]) -> list[Predictions]:
+    """Candidates of all heads that were fitted; the others are named and left out."""
+    found = []
+    for source, head in named_candidates(job.config):
+        step = steps[f"fit {source.name}.{head}"]
+        if step.exists():
+            found.append(load_fitted(job, source, head, step))
+        else:
+            say(f"{step.short}: not fitted, left out of the blend")
+    return found
+
+
+def _extra(job: Job) -> list[Predictions]:
+    """Candidates of other runs and of CSVs."""
+    problems, files = [], []
+    for path in job.config.blend.extra:
+        try:
+            files += candidate_files(path)
+        except DataError as error:
+            problems += [f"blend.extra: {problem}" for problem in error.problems]
+    if problems:
+        raise DataError(problems)
+    ids, test_ids = job.competition.labelled.ids, job.competition.test.ids
+    found, warnings = read_candidates(files, ids, job.folds, test_ids)
+    for warning in warnings:
+        say(warning)
+    return found
+
+
+def _adversarial(job: Job, steps: dict[str, Step]) -> dict[str, Any] | None:
+    """Labelled against test embeddings of the first backbone that has any.
+
+    Of a fine-tuned backbone fold 0's are taken, and only rows that it has not learned.
+    """
+    for backbone in job.config.backbones:
+        fold = None if backbone.frozen else 0
+        step = steps.get(f"embed {embed_name(backbone, fold)}")
+        if step is None or not step.record():
+            continue
+        n = len(job.competition.target)
+        found = job.run.load_embeddings(
+            step, backbone.name, backbone.layers[0], fold, n, len(job.ids)
+        )
+        rows = np.arange(n) if fold is None else job.folds.held_out_rows(0)
+        auc = adversarial_auc(found.labelled[rows], found.test)
+        return {"backbone": backbone.name, **auc} if auc else None
+    return None
+
+
+def _submission(job: Job, result: Blend) -> pd.DataFrame:
+    """In `sample_submission.csv`'s order and column names.
+
+    Test photos that cannot be read get the mean score: what is known of a photo that nobody saw.
+    """
+    data, competition = job.config.data, job.competition
+    predicted = pd.Series(result.predictions.test, index=competition.test.ids)
+    unseen = [i for i in competition.submission_ids if i not in predicted.index]
+    if unseen:
+        prior = float(np.clip(competition.target.mean(), *competition.bounds))
+        say(f"test photos that cannot be read get the mean score {prior:.2f}: {offenders(unseen)}")
+        predicted = pd.concat([predicted, pd.Series(prior, index=unseen)])
+    ordered = predicted.reindex(competition.submission_ids).to_numpy()
+    return pd.DataFrame({data.id: competition.submission_ids, data.target: ordered})

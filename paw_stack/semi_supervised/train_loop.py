@@ -1,0 +1,81 @@
+"""Epochs of one or several networks, which can be stopped after any of them and gone on with."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from paw_stack.data.types import Checkpoint
+from paw_stack.network.checkpoint import load_optimizer, named, optimizer_tensors
+from paw_stack.progress import track
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network, and what steps it; None where others move its weights."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer | None
+
+
+def run_epochs(
+    what: str,
+    learners: dict[str, Learner],
+    n_epochs: int,
+    seed: int,
+    epoch: Callable[[int], dict[str, float]],
+    resumed: Checkpoint | None,
+    after_epoch: Callable[[Checkpoint], None],
+) -> list[dict[str, float]]:
+    """Call `epoch(number)` for those that are left; returns its lines, the history.
+
+    torch's random numbers are set anew for every epoch, so that a resumed run ends with the same
+    bytes.
+    """
+    if resumed:
+        _resume(learners, resumed)
+    history = list(resumed.history) if resumed else []
+    left = range(len(history), n_epochs)
+    for number in track(left, what, len(left), "epochs"):
+        torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
+        history.append({"epoch": number + 1, **epoch(number)})
+        after_epoch(Checkpoint(number + 1, _tensors(learners), list(history)))
+    return history
+
+
+def _tensors(learners: dict[str, Learner]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name, learner in learners.items():
+        found |= named(name, learner.module.state_dict())
+        if learner.optimizer:
+            found |= named(f"{name} optimizer", optimizer_tensors(learner.optimizer))
+    return found
+
+
+def _resume(learners: dict[str, Learner], state: Checkpoint) -> None:
+    for name, learner in learners.items():
+        learner.module.load_state_dict(state.part(name))
+        if learner.optimizer:
+            load_optimizer(learner.optimizer, state.part(f"{name} optimizer"))
+
+
+def shuffled_batches(
+    photos: np.ndarray, rows: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> Iterator[Tensor]:
+    """uint8 photos (b, size, size, 3) of each row once, half of them mirrored; b within one."""
+    rng = np.random.default_rng([seed, epoch])
+    parts = max(1, round(len(rows) / batch_size))
+    for part in np.array_split(rng.permutation(rows), parts):
+        batch = np.array(photos[np.sort(part)])
+        mirrored = rng.random(len(part)) < 0.5
+        batch[mirrored] = batch[mirrored, :, ::-1]
+        yield torch.from_numpy(batch)
+
+
+def to_levels(pictures: Tensor) -> Any:
+    """(b, 3, h, w) float 0..1 -> (b, h, w, 3) uint8."""
+    levels = (pictures.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
