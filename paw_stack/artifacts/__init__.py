@@ -36,7 +36,6 @@ from paw_stack.artifacts.external_predictions import (
     CandidateFile,
     candidate_files,
     read_candidates,
-    read_table,
 )
 from paw_stack.artifacts.files import (
     read_csv,
@@ -60,7 +59,6 @@ __all__ = [
     "read_candidates",
     "read_csv",
     "read_record",
-    "read_table",
     "read_weights",
     "save_report",
     "write_array",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from paw_stack.artifacts.finished.trust import require_plain
 from paw_stack.data.folds import Folds
-from paw_stack.data.tables import as_known, read_cells
+from paw_stack.data.tables import as_known, id_problems, read_table
 from paw_stack.data.types import Predictions
 from paw_stack.errors import DataError, offenders
 from paw_stack.regular import json_or_nothing
@@ -87,21 +87,6 @@ def read_candidates(
     return found, warnings
 
 
-def read_table(path: Path, columns: list[str], problems: list[str]) -> pd.DataFrame:
-    """All cells as text; an empty table, and a problem more, where it cannot be read."""
-    try:
-        table = read_cells(path)
-    except (OSError, ValueError) as error:
-        problems.append(f"{path}: cannot be read as a table ({' '.join(str(error).split())})")
-        return pd.DataFrame()
-    if missing := [column for column in columns if column not in table.columns]:
-        problems.append(
-            f"{path}: no column {offenders(missing)}; it has {offenders(table.columns)}"
-        )
-        return pd.DataFrame()
-    return table
-
-
 def _of(ids: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
     """The table with ids as they are known here."""
     return table.assign(Id=as_known(table["Id"], ids)) if len(table) else table
@@ -113,16 +98,6 @@ def same_folds(theirs: np.ndarray, ours: np.ndarray) -> bool:
     return len(pairs) == len(set(theirs.tolist())) == len(set(ours.tolist()))
 
 
-def id_problems(found: pd.Series, ids: np.ndarray) -> list[str]:
-    """Of ids that should be `ids`, each once, in any order."""
-    kinds: dict[str, list[str]] = {
-        "double ids": sorted(set(found[found.duplicated()])),
-        "no prediction for ids": sorted(set(ids) - set(found)),
-        "unknown ids": sorted(set(found) - set(ids)),
-    }
-    return [f"{what} {offenders(items)}" for what, items in kinds.items() if items]
-
-
 def _aligned(
     table: pd.DataFrame, ids: np.ndarray, path: Path, problems: list[str]
 ) -> np.ndarray | None:
@@ -131,7 +106,7 @@ def _aligned(
         if len(table.columns):
             problems.append(f"{path}: holds no rows")
         return None
-    found = [f"{path}: {problem}" for problem in id_problems(table["Id"], ids)]
+    found = [f"{path}: {problem}" for problem in id_problems(table["Id"], ids, "prediction")]
     number = pd.to_numeric(table["prediction"], errors="coerce").to_numpy(dtype=np.float64)
     if len(bad := table["Id"][~np.isfinite(number)]):
         found.append(f"{path}: prediction is no finite number for ids {offenders(bad)}")

@@ -17,7 +17,7 @@ from pandas.api.types import is_numeric_dtype
 
 from paw_stack.atomic import write_file
 from paw_stack.config import Config
-from paw_stack.data.tables import guarded, plain, read_cells
+from paw_stack.data.tables import double_ids, guarded, plain, read_cells
 from paw_stack.data.types import Checkpoint, StoredHead
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.regular import parsed_json, read_text, require_regular
@@ -76,8 +76,7 @@ def read_csv(
         table[name] = table[name].map(plain)
     if missing := set(needs) - set(table.columns):
         raise ArtifactError(f"{path}: has no column {offenders(sorted(missing))}; {AGAIN}")
-    if "Id" in needs and table["Id"].duplicated().any():
-        double = table["Id"][table["Id"].duplicated()].unique()
+    if "Id" in needs and (double := double_ids(table["Id"])):
         raise ArtifactError(f"{path}: ids more than once: {offenders(double)}; {AGAIN}")
     return table
 

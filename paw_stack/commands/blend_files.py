@@ -11,7 +11,6 @@ from paw_stack.artifacts import (
     CandidateFile,
     candidate_files,
     read_candidates,
-    read_table,
     write_blend,
     write_submission,
 )
@@ -21,6 +20,7 @@ from paw_stack.blend.methods import METHODS
 from paw_stack.commands.tables import show_scores, tell
 from paw_stack.console import say
 from paw_stack.data.folds import Folds, require_pictures
+from paw_stack.data.tables import double_ids, read_table
 from paw_stack.data.types import Blend
 from paw_stack.errors import ConfigError, DataError, offenders
 
@@ -108,7 +108,7 @@ def _labelled(wanted: FilesToBlend, candidate: Path) -> tuple[np.ndarray, np.nda
         problems.append(
             f"{wanted.labelled}: {wanted.target} is no finite number for ids {offenders(bad)}"
         )
-    if len(double := table["Id"][table["Id"].duplicated()].unique()):
+    if double := double_ids(table["Id"]):
         problems.append(f"{wanted.labelled}: double ids {offenders(double)}")
     if "fold" in table:
         fold, source = table["fold"], wanted.labelled

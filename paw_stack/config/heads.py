@@ -66,9 +66,6 @@ class GbmSection(HeadSection):
     min_rows: int = Field(20, ge=1, description="fewest rows a leaf")
     feature_fraction: float = Field(0.1, gt=0, le=1, description="share of the columns a tree sees")
     max_bin: int = Field(63, ge=2, le=255, description="bins a column")
-    pca: int | None = Field(
-        None, ge=1, description="principal components in place of columns; null: columns"
-    )
 
 
 class RidgeSection(HeadSection):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
-from paw_stack.data.tables import double_columns, read_cells
+from paw_stack.data.tables import double_ids, read_table
 from paw_stack.errors import DataError, offenders
 
 LONGEST_ID = 200  # bytes; file systems take 255 with the extension
@@ -64,8 +64,8 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
     wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
-    labelled = read_table(data, data.labelled, wanted, problems)
-    test = read_table(data, data.test, [data.id, *data.metadata], problems)
+    labelled = read_rows(data, data.labelled, wanted, problems)
+    test = read_rows(data, data.test, [data.id, *data.metadata], problems)
     if problems:
         raise DataError(problems)
     competition = Competition(
@@ -81,30 +81,15 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
     return competition
 
 
-def read_table(
+def read_rows(
     data: DataSection, name: str | None, columns: list[str], problems: list[str]
 ) -> pd.DataFrame:
-    """All cells as text, so that an id such as `007` or `NA` stays what it is."""
+    """A table of `data`, with at least one row; an empty one where there is none."""
     if name is None:
         return pd.DataFrame({column: [] for column in columns}, dtype=str)
-    path = data.root / name
-    try:
-        table = read_cells(path)
-        double = double_columns(path, columns)
-    except OSError as error:
-        problems.append(f"{path}: cannot be read ({error.strerror}); see the data section")
-        return pd.DataFrame()
-    except ValueError as error:
-        problems.append(f"{path}: is no CSV table in UTF-8: {' '.join(str(error).split())}")
-        return pd.DataFrame()
-    if double:
-        problems.append(f"{path}: columns more than once: {offenders(double)}; keep one of each")
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        problems.append(
-            f"{path}: no column {offenders(missing)}; it has {offenders(table.columns)}"
-        )
-    if not len(table):
+    path, before = data.root / name, len(problems)
+    table = read_table(path, columns, problems, "see the data section")
+    if len(problems) == before and not len(table):
         problems.append(f"{path}: holds no rows")
     return table
 
@@ -117,8 +102,7 @@ def _rows(
     if bad:
         problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
         return Rows(ids, (), np.empty((0, 0)))
-    double = table[data.id][table[data.id].duplicated()].unique()
-    if len(double):
+    if double := double_ids(table[data.id]):
         problems.append(f"{name}: ids that occur more than once: {offenders(double)}")
     paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
     missing = [path for path in paths if not path.is_file()]
@@ -169,7 +153,7 @@ def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str])
     if data.test is None or data.sample_submission is None:
         return test_ids.to_numpy(dtype=str)
     before = len(problems)
-    sample = read_table(data, data.sample_submission, [data.id, data.target], problems)
+    sample = read_rows(data, data.sample_submission, [data.id, data.target], problems)
     if len(problems) > before:
         return np.empty(0, dtype=str)
     lacking = sorted(set(test_ids) - set(sample[data.id]))
@@ -177,7 +161,6 @@ def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str])
     for what, ids in (("lacks", lacking), ("has unknown", extra)):
         if ids:
             problems.append(f"{data.sample_submission}: {what} test ids {offenders(ids)}")
-    double = sample[data.id][sample[data.id].duplicated()].unique()
-    if len(double):
+    if double := double_ids(sample[data.id]):
         problems.append(f"{data.sample_submission}: ids more than once: {offenders(double)}")
     return sample[data.id].to_numpy(dtype=str)

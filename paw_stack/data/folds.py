@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.tables import as_known, read_cells
+from paw_stack.data.tables import as_known, id_problems, read_table
 from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import finer
@@ -78,9 +78,12 @@ def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
         DataError: ids that are missing, double or unknown, folds that are no whole numbers from 0
             or leave one empty, a group in two folds. All of them at once.
     """
-    table = _fold_table(path)
+    problems: list[str] = []
+    table = read_table(path, ["Id", "fold"], problems, "see folds.file")
+    if problems:
+        raise DataError(problems)
     table["Id"] = as_known(table["Id"], ids)
-    problems = _id_problems(table["Id"], ids)
+    problems = id_problems(table["Id"], ids, "fold")
     number = pd.to_numeric(table["fold"], errors="coerce")
     used = set(number.dropna())
     if number.isna().any() or len(used) < 2 or used != set(range(len(used))):
@@ -172,26 +175,6 @@ def _deal(line: np.ndarray, size: np.ndarray, n: int) -> np.ndarray:
         fold_of[group] = fold
         heapq.heapreplace(waiting, (rows + int(size[group]), turn, fold))
     return fold_of
-
-
-def _fold_table(path: Path) -> pd.DataFrame:
-    try:
-        table = read_cells(path)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as a table ({reason}); see folds.file") from None
-    if not {"Id", "fold"} <= set(table.columns):
-        raise DataError(f"{path}: columns {offenders(table.columns)}; expected Id and fold")
-    return table
-
-
-def _id_problems(found: pd.Series, ids: np.ndarray) -> list[str]:
-    kinds: dict[str, list[str]] = {
-        "double ids": sorted(set(found[found.duplicated()])),
-        "no fold for ids": sorted(set(ids) - set(found)),
-        "ids that are not among the labelled rows": sorted(set(found) - set(ids)),
-    }
-    return [f"{what} {offenders(items)}" for what, items in kinds.items() if items]
 
 
 def _require_whole_groups(

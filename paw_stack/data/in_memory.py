@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.data.competition import is_file_name
-from paw_stack.data.tables import double_columns, read_cells
+from paw_stack.data.tables import double_ids, read_table
 from paw_stack.errors import DataError, offenders
 
 
@@ -138,22 +138,10 @@ def _require_own_rows(
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    try:
-        table = read_cells(path)
-        double = double_columns(path, columns)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give a CSV table") from None
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is no CSV table in UTF-8: {reason}") from None
-    problems = []
-    if missing := [c for c in columns if c not in table.columns]:
-        problems.append(f"no column {offenders(missing)}; it has {offenders(table.columns)}")
-    if double:
-        problems.append(f"columns more than once: {offenders(double)}; keep one of each")
-    if not missing and table[columns[0]].duplicated().any():
-        again = table[columns[0]][table[columns[0]].duplicated()].unique()
-        problems.append(f"ids that occur more than once: {offenders(again)}")
+    problems: list[str] = []
+    table = read_table(path, columns, problems)
+    if not problems and (double := double_ids(table[columns[0]])):
+        problems.append(f"{path}: ids that occur more than once: {offenders(double)}")
     if problems:
-        raise DataError([f"{path}: {problem}" for problem in problems])
+        raise DataError(problems)
     return table

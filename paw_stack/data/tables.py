@@ -5,11 +5,13 @@ front: in every table of a run but `submission.csv`, whose ids must be the ones 
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from paw_stack.errors import offenders
 from paw_stack.regular import require_regular
 
 LARGEST = 4_000_000_000  # bytes of a table; 100 million rows of an id and a score take half of it
@@ -44,10 +46,49 @@ def _require_text(path: Path) -> None:
                 raise ValueError("it holds NUL bytes, which are in no text")
 
 
-def double_columns(path: Path, columns: list[str]) -> list[str]:
-    """Those of `columns` that the header has more than once: pandas renames the second."""
-    header = pd.read_csv(path, dtype=str, header=None, nrows=1, encoding="utf-8-sig").iloc[0]
-    return [column for column in columns if (header == column).sum() > 1]
+def read_table(
+    path: Path, columns: Collection[str], problems: list[str], cure: str = "give a CSV table"
+) -> pd.DataFrame:
+    """The table with every cell as text; no columns, and problems more, where it lacks `columns`.
+
+    Args:
+        cure: what to do where the file cannot be read.
+    """
+    try:
+        table = read_cells(path)
+        header = pd.read_csv(path, dtype=str, header=None, nrows=1, encoding="utf-8-sig").iloc[0]
+    except OSError as error:
+        problems.append(f"{path}: cannot be read ({error.strerror}); {cure}")
+        return pd.DataFrame()
+    except ValueError as error:
+        problems.append(f"{path}: is no CSV table in UTF-8: {' '.join(str(error).split())}")
+        return pd.DataFrame()
+    double = [column for column in columns if (header == column).sum() > 1]  # pandas renames one
+    missing = [column for column in columns if column not in table.columns]
+    if double:
+        problems.append(f"{path}: columns more than once: {offenders(double)}; keep one of each")
+    if missing:
+        known = offenders(table.columns)
+        problems.append(f"{path}: no column {offenders(missing)}; it has {known}")
+    return pd.DataFrame() if double or missing else table
+
+
+def double_ids(ids: pd.Series) -> list[str]:
+    return sorted(set(ids[ids.duplicated()]))
+
+
+def id_problems(found: pd.Series, ids: np.ndarray, lacking: str) -> list[str]:
+    """What is wrong with ids that should be `ids`, each once, in any order.
+
+    Args:
+        lacking: what an id that is not there has none of.
+    """
+    kinds = {
+        "double ids": double_ids(found),
+        f"no {lacking} for ids": sorted(set(ids) - set(found)),
+        "unknown ids": sorted(set(found) - set(ids)),
+    }
+    return [f"{what} {offenders(items)}" for what, items in kinds.items() if items]
 
 
 def _too_long(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.config import DataSection, ExtraRowsSection, digest
-from paw_stack.data.competition import is_file_name, read_table
+from paw_stack.data.competition import is_file_name, read_rows
 from paw_stack.data.duplicates import duplicate_groups
 from paw_stack.data.images.cache import EXTENSIONS, cached_photos
 from paw_stack.data.screening import THUMBNAIL, cached_pairs
@@ -54,7 +54,7 @@ def load_extra(data: DataSection) -> ExtraRows:
     problems: list[str] = []
     column = data.extra.column
     wanted = [data.id, *([column] if column else [])]
-    table = read_table(data, data.extra.table, wanted, problems)
+    table = read_rows(data, data.extra.table, wanted, problems)
     if problems:
         raise DataError(problems)
     ids = table[data.id].to_numpy(dtype=str)

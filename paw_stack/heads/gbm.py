@@ -6,7 +6,6 @@ Bins come from the features of all labelled rows and look at no target. LightGBM
 float32: it gets them in standard deviations, so that scores far from 0 lose no digits.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,22 +25,21 @@ def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     """Out-of-fold predictions of LightGBM; with early stopping, on a part of the training rows."""
     oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
     constant = []
-    bins = (_shared_bins if problem.shared and not section.pca else _own_bins)(section, problem)
+    shared = _dataset(section, problem.features(0)[0], problem) if problem.shared else None
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = problem.folds.training_rows(fold), problem.folds.held_out_rows(fold)
-        reduce, arrays = _reduction(section, labelled[fit], problem.seed)
         scale = TargetScale.of(problem.target[fit])
         target = scale.standardised(problem.target)
         grown, stopping = _split(section, fit, problem)
         constant += [fold] if len(grown) < 2 * section.min_rows else []
-        data = bins(fold, reduce)
+        data = shared or _dataset(section, labelled, problem)
         parts = [_part(data, rows, target) for rows in (grown, stopping) if len(rows)]
         booster = _train(section, parts, problem.seed)
-        oof[held_out] = scale.points(booster.predict(reduce(labelled[held_out])))
-        tests.append(scale.points(booster.predict(reduce(test)) if len(test) else []))
+        oof[held_out] = scale.points(booster.predict(labelled[held_out]))
+        tests.append(scale.points(booster.predict(test) if len(test) else []))
         trees.append(booster.current_iteration())
-        head = StoredHead("trees", arrays, booster.model_to_string())
+        head = StoredHead("trees", {}, booster.model_to_string())
         heads[f"fold{fold}"] = in_points(head, scale)
     remarks = [_constant_sentence(section, constant)] if constant else []
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees}, remarks)
@@ -53,15 +51,6 @@ def _constant_sentence(section: GbmSection, folds: list[int]) -> str:
         f" leaf takes heads.gbm.min_rows: {section.min_rows}, so a tree twice as many; lower it, or"
         " leave gbm out"
     )
-
-
-def _shared_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
-    data = _dataset(section, problem.features(0)[0], problem)
-    return lambda fold, reduce: data
-
-
-def _own_bins(section: GbmSection, problem: Problem) -> Callable[[int, Callable], Any]:
-    return lambda fold, reduce: _dataset(section, reduce(problem.features(fold)[0]), problem)
 
 
 def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
@@ -121,17 +110,3 @@ def _parameters(section: GbmSection, seed: int) -> dict[str, Any]:
         "force_row_wise": True,
         "verbosity": -1,
     }
-
-
-def _reduction(
-    section: GbmSection, vectors: np.ndarray, seed: int
-) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, np.ndarray]]:
-    """Principal components of the training rows where they are asked for, and their arrays."""
-    if section.pca is None:
-        return lambda rows: rows, {}
-    from sklearn.decomposition import PCA
-
-    n = min(section.pca, *vectors.shape)
-    pca = PCA(n, random_state=seed, svd_solver="randomized").fit(vectors)
-    arrays = {"mean": pca.mean_, "components": pca.components_}
-    return lambda rows: (rows - arrays["mean"]) @ arrays["components"].T, arrays

@@ -149,8 +149,6 @@ def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
 def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
     import lightgbm
 
-    if "components" in head.arrays:
-        X = (X - head.arrays["mean"]) @ head.arrays["components"].T
     text = sound_trees(head.text or "", X.shape[1])
     return np.asarray(lightgbm.Booster(model_str=text).predict(X), dtype=np.float64)
 

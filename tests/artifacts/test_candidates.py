@@ -120,4 +120,4 @@ def test_infinite_and_missing_predictions_are_named_with_their_ids(drawn, tmp_pa
         read_candidates(files, IDS, FOLDS, TEST_IDS)
     said = str(caught.value)
     assert "bad.csv: prediction is no finite number for ids '003', '007'" in said
-    assert "gone.csv: cannot be read as a table" in said
+    assert "gone.csv: cannot be read" in said

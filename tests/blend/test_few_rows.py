@@ -20,7 +20,6 @@ HEADS = {
     **ALL_HEADS,
     "gbm": (GbmSection(trees=5), "gbm", True),
     "gbm of small leaves": (GbmSection(trees=5, min_rows=1), "gbm", True),
-    "gbm, pca": (GbmSection(trees=5, pca=4), "gbm", True),
 }
 
 

@@ -73,7 +73,7 @@ BAD = {
     "no such target": (["--target", "rating"], "no column 'rating'"),
     "bounds too narrow": (["--bounds", 40, 60], "give bounds that hold it"),
     "no such method": (["--method", "finest"], "--method finest: is none of auto, mean"),
-    "no such table": (["--labelled", "gone.csv"], "gone.csv: cannot be read as a table"),
+    "no such table": (["--labelled", "gone.csv"], "gone.csv: cannot be read"),
 }
 
 

@@ -98,14 +98,14 @@ def test_folds_can_be_handed_back(tmp_path):
     ("text", "message"),
     [
         ("Id,fold\na,0\nb,1\nc,0\n", "no fold for ids 'd'"),
-        ("Id,fold\na,0\nb,1\nc,0\nd,1\ne,1\n", "not among the labelled rows 'e'"),
+        ("Id,fold\na,0\nb,1\nc,0\nd,1\ne,1\n", "unknown ids 'e'"),
         ("Id,fold\na,0\na,1\nb,1\nc,0\nd,1\n", "double ids 'a'"),
         ("Id,fold\na,0\nb,2\nc,0\nd,2\n", "expected whole numbers 0, 1, ... without a gap"),
         ("Id,fold\na,0\nb,x\nc,0\nd,1\n", "expected whole numbers"),
         ("Id,fold\na,0\nb,0.5\nc,0\nd,1\n", "expected whole numbers"),
         ("Id,fold\na,0\nb,0\nc,0\nd,0\n", "expected whole numbers"),
-        ("Id,group\na,0\n", "expected Id and fold"),
-        ("", "cannot be read as a table"),
+        ("Id,group\na,0\n", "no column 'fold'"),
+        ("", "is no CSV table"),
     ],
 )
 def test_folds_that_do_not_fit_are_told(tmp_path, text, message):

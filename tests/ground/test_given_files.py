@@ -14,7 +14,7 @@ from helpers.commands import SWIN, call, write_config
 from helpers.runs import pipe, there, within_limit, zeros
 
 from paw_stack import PawStack
-from paw_stack.artifacts.external_predictions import CandidateFile, read_table
+from paw_stack.artifacts.external_predictions import CandidateFile
 from paw_stack.artifacts.files import (
     read_array,
     read_checkpoint,
@@ -27,7 +27,7 @@ from paw_stack.config.study import load_study
 from paw_stack.data.folds import read_folds
 from paw_stack.data.images.shards import MAX_BYTES, Shard, find_shards, shard_photos
 from paw_stack.data.in_memory import photo_columns, write_listing
-from paw_stack.data.tables import read_cells
+from paw_stack.data.tables import read_cells, read_table
 from paw_stack.errors import PawStackError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.regular import TEXT_BYTES, json_or_nothing, read_json, read_regular, require_regular
@@ -103,7 +103,7 @@ def test_candidates_that_are_pipes_are_named_all_at_once(tmp_path):
         file = CandidateFile(name, tmp_path / name)
         assert within_limit(lambda file=file: read_table(file.path, ["Id"], problems)).empty
     assert len(problems) == 2
-    assert "a.csv: cannot be read as a table (a pipe, not a file)" in problems[0]
+    assert "a.csv: cannot be read (a pipe, not a file)" in problems[0]
 
 
 def test_special_files_are_no_shards(tmp_path):

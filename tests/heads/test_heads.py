@@ -40,7 +40,6 @@ HEADS = {
     "grid": (SvrSection(grid=GRID), "gram"),
     "gbm": (GbmSection(**SMALL), "gbm"),
     "gbm, stopped": (GbmSection(**SMALL, early_stopping=3), "gbm"),
-    "gbm, pca": (GbmSection(**SMALL, pca=4), "gbm"),
     "ridge": (RidgeSection(), "ridge"),
     "kernel_ridge": (KernelRidgeSection(), "kernel_ridge"),
     "nystroem": (NystroemSection(landmarks=50), "nystroem"),

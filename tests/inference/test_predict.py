@@ -37,7 +37,7 @@ def finished(tmp_path_factory, sample_folder):
         blend={"method": "mean"},
         heads={
             "svr": {"metadata": True},
-            "gbm": {"trees": 5, "min_rows": 5, "pca": 4},
+            "gbm": {"trees": 5, "min_rows": 5},
             "ridge": {},
             "together": [["swin", "random"]],
             "selection": {"starts": 1, "most": 2},
