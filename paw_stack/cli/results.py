@@ -122,6 +122,9 @@ def doctor(
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Option(help="File to write, in place of printing.")] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="A config of every key and its default instead.")
+    ] = False,
 ) -> None:
     """The JSON schema of the config, with which an editor completes and checks it.
 
@@ -129,4 +132,4 @@ def schema(
     """
     from paw_stack.config.schema import schema as show_schema
 
-    show_schema(out)
+    show_schema(out, reference)

@@ -22,12 +22,12 @@ def embed_source(
     config: Config, source: Path, on: str = "here", address: str | None = None
 ) -> None:
     """Embed all shards of a folder, of tar files or of Parquet files that are not done."""
+    run = RunFolder(config)
     one_size(config)
     for backbone in config.backbones:
-        require_able(backbone)
+        require_able(backbone, run.cache)
     shards = find_shards(source)
     n_photos = sum(shard.about_photos() for shard in shards)
-    run = RunFolder(config)
     with run.writer():
         run.save_config(config)
         facts = _embed_all(config, shards, n_photos, on, address)

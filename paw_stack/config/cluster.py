@@ -1,4 +1,4 @@
-"""The section of a config that says what a unit of work needs of a cluster's machines."""
+"""The section of a config that says what a step needs of a cluster's machines."""
 
 from pydantic import Field
 
@@ -6,10 +6,10 @@ from paw_stack.config.sections import Section
 
 
 class ResourcesSection(Section):
-    """What one unit holds of its machine while it runs."""
+    """What one step holds of its machine while it runs."""
 
     cpus: float = Field(1, gt=0, description="cores")
-    gpus: float = Field(0, ge=0, description="GPUs; 0.25 lets four units share one")
+    gpus: float = Field(0, ge=0, description="GPUs; 0.25 lets four steps share one")
     memory_gb: float | None = Field(None, gt=0, description="memory, gigabytes; null: not counted")
 
 
@@ -17,10 +17,10 @@ class ClusterSection(Section):
     """What `run --on ray` and `embed --on ray` ask for."""
 
     finetune: ResourcesSection = Field(
-        ResourcesSection(), description="of fine-tuning a backbone on one fold"
+        ResourcesSection(), description="for fine-tuning a backbone on one fold"
     )
     embed: ResourcesSection = Field(
-        ResourcesSection(), description="of embedding with one backbone, or one shard"
+        ResourcesSection(), description="for embedding with one backbone, or one shard"
     )
-    fit_heads: ResourcesSection = Field(ResourcesSection(), description="of fitting one head")
-    retries: int = Field(3, ge=0, description="how often a unit of a lost machine is begun anew")
+    fit_heads: ResourcesSection = Field(ResourcesSection(), description="for fitting one head")
+    retries: int = Field(3, ge=0, description="how often a step of a lost machine is begun anew")

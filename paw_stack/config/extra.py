@@ -12,7 +12,9 @@ class PretrainSection(Section):
     """Each backbone first learns data.extra's class column; every fold starts from there (D24)."""
 
     epochs: int = Field(10, ge=1, description="passes over the extra rows")
-    learning_rate: float | None = Field(None, gt=0, description="peak; null: finetune's")
+    learning_rate: float | None = Field(
+        None, gt=0, description="peak of the learning rate; null: finetune's"
+    )
 
 
 class PseudoSection(Section):
@@ -52,11 +54,12 @@ class AutoencoderSection(Section):
     """A backbone learns to put each photo without a label through its embedding (D22)."""
 
     backbone: Name = Field(
-        description="a frozen one, the encoder; heads get its embedding as any frozen backbone's"
+        description="a frozen one, the encoder; heads get its embedding as any frozen backbone's",
+        examples=["encoder"],
     )
     epochs: int = Field(20, ge=1, description="passes over the photos without a label")
     batch_size: int = Field(32, ge=2, description="photos a step")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, of AdamW; falls by a cosine")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, for AdamW; falls by a cosine")
     width: int = Field(32, ge=4, description="channels of the decoder's last layers")
     feed: list[Name] = Field(
         [], description="backbones of the same size that see its reconstructions, not the photos"
@@ -70,7 +73,7 @@ class GanSection(Section):
     size: Literal[32, 64, 128] = Field(64, description="side of a photo, pixels")
     epochs: int = Field(100, ge=1, description="passes over the fold's training rows")
     batch_size: int = Field(16, ge=2, description="photos a step")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam, for both networks")
+    learning_rate: float = Field(1e-3, gt=0, description="for Adam, of both networks")
     latent: int = Field(64, ge=2, description="random numbers that a photo is drawn from")
     width: int = Field(32, ge=4, description="channels of the layers next to the photo")
     auxiliary: float = Field(

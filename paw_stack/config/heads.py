@@ -19,10 +19,20 @@ class HeadSection(Section):
 class GridSection(Section):
     """Settings to try; each fold takes the best by models that saw none of its rows."""
 
-    C: list[float] | None = Field(None, min_length=1, description="null: the head's own C")
-    gamma: list[Gamma] | None = Field(None, min_length=1, description="null: the head's own gamma")
-    epsilon: list[float] | None = Field(None, min_length=1, description="null: the head's own")
-    clip: list[Clip | None] | None = Field(None, min_length=1, description="null: the head's own")
+    C: list[float] | None = Field(
+        None, min_length=1, description="costs to try; null: the head's own C"
+    )
+    gamma: list[Gamma] | None = Field(
+        None, min_length=1, description="widths of the kernel to try; null: the head's own gamma"
+    )
+    epsilon: list[float] | None = Field(
+        None, min_length=1, description="free errors to try, points; null: the head's own epsilon"
+    )
+    clip: list[Clip | None] | None = Field(
+        None,
+        min_length=1,
+        description="bounds to try, points; null: the head's own clip",
+    )
 
 
 class SvrSection(HeadSection):
@@ -40,11 +50,14 @@ class SvrSection(HeadSection):
     epsilon: float | None = Field(
         None,
         ge=0,
-        description="error that costs nothing, points; null: 0.005 standard deviations of the fit"
-        " rows' scores (0.1 where that is 20 points)",
+        description="error that costs nothing, points; null: 0.005 standard deviations of the"
+        " training rows' scores (0.1 where that is 20 points)",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
-    clip: Clip | None = Field(None, description="bounds for the targets of training rows, points")
+    clip: Clip | None = Field(
+        None,
+        description="bounds for the targets of training rows, points; null: none",
+    )
     grid: GridSection | None = Field(None, description="settings to choose from; null: none")
 
     @model_validator(mode="after")
@@ -117,19 +130,23 @@ class SelectionSection(Section):
 class HeadsSection(Section):
     """Heads to fit on every embedding; one that is not named here is not fitted."""
 
-    svr: SvrSection | None = None
-    gbm: GbmSection | None = None
-    ridge: RidgeSection | None = None
-    kernel_ridge: KernelRidgeSection | None = None
-    nystroem: NystroemSection | None = None
-    knn: KnnSection | None = None
+    svr: SvrSection | None = Field(None, description="support vector regression, rbf kernel")
+    gbm: GbmSection | None = Field(None, description="LightGBM's trees; weak alone on embeddings")
+    ridge: RidgeSection | None = Field(None, description="ridge regression")
+    kernel_ridge: KernelRidgeSection | None = Field(
+        None, description="kernel ridge, rbf: all folds exactly from one inverse a penalty"
+    )
+    nystroem: NystroemSection | None = Field(
+        None, description="kernel ridge on landmarks, for 100,000 rows and more"
+    )
+    knn: KnnSection | None = Field(None, description="k nearest neighbours")
     memory_gb: float = Field(
         8, gt=0, description="GB that the matrices of a head may take; a selection's go to disk"
     )
     together: list[list[str]] = Field(
         [],
-        description="layers whose vectors are put side by side for every head, each as <backbone>"
-        " or <backbone>.logits",
+        description="sets of layers whose vectors are concatenated for every head, each layer as"
+        " <backbone> or <backbone>.logits",
     )
     selection: SelectionSection | None = Field(
         None, description="the set of layers that an SVR does best on; needs svr; null: none"

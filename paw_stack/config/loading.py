@@ -44,19 +44,35 @@ from paw_stack.regular import read_text
 class Config(Section):
     """A whole run. `artifacts/<run.name>/config.yaml` holds the one that a run was made with."""
 
-    run: RunSection
-    data: DataSection
-    folds: FoldsSection = FoldsSection()
-    backbones: list[BackboneSection] = Field(min_length=1)
-    regressor: RegressorSection = RegressorSection()
-    loss: LossSection = LossSection()
-    finetune: FinetuneSection = FinetuneSection()
-    embed: EmbedSection = EmbedSection()
-    compute: ComputeSection = ComputeSection()
-    heads: HeadsSection = HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection())
-    blend: BlendSection = BlendSection()
-    cluster: ClusterSection = ClusterSection()
-    extra: ExtraSection = ExtraSection()
+    run: RunSection = Field(description="what the run is called, where it writes, its seed")
+    data: DataSection = Field(description="tables, photos and scores")
+    folds: FoldsSection = Field(FoldsSection(), description="how labelled rows are held out")
+    backbones: list[BackboneSection] = Field(
+        min_length=1, description="networks that turn a photo into a vector; any number of them"
+    )
+    regressor: RegressorSection = Field(
+        RegressorSection(), description="layers on a fine-tuned backbone that predict the score"
+    )
+    loss: LossSection = Field(LossSection(), description="what fine-tuning minimises")
+    finetune: FinetuneSection = Field(
+        FinetuneSection(), description="how backbones that are not frozen are trained, once a fold"
+    )
+    embed: EmbedSection = Field(EmbedSection(), description="how photos become vectors")
+    compute: ComputeSection = Field(ComputeSection(), description="where networks run")
+    heads: HeadsSection = Field(
+        HeadsSection(svr=SvrSection(), gbm=GbmSection(), ridge=RidgeSection()),
+        description="regressors on the embeddings; a section that is given replaces the default"
+        " set, and has the heads that it names",
+    )
+    blend: BlendSection = Field(
+        BlendSection(), description="how the candidates' predictions become one"
+    )
+    cluster: ClusterSection = Field(
+        ClusterSection(), description="what a step asks of a machine under --on ray"
+    )
+    extra: ExtraSection = Field(
+        ExtraSection(), description="what is made of photos without a score, data.extra"
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Config":
@@ -226,7 +242,11 @@ def _sentence(error: Any) -> str:
     return f"{where}: {error['msg'].removeprefix('Value error, ')}{found}"
 
 
+def _sections(cls: type[Section]) -> list[type[Section]]:
+    return [cls, *(found for own in cls.__subclasses__() for found in _sections(own))]
+
+
 def _closest(loc: tuple[str | int, ...]) -> str:
-    known = {name for cls in Section.__subclasses__() for name in cls.model_fields}
+    known = {name for cls in _sections(Section) for name in cls.model_fields}
     names = difflib.get_close_matches(str(loc[-1]), sorted(known), n=1)
     return f"; did you mean {names[0]}?" if names else "; remove it"

@@ -1,5 +1,5 @@
 """`paw-stack schema`: the JSON schema of the config, by which an editor completes keys, shows what
-they mean and marks errors.
+they mean and marks errors; or a config of all keys, to read.
 """
 
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from paw_stack.atomic import write_file
 from paw_stack.config.loading import Config
+from paw_stack.config.reference import reference
 from paw_stack.console import say
 
 EXTENDS = {
@@ -26,14 +27,13 @@ def config_schema() -> dict[str, Any]:
     return {"$schema": address, **schema, "title": "A run of paw-stack"}
 
 
-def schema(out: Path | None = None) -> None:
-    """Print it, or write it to `out`."""
-    text = json.dumps(config_schema(), indent=2) + "\n"
+def schema(out: Path | None = None, as_reference: bool = False) -> None:
+    """Print it, or the config of all keys, or write it to `out`."""
+    text = reference() if as_reference else json.dumps(config_schema(), indent=2) + "\n"
     if out is None:
         say(text.rstrip())
         return
     write_file(out, lambda path: path.write_text(text, encoding="utf-8"))
-    say(
-        f"wrote {out}; the first line of a config may say"
-        f" '# yaml-language-server: $schema={out.name}'"
-    )
+    first = f"'# yaml-language-server: $schema={out.name}'"
+    hint = "" if as_reference else f"; the first line of a config may say {first}"
+    say(f"wrote {out}{hint}")

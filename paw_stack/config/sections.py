@@ -20,11 +20,14 @@ class Section(BaseModel):
 
 
 class RunSection(Section):
-    name: Name = Field(description="folder under `root` that receives everything this run writes")
+    name: Name = Field(
+        description="folder under `root` that receives everything this run writes",
+        examples=["reference"],
+    )
     root: Path = Field(Path("artifacts"), description="folder of all runs and of the image cache")
     store: str | None = Field(
         None,
-        description="fsspec URL such as s3://bucket/runs that keeps every finished unit, for"
+        description="fsspec URL such as s3://bucket/runs that keeps every finished step, for"
         " machines that share no disk; null: `root` is all there is",
     )
     seed: int = Field(0, ge=0, description="seed of folds, weights, augmentation and GBM")
@@ -33,7 +36,9 @@ class RunSection(Section):
         description="folder of other runs: what one has made from the same inputs is taken over",
     )
     workers: int = Field(
-        0, ge=0, description="processes that augment photos during fine-tuning; 0: none beside this"
+        0,
+        ge=0,
+        description="processes that augment photos in fine-tuning; 0: none but this one",
     )
 
 
@@ -57,7 +62,10 @@ class ExtraRowsSection(Section):
 
 
 class DataSection(Section):
-    root: Path = Field(description="the competition's folder; the other paths are relative to it")
+    root: Path = Field(
+        description="the competition's folder; the other paths are relative to it",
+        examples=["shelter"],
+    )
     labelled: str = Field("train.csv", description="table of photos with a score")
     test: str | None = Field("test.csv", description="table of photos without one; null: none")
     sample_submission: str | None = Field(
@@ -68,11 +76,12 @@ class DataSection(Section):
     test_images: str = Field("test", description="folder of the test photos")
     extension: str = Field(".jpg", description="appended to an id to make a file name; may be ''")
     id: str = Field("Id", description="column of ids")
-    target: str = Field(description="column of scores, in points")
+    target: str = Field(description="column of scores, in points", examples=["appeal"])
     bounds: tuple[float | None, float | None] | None = Field(
         description="lowest and highest possible score, in points; predictions are clipped to them,"
         " and nothing else follows but for a loss that needs a range. null, for both or for one:"
-        " there is none"
+        " there is none",
+        examples=[[1, 100]],
     )
     metadata: list[str] = Field([], description="numeric columns, in both tables, for the heads")
     resize: Literal["crop", "squash"] = Field(
@@ -126,10 +135,13 @@ class FoldsSection(Section):
 
 
 class BackboneSection(Section):
-    name: Name = Field(description="what artifacts and candidates of this backbone are called")
+    name: Name = Field(
+        description="what artifacts and candidates of this backbone are called", examples=["swin"]
+    )
     model: str = Field(
         description="timm model name; names of 2021 such as *_in22k work too, and hf-hub:owner/name"
-        " or local-dir:folder"
+        " or local-dir:folder",
+        examples=["swin_tiny_patch4_window7_224.ms_in22k_ft_in1k"],
     )
     model_args: dict[str, Any] = Field({}, description="further arguments of timm.create_model")
     pretrained: bool = Field(True, description="start from pretrained weights (a hub download)")

@@ -15,7 +15,9 @@ class RegressorSection(Section):
         "linear", description="mlp: one hidden layer; residual_*: the diary's three (D18)"
     )
     width: int = Field(192, ge=1, description="units of the mlp's hidden layer")
-    dropout: float = Field(0.0, ge=0, lt=1, description="on the image features")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the features that a training step leaves out"
+    )
     metadata: Literal["none", "late", "fm", "early"] = Field(
         "none",
         description="data.metadata in the network: late: beside the image features; fm: a"
@@ -37,7 +39,8 @@ class AuxiliarySection(Section):
     """A class that the network learns beside the score; nobody needs it to predict."""
 
     column: str = Field(
-        description="column of the labelled table with a class a row; '' is unknown"
+        description="column of the labelled table with a class a row; '' is unknown",
+        examples=["Breed"],
     )
     weight: float = Field(0.1, gt=0, description="of its cross entropy, added to the loss")
 
@@ -104,14 +107,25 @@ class FinetuneSection(Section):
     batch_size: int = Field(16, ge=1, description="photos a step; all batches equal within one")
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: momentum 0.9")
-    learning_rate: float = Field(1e-5, gt=0, le=1e6, description="peak")
-    weight_decay: float = Field(0.01, ge=0, description="not on norms and biases")
+    learning_rate: float = Field(1e-5, gt=0, le=1e6, description="peak of the learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="of the optimizer; not on norms and biases")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="factor on the learning rate a block down from the head"
     )
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps with a rising rate")
-    schedule: ScheduleSection = ScheduleSection()
-    clip: float | None = Field(None, gt=0, description="largest norm of a step's gradient")
+    warmup: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps with a rising learning rate",
+    )
+    schedule: ScheduleSection = Field(
+        ScheduleSection(), description="learning rate over time, after the warm-up"
+    )
+    clip: float | None = Field(
+        None,
+        gt=0,
+        description="largest norm of a step's gradient; null: any",
+    )
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay of the mean of weights that predicts, such as 0.998"
     )
@@ -147,7 +161,9 @@ class FinetuneSection(Section):
     mixup: float = Field(
         0.0, ge=0, description="alpha of the Beta that mixes pairs of photos and targets; 0: off"
     )
-    tta: TtaSection = TtaSection()
+    tta: TtaSection = Field(
+        TtaSection(), description="views of a photo whose predictions are averaged"
+    )
     warm_start: Path | None = Field(
         None, description="folder of another run with the same folds, whose fold k starts fold k"
     )

@@ -1,4 +1,4 @@
-"""Where and in which precision a network runs: resolved once, recorded with every unit."""
+"""Where and in which precision a network runs: resolved once, recorded with every step."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from paw_stack.artifacts import Step
 from paw_stack.console import say
 from paw_stack.data.types import Predictions
+from paw_stack.distributed import n_processes
 from paw_stack.pipeline.candidates import Source, are_enough, candidates, embed_name
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.graph import Steps
@@ -14,11 +15,12 @@ from paw_stack.pipeline.steps.fit_head import load_fitted
 
 def finetune_all(job: Job, steps: Steps) -> None:
     """Train what is not done yet, and first what training waits for."""
-    from paw_stack.network.device import leave_group
-
     label_all(job, steps)
     _do(job, [step for name, step in steps.items() if name.startswith("finetune ")])
-    leave_group()
+    if n_processes() > 1:
+        from paw_stack.network.device import leave_group
+
+        leave_group()
 
 
 def label_all(job: Job, steps: Steps) -> None:
@@ -30,15 +32,20 @@ def label_all(job: Job, steps: Steps) -> None:
 
 
 def _do(job: Job, steps: Sequence[Step]) -> None:
-    """The first of several processes knows what is done."""
-    from paw_stack.network.device import from_first, resolve_device
-
-    device = resolve_device(job.config.compute)
     for step in steps:
-        if from_first(step.record(), device):
+        if _is_done(job, step):
             say(f"{step.name}: done before, skipped")
         else:
             step.do()
+
+
+def _is_done(job: Job, step: Step) -> bool:
+    """The first of several processes knows what is done."""
+    if n_processes() == 1:
+        return step.record() is not None
+    from paw_stack.network.device import from_first, resolve_device
+
+    return bool(from_first(step.record(), resolve_device(job.config.compute)))
 
 
 def embed_all(job: Job, folds: list[int], steps: Steps) -> None:

@@ -125,19 +125,20 @@ def _setting_problems(config: Config) -> list[str]:
     """What pydantic cannot see: models, files, engines, transforms."""
     from paw_stack.data.images.augment import make_augment
     from paw_stack.heads.svr import resolve_engine
-    from paw_stack.network.device import resolve_device
 
-    checks: list[Callable[[], object]] = [partial(resolve_device, config.compute)]
-    checks.append(partial(candidates, config))
-    checks.append(partial(_require_engine, config))
+    cache = RunFolder(config).cache
+    checks: list[Callable[[], object]] = [partial(candidates, config)]
+    compute = config.compute
+    if (compute.device, compute.precision, config.embed.engine) != ("auto", "auto", "auto"):
+        checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
     checks.append(partial(_require_one_process, config))
     checks.append(partial(load_extra, config.data))
-    checks += [partial(require_able, backbone) for backbone in config.backbones]
+    checks += [partial(require_able, backbone, cache) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr))
-    if not all(backbone.frozen for backbone in config.backbones):
+    if not isinstance(config.finetune.augment, str):
         checks.append(partial(make_augment, config.finetune, 64))
     problems: list[str] = []
     for check in checks:

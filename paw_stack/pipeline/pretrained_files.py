@@ -4,20 +4,33 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.step import versions
 from paw_stack.config import BackboneSection, digest
 from paw_stack.console import say
+from paw_stack.regular import json_or_nothing
 
 
-def require_able(backbone: BackboneSection) -> None:
+def require_able(backbone: BackboneSection, cache: Path) -> None:
     """See that the model takes its photos, has its layers, and that a file of weights fits.
+
+    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
+    command with nothing to do has no other use for.
 
     Raises:
         ConfigError: it does not.
     """
-    from paw_stack.network.pretrained.probe import find_weights, measure
+    fits = backbone.weights is None or backbone.weights.is_file()
+    about = digest(backbone, weights_digest(backbone) if fits else None, versions())
+    note = cache / "backbones" / f"{about}.json"
+    source = json_or_nothing(note).get("weights")
+    if source is None:
+        from paw_stack.network.pretrained.probe import find_weights, measure
 
-    measure(backbone)
-    if source := find_weights(backbone):
+        measure(backbone)
+        source = find_weights(backbone)
+        write_json(note, {"weights": source})
+    if source:
         say(f"backbone {backbone.name}: {source}")
 
 
