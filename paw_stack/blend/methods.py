@@ -8,8 +8,6 @@ constant has an intercept alone. No weight is negative.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize, nnls
-from scipy.stats import norm
 
 from paw_stack.blend.moments import JITTER, Moments, centred, least_squares, square_root
 
@@ -68,6 +66,8 @@ def simplex(moments: Moments) -> Weights:
     errors = _error_products(moments)
     pull = np.sqrt(max(np.trace(errors) / len(errors), JITTER))
     rows = np.vstack([square_root(errors).T, np.full(len(errors), pull)])
+    from scipy.optimize import nnls
+
     weights, _ = nnls(rows, np.array([*np.zeros(len(errors)), pull]))
     return weights / weights.sum(), 0.0
 
@@ -103,6 +103,8 @@ def nelder_mead(moments: Moments) -> Weights:
         return float(weights @ errors @ weights)
 
     options = {"maxfev": MOST_TRIES, "adaptive": True}
+    from scipy.optimize import minimize
+
     found = np.abs(minimize(loss, np.full(c, 1 / c), method="Nelder-Mead", options=options).x)
     return found / found.sum(), 0.0
 
@@ -148,6 +150,8 @@ def shares(losses: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 def _correlating(moments: Moments) -> np.ndarray:
     """Candidates (k,) whose correlation with the target is positive beyond chance."""
+    from scipy.stats import norm
+
     gram = moments.plain.sum(0)
     covariance, _ = centred(gram)
     spread = np.sqrt(np.diag(covariance).clip(1e-12))

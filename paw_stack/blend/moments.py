@@ -10,7 +10,6 @@ the candidates' mean: no bit of a held-out target can come in through rounding.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 # Of 1 + the mean variance: keeps matrices of alike candidates positive definite. Fits standardise
 # the target (nested.py), so that 1 is its variance.
@@ -107,6 +106,8 @@ def least_squares(
         gram: (..., c + 2, c + 2), of one set of rows or of many.
         penalty: (..., c, c); weights' quadratic form that is added to the mean squared error.
     """
+    from scipy.optimize import nnls
+
     covariance, mean = centred(gram)
     matrix = covariance[..., :-1, :-1] + penalty
     wanted = np.broadcast_to(covariance[..., :-1, -1], matrix.shape[:-1])

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from paw_stack.metrics import (
     calibration_line,
@@ -21,6 +20,8 @@ def score(target: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> dic
 
     `slope` and `slope_intercept` are those of target = intercept + slope * prediction.
     """
+    from scipy.stats import rankdata
+
     intercept, slope = calibration_line(target, predicted)
     error, spread = rmse(target, predicted), float(np.std(target))
     return {

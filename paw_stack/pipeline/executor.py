@@ -58,7 +58,7 @@ def embed_all(job: Job, folds: list[int], steps: Steps) -> None:
                 say(f"{step.name}: done before, skipped")
             else:
                 waiting.append((backbone, fold, step))
-    for group in passes(waiting):
+    for group in passes(waiting) if waiting else []:
         embed_together(job, group)
 
 

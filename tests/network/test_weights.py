@@ -19,6 +19,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.pretrained.probe import find_weights
 from paw_stack.network.regressor import Regressor
+from paw_stack.pipeline.pretrained_files import require_able
 
 # Small ones with and without a filter of timm's, square maps, tokens, norms with statistics.
 MODELS = {
@@ -283,3 +284,21 @@ def test_check_refuses_weights_that_do_not_fit(sample_folder, tmp_path, capsys, 
         said = failure(capsys, monkeypatch, command, config)
         assert "lacks 'patch_embed.proj.weight'" in said
         assert "Traceback" not in said
+
+
+def test_other_weights_in_the_same_place_are_looked_at_again(tmp_path):
+    """What was seen of a backbone is noted, but no longer than its file is the same."""
+    path = tmp_path / "w.safetensors"
+    tensors = tensors_of("test_resnet")
+    save_file(tensors, path)
+    backbone = section("test_resnet", path)
+    for _ in range(2):
+        require_able(backbone, tmp_path)
+    lacking = dict(list(tensors.items())[len(tensors) // 2 :])
+    save_file(lacking, path)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="test_resnet"):
+            require_able(backbone, tmp_path)
+    path.unlink()
+    with pytest.raises(ConfigError):
+        require_able(backbone, tmp_path)

@@ -1,5 +1,7 @@
 """A command makes each step once, and asks once whether it is done."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -72,3 +74,21 @@ def test_what_is_forced_is_not_taken_over(sample_folder, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "embed swin: done before" in said
     assert "fit swin.ridge: done before" not in said
+
+
+def test_a_run_with_nothing_to_do_imports_nothing_heavy(sample_folder, tmp_path):
+    """Before its blend; torch and timm take seconds."""
+    config = write_config(tmp_path, sample_folder, backbones=[FROZEN], heads={"ridge": {}})
+    call("run", config)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import paw_stack.commands.run as commands\n"
+        "from paw_stack.config import load_config\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'cv2', 'albumentations', 'lightgbm', 'numba'}\n"
+        "commands._finished = lambda *_: print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+        "commands.run(load_config(Path(sys.argv[1])))\n"
+    )
+    command = [sys.executable, "-c", code, str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout

@@ -60,7 +60,6 @@ LAZY = {
     "network": {"torch", "timm"},
     "embed": {"torch"},
     "semi_supervised": {"torch"},
-    "data.images.decode": {"torch"},
     "data.images.unpack": {"simplejpeg"},
     "heads.kernels.estimators": {"sklearn"},
     "heads.kernels.kernel_ridge": {"sklearn"},

@@ -31,7 +31,6 @@ average for 720 x 960 at 224, against a full decode.
 """  # noqa: E501
 
 import numpy as np
-import torch
 
 from paw_stack.data.images.unpack import (
     PhotoFacts,
@@ -76,6 +75,8 @@ def finished(photo: Unpacked, size: int, resize: Resize) -> tuple[PhotoFacts, np
 
 def _resized(pixels: np.ndarray, size: int, resize: Resize) -> np.ndarray:
     """(h, w, 3) -> (size, size, 3) uint8, bilinear and antialiased."""
+    import torch
+
     height, width = pixels.shape[:2]
     if resize == "crop":
         left, top, right, bottom = centred_square(width, height)
