@@ -124,7 +124,7 @@ def _end(number: int) -> None:
         if rank() == 0:
             again = shlex.join(["paw-stack", *sys.argv[1:]])
             print(
-                f"paw-stack: stopped by {signal.Signals(number).name}. Finished units of work, and"
+                f"paw-stack: stopped by {signal.Signals(number).name}. Finished steps, and"
                 f" finished epochs of a fold in training, are kept; go on with: {again}",
                 file=sys.stderr,
             )

@@ -8,7 +8,7 @@ from paw_stack.atomic import sweep
 
 
 def tidy(root: Path, cache: Path, store: Store | None) -> None:
-    """Remove what earlier processes left of files and units that they had not finished.
+    """Remove what earlier processes left of files and steps that they had not finished.
 
     Raises:
         ArtifactError: as `require_plain`; nothing was touched.

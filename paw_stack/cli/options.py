@@ -41,7 +41,7 @@ FoldNumbers = Annotated[
 ]
 On = Annotated[
     Literal["here", "ray"],
-    typer.Option("--on", help="here: one unit after the other; ray: on a Ray cluster."),
+    typer.Option("--on", help="here: one step after the other; ray: on a Ray cluster."),
 ]
 Address = Annotated[
     str | None,

@@ -52,7 +52,7 @@ def show_augment(config: ConfigFile, set_: Overrides = None) -> None:
 
 @app.command()
 def status(config: ConfigFile, set_: Overrides = None) -> None:
-    """Show which units of a run are done, stale (and what has changed) or missing.
+    """Show which steps of a run are done, stale (and what has changed) or missing.
 
     Example: paw-stack status mine.yaml --set finetune.epochs=6
     """

@@ -29,7 +29,7 @@ class Studied:
     target: np.ndarray  # (n,) float64, points
     prediction: np.ndarray  # (n,) float64, points, nested
     folds: Folds
-    seconds: float  # of all its units, also where another variant did them
+    seconds: float  # of all its steps, also where another variant did them
     seconds_here: float
 
 
@@ -42,7 +42,7 @@ def run_study(
 ) -> pd.DataFrame:
     """Run every variant and write `study.csv`, a row a variant; the first is the base.
 
-    Variants follow each other, since they share units; on ray the units of each run side by side.
+    Variants follow each other, since they share steps; on ray the steps of each run side by side.
 
     Raises:
         ConfigError: of any variant, before one is run; `only` names an unknown one.

@@ -42,12 +42,12 @@ def show_scores(
 def show_study(table: pd.DataFrame) -> None:
     """Print a row a variant; a difference whose interval leaves out 0 is marked.
 
-    Seconds are those of all units that the variant is made of, whoever did them, and those that
+    Seconds are those of all steps that the variant is made of, whoever did them, and those that
     this call waited for it.
     """
     from rich.table import Column
 
-    numbers = ("RMSE", "difference", "95 %", "s of\nunits", "s of\nthis call")
+    numbers = ("RMSE", "difference", "95 %", "s of\nsteps", "s of\nthis call")
     columns = [
         Column("variant", overflow="fold"),  # else a narrow terminal cuts it
         *(Column(name, justify="right", no_wrap=True) for name in numbers),

@@ -109,7 +109,7 @@ Picture = Callable[[str, str], bytes]  # of a photo: WebP, or nothing where none
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One unit of work and what its record says."""
+    """One step and what its record says."""
 
     stage: str  # 'finetune', 'embed' or 'fit'
     name: str  # 'swin fold 0', 'swin.svr'
@@ -138,6 +138,6 @@ class RunRecord:
     photos: pd.DataFrame  # check/photos.csv
     picture: Picture
     pairs: pd.DataFrame  # check/duplicates.csv
-    units: list[StepRecord]
+    steps: list[StepRecord]
     histories: dict[str, pd.DataFrame]  # 'swin fold 0' -> history.csv
     sample: VectorSample | None  # None: nothing was embedded

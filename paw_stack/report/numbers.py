@@ -27,7 +27,7 @@ def candidate_table(record: RunRecord) -> pd.DataFrame:
     facts = record.blend
     scores = pd.DataFrame.from_dict(facts["scores"], orient="index").loc[list(record.oof)]
     folds = scores.pop("fold_rmse")
-    seconds = {unit.name: unit.facts["seconds"] for unit in record.units if unit.stage == "fit"}
+    seconds = {step.name: step.facts["seconds"] for step in record.steps if step.stage == "fit"}
     scores = scores.astype(float)  # what JSON has no number for becomes NaN
     scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
     scores["weight"] = pd.Series(facts["weights"], dtype=float)
@@ -48,10 +48,10 @@ def drawn_range(record: RunRecord) -> tuple[float, float]:
 def _network_seconds(record: RunRecord) -> dict[str, float]:
     """A network's own candidate takes what its folds took."""
     found: dict[str, float] = {}
-    for unit in record.units:
-        if unit.stage == "finetune":
-            name = f"{unit.name.split(' fold ')[0]}.nn"
-            found[name] = found.get(name, 0.0) + unit.facts["seconds"]
+    for step in record.steps:
+        if step.stage == "finetune":
+            name = f"{step.name.split(' fold ')[0]}.nn"
+            found[name] = found.get(name, 0.0) + step.facts["seconds"]
     return found
 
 
@@ -120,17 +120,17 @@ def places(sample: VectorSample) -> tuple[np.ndarray, float]:
 
 
 def time_table(record: RunRecord) -> pd.DataFrame:
-    """A row a unit of work: seconds, photos a second, megabytes, where."""
-    return pd.DataFrame([_time(unit, record.histories.get(unit.name)) for unit in record.units])
+    """A row a step: seconds, photos a second, megabytes, where."""
+    return pd.DataFrame([_time(step, record.histories.get(step.name)) for step in record.steps])
 
 
-def _time(unit: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
-    facts = unit.facts
-    row: dict[str, object] = {"stage": unit.stage, "unit": unit.name, "seconds": facts["seconds"]}
+def _time(step: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
+    facts = step.facts
+    row: dict[str, object] = {"stage": step.stage, "step": step.name, "seconds": facts["seconds"]}
     row["on"] = ", ".join(facts[name] for name in ("device", "engine") if facts.get(name))
     row["photos_per_second"] = facts.get("photos_per_second", np.nan)
     row["megabytes"] = facts.get("peak_megabytes", np.nan)
-    if unit.stage == "finetune" and history is not None:
+    if step.stage == "finetune" and history is not None:
         row["photos_per_second"] = history["photos_per_second"].mean()
         row["megabytes"] = history["peak_megabytes"].max()
     return row
@@ -139,8 +139,8 @@ def _time(unit: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
 def versions(record: RunRecord) -> dict[str, list[str]]:
     """Package -> its versions among all units; several where a run went on after an update."""
     found: dict[str, list[str]] = {}
-    for unit in record.units:
-        for package, version in unit.facts["versions"].items():
+    for step in record.steps:
+        for package, version in step.facts["versions"].items():
             known = found.setdefault(package, [])
             known += [version] if version not in known else []
     return found

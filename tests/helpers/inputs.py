@@ -1,4 +1,4 @@
-"""What units of a run are made of: keys of the config, their other values, inputs of units."""
+"""What steps of a run are made of: keys of the config, their other values, inputs of steps."""
 
 import contextlib
 from pathlib import Path

@@ -48,7 +48,7 @@ def test_it_reads_back_what_the_run_learned(run, record, sample_folder):
     assert len(record.test) == N_TEST
     error = np.sqrt(((record.oof["blend"] - record.labelled["target"]) ** 2).mean())
     assert error == pytest.approx(record.blend["scores"]["blend"]["rmse"])
-    assert {unit.stage for unit in record.units} == {"finetune", "embed", "fit"}
+    assert {unit.stage for unit in record.steps} == {"finetune", "embed", "fit"}
     assert record.sample is not None
     assert (record.labelled["fold"].iloc[record.sample.rows] == 0).all()
     stored = np.load(run / "embeddings" / "swin" / "fold0" / "embedding.npy")
@@ -110,9 +110,9 @@ def test_warnings(record):
     blend["shift"] = {**blend["shift"], "adversarial": {"auc": 0.9, "low": 0.8, "high": 0.95}}
     blend["scores"] = {**blend["scores"], "swin.svr": {**blend["scores"]["swin.svr"], "rmse": 0.1}}
     photos = record.photos.assign(reason=["truncated", *[""] * (len(record.photos) - 1)])
-    old = replace(record.units[0], facts={**record.units[0].facts, "versions": {"torch": "1.0"}})
-    units = [old, *record.units[1:]]
-    text = Page(render(replace(record, blend=blend, photos=photos, units=units))).text
+    old = replace(record.steps[0], facts={**record.steps[0].facts, "versions": {"torch": "1.0"}})
+    units = [old, *record.steps[1:]]
+    text = Page(render(replace(record, blend=blend, photos=photos, steps=units))).text
     assert "Optimistic: held-out photos chose the epoch" in text
     assert "no better than its best candidate, swin.svr" in text
     assert "another kind than labelled ones (AUC 0.90)" in text

@@ -83,7 +83,7 @@ def record(facts):
         photos=pd.DataFrame({"reason": ["", "", ""]}),
         picture=lambda kind, name: b"",
         pairs=pd.DataFrame({"set_a": ["labelled"], "set_b": ["labelled"]}),
-        units=units,
+        steps=units,
         histories={"b fold 0": history},
         sample=None,
     )
@@ -217,7 +217,7 @@ def test_times_are_those_of_the_units(record):
     table = numbers.time_table(record).set_index("unit")
     assert table["seconds"].to_dict() == {"b fold 0": 10.0, "b fold 1": 11.0, "b.svr": 3.0}
     assert table.loc["b fold 0", ["photos_per_second", "megabytes"]].tolist() == [150, 30]
-    record.units[2].facts["versions"] = {"torch": "2.15"}
+    record.steps[2].facts["versions"] = {"torch": "2.15"}
     assert numbers.versions(record) == {"torch": ["2.14", "2.15"], "numpy": ["2.3"]}
 
 

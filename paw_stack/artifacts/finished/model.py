@@ -1,7 +1,7 @@
 """A finished run, opened to score new photos: neither its tables nor its photos are needed.
 
 `blend/` holds the config that the blend was made with, and in `blend.json` the fingerprints of all
-units behind it and the versions. What was begun again since, or made by another version of
+steps behind it and the versions. What was begun again since, or made by another version of
 paw-stack, is refused: it would give other scores than the submission's.
 """
 

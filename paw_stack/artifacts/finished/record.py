@@ -75,7 +75,7 @@ def _record(root: Path) -> RunRecord:
     names = list(blend["weights"])
     backbones = config["backbones"]
     photos = read_csv(root / "check" / "photos.csv", PHOTO_TEXTS)
-    units = [*_network_units(root, backbones), *_head_units(root, names)]
+    steps = [*_network_steps(root, backbones), *_head_steps(root, names)]
     return RunRecord(
         name=shown(root.resolve().name),
         config=config,
@@ -86,7 +86,7 @@ def _record(root: Path) -> RunRecord:
         photos=photos,
         picture=read_pictures(root / "pictures", photos),
         pairs=_pairs(root / "check" / "duplicates.csv"),
-        units=units,
+        steps=steps,
         histories=_histories(root, backbones),
         sample=_sample(root, backbones, labelled),
     )
@@ -115,7 +115,7 @@ def _predictions(root: Path, names: list[str], kind: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _network_units(root: Path, backbones: list[dict[str, Any]]) -> list[StepRecord]:
+def _network_steps(root: Path, backbones: list[dict[str, Any]]) -> list[StepRecord]:
     found = []
     for backbone in backbones:
         for stage, folder in (("finetune", "finetune"), ("embed", "embeddings")):
@@ -125,7 +125,7 @@ def _network_units(root: Path, backbones: list[dict[str, Any]]) -> list[StepReco
     return found
 
 
-def _head_units(root: Path, names: list[str]) -> list[StepRecord]:
+def _head_steps(root: Path, names: list[str]) -> list[StepRecord]:
     done = {name: root / "predictions" / f"{name}.done.json" for name in names}
     return [StepRecord("fit", n, read_json(file)) for n, file in done.items() if file.is_file()]
 

@@ -23,7 +23,7 @@ class LoggedRun:
     when: str  # local time of its blend, or else of its config
     config: Config | None  # None: of another version, or damaged
     blend: dict[str, Any]  # blend.json; empty where the run is not finished
-    seconds: float  # of all finished units together
+    seconds: float  # of all finished steps together
     leaderboard: dict[str, float]
 
 
@@ -57,7 +57,7 @@ def _logged(folder: Path) -> LoggedRun:
 
 
 def seconds_of(folder: Path) -> float:
-    """Of all units that are done in a run's folder, also where another run did them."""
+    """Of all steps that are done in a run's folder, also where another run did them."""
     records = [json_or_nothing(done) for done in folder.rglob("*done.json")]
     return sum(_finite(record.get("seconds")) or 0.0 for record in records)
 

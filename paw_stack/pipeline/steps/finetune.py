@@ -22,6 +22,10 @@ from paw_stack.pipeline.warm_start import labelling_weights, start_weights
 if TYPE_CHECKING:
     import torch
 
+    from paw_stack.network.dataloader import FoldRows
+    from paw_stack.network.train_loop import FinetunedFold
+    from paw_stack.network.trainer import Recipe
+
 
 def finetune_one(job: Job, backbone: BackboneSection, fold: int, step: Step) -> None:
     """Train, from the last finished epoch where an interrupted run left its state.
@@ -116,7 +120,8 @@ def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:
     )
 
 
-def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> Any:
+def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> "Recipe":
+    """How fold k's network is trained."""
     from paw_stack.network.device import resolve_device
     from paw_stack.network.train_loop import Recipe
 
@@ -133,7 +138,8 @@ def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> Any:
     )
 
 
-def fold_rows(job: Job, fold: int) -> Any:
+def fold_rows(job: Job, fold: int) -> "FoldRows":
+    """What fold k's network learns from, is chosen by and predicts."""
     from paw_stack.network.dataloader import FoldRows
 
     competition, n = job.competition, len(job.competition.target)
@@ -155,8 +161,7 @@ def fold_rows(job: Job, fold: int) -> Any:
 
 def fold_metadata(job: Job, fold: int) -> np.ndarray:
     """Metadata (n + m, n_metadata) float32 as fold `fold`'s network sees it."""
-    standardised: np.ndarray = fold_rows(job, fold).standardised()
-    return standardised
+    return fold_rows(job, fold).standardised()
 
 
 def _inner_split(job: Job, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +185,7 @@ def _labels(classes: np.ndarray | None, m: int) -> tuple[np.ndarray | None, int]
     return np.concatenate([labelled, np.full(m, -1)]), len(names)
 
 
-def _write(step: Step, rows: Any, result: Any) -> None:
+def _write(step: Step, rows: "FoldRows", result: "FinetunedFold") -> None:
     from paw_stack.report.history import draw_history
 
     write_weights(step.folder / "weights.safetensors", result.weights)

@@ -1,6 +1,6 @@
 """Independent units on Ray against one after the other, on this machine's cores.
 
-    python tests/benchmarks/bench_units.py [--units 60] [--photos 600]
+    python tests/benchmarks/bench_steps.py [--units 60] [--photos 600]
 
 Each unit embeds drawn photos with a small frozen Swin. Three times are told apart: the calls of a
 unit's function (networks built, files written and all), the gaps between two calls in one process,
