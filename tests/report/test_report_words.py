@@ -214,7 +214,7 @@ def test_the_table_of_candidates_tells_weights_seconds_and_the_ends_of_folds(fac
 
 
 def test_times_are_those_of_the_units(record):
-    table = numbers.time_table(record).set_index("unit")
+    table = numbers.time_table(record).set_index("step")
     assert table["seconds"].to_dict() == {"b fold 0": 10.0, "b fold 1": 11.0, "b.svr": 3.0}
     assert table.loc["b fold 0", ["photos_per_second", "megabytes"]].tolist() == [150, 30]
     record.steps[2].facts["versions"] = {"torch": "2.15"}
