@@ -1,15 +1,20 @@
-"""One `.npy` that is filled block by block, so that memory does not grow with its rows.
+"""Embeddings of a run: a `.npy` a layer, filled block by block, as memory must not grow with rows.
 
 Blocks are written to the file, not to a memory map of it: a map on a full disk kills the process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from paw_stack.artifacts.files import read_array, write_csv
+from paw_stack.artifacts.step import Step
 from paw_stack.atomic import beside, make_folder, put_in_place
 from paw_stack.data.images.cache import npy_header
+from paw_stack.data.types import Embeddings
 from paw_stack.errors import ArtifactError, offenders
 
 PutRows = Callable[[str, int, np.ndarray], None]  # layer, first row, rows
@@ -64,3 +69,43 @@ class RowsFile:
         """Leave nothing unfinished behind."""
         self.file.close()
         self.temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def embedding_writer(step: Step, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
+    """Take blocks of rows; the files are there when every row was filled.
+
+    Yields:
+        (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
+
+    Raises:
+        ArtifactError: rows that no block filled.
+    """
+    files: dict[str, RowsFile] = {}
+
+    def put(layer: str, start: int, rows: np.ndarray) -> None:
+        if layer not in files:
+            path = step.folder / f"{layer}.npy"
+            files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
+        files[layer].put(start, rows)
+
+    try:
+        yield put
+        for file in files.values():
+            file.finish()
+        write_csv(step.folder / "ids.csv", pd.DataFrame({"Id": ids}))
+    finally:
+        for file in files.values():
+            file.discard()
+
+
+def load_embeddings(
+    step: Step, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
+) -> Embeddings:
+    rows = load_rows(step, layer, n_rows)
+    return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
+
+
+def load_rows(step: Step, layer: str, n_rows: int) -> np.ndarray:
+    """(n_rows, d) of a layer, memory-mapped; of a step that need not be done yet."""
+    return read_array(step.folder / f"{layer}.npy", n_rows)

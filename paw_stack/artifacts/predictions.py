@@ -1,4 +1,6 @@
-"""Files of predictions and blends: `NAME.csv`, `NAME.test.csv`, `blend.json`, `submission.csv`."""
+"""Files of predictions (`NAME.csv`, `NAME.test.csv`), of the heads that made them, and of blends
+(`blend.json`, `submission.csv`).
+"""
 
 import math
 from pathlib import Path
@@ -7,8 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.files import write_csv, write_json
-from paw_stack.data.types import Blend, Predictions
+from paw_stack.artifacts.files import (
+    AGAIN,
+    read_csv,
+    read_head,
+    write_csv,
+    write_head,
+    write_json,
+)
+from paw_stack.artifacts.step import Step
+from paw_stack.atomic import remove
+from paw_stack.data.competition import Competition
+from paw_stack.data.folds import Folds
+from paw_stack.data.types import Blend, Predictions, StoredHead
 from paw_stack.errors import ArtifactError, offenders
 
 
@@ -20,6 +33,59 @@ def write_predictions(
     write_csv(folder / f"{predictions.name}.csv", table.dropna())
     test = pd.DataFrame({"Id": test_ids, "prediction": predictions.test})
     write_csv(folder / f"{predictions.name}.test.csv", test)
+
+
+def save_heads(
+    folder: Path, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
+) -> None:
+    """Write the heads of a candidate and how they were chosen; those of an earlier fit go."""
+    for pattern in ("*.safetensors", "*.txt", "search.csv"):
+        for old in folder.glob(pattern):
+            remove(old)
+    for part, head in heads.items():
+        write_head(folder, part, head)
+    if search is not None:
+        write_csv(folder / "search.csv", search)
+
+
+def load_heads(folder: Path) -> dict[str, StoredHead]:
+    """Load a candidate's heads by their parts, `fold0` or `all`; it predicts their mean.
+
+    Raises:
+        ArtifactError: none are there, or a file cannot be read.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        run = folder.parents[1].name
+        raise ArtifactError(f"{folder}: no fitted heads; run paw-stack run CONFIG (run {run})")
+    return {file.stem: read_head(file) for file in files}
+
+
+def load_predictions(
+    step: Step, record: dict[str, Any], competition: Competition, folds: Folds, optimistic: bool
+) -> Predictions:
+    """Read what a fitted candidate predicted; `record` is the step's."""
+    name = step.short
+    table = read_csv(step.folder / f"{name}.csv", needs=("Id", "prediction"))
+    test = read_csv(step.folder / f"{name}.test.csv", needs=("Id", "prediction"))
+    oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
+    return Predictions(
+        name,
+        oof.to_numpy(dtype=np.float64),
+        test.set_index("Id")["prediction"].reindex(competition.test.ids).to_numpy(dtype=float),
+        _folds(record, step.done),
+        folds.fold_of,
+        record["seconds"],
+        optimistic,
+    )
+
+
+def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
+    """The folds that a candidate's record says it covers."""
+    found = record.get("folds")
+    if not isinstance(found, list) or not all(isinstance(fold, int) for fold in found):
+        raise ArtifactError(f"{done}: names no folds; {AGAIN}")
+    return tuple(found)
 
 
 def write_blend(folder: Path, blend: Blend, ids: np.ndarray, test_ids: np.ndarray) -> None:

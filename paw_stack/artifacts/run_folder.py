@@ -9,21 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.embeddings import PutRows, RowsFile
 from paw_stack.artifacts.files import (
-    AGAIN,
-    read_array,
     read_csv,
-    read_head,
     write_array,
     write_config,
     write_csv,
-    write_head,
     write_picture,
 )
 from paw_stack.artifacts.finished.trust import read_config, require_plain
 from paw_stack.artifacts.lock import take
-from paw_stack.artifacts.predictions import write_blend, write_predictions, write_submission
+from paw_stack.artifacts.predictions import write_blend, write_submission
 from paw_stack.artifacts.remote import RemoteCopy, Store
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.step import Location, Step, fingerprints, versions
@@ -33,7 +28,7 @@ from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import Folds
 from paw_stack.data.screening import Findings
-from paw_stack.data.types import Blend, Embeddings, Predictions, StoredHead
+from paw_stack.data.types import Blend
 from paw_stack.data.unlabelled import ExtraRows
 from paw_stack.errors import ArtifactError
 from paw_stack.regular import json_or_nothing, shown
@@ -50,6 +45,10 @@ class RunFolder:
         self.store = Store(config.run.store, self.root) if config.run.store else None
         self.others = config.run.reuse
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
+
+    def heads(self, name: str) -> Path:
+        """Where the fitted heads of the candidate `name` lie."""
+        return self.root / "heads" / name
 
     def location(self, folder: str) -> Location:
         """Where the step lies that has `folder` (`a/b`) for itself."""
@@ -162,62 +161,6 @@ class RunFolder:
         return weights
 
     @contextmanager
-    def embedding_writer(self, step: Step, ids: np.ndarray, dtype: str) -> Iterator[PutRows]:
-        """Take blocks of rows; the files are there when every row was filled.
-
-        Yields:
-            (layer, start, rows (b, d)) -> None; labelled rows first, ids (n + m,) in that order.
-
-        Raises:
-            ArtifactError: rows that no block filled.
-        """
-        files: dict[str, RowsFile] = {}
-
-        def put(layer: str, start: int, rows: np.ndarray) -> None:
-            if layer not in files:
-                path = step.folder / f"{layer}.npy"
-                files[layer] = RowsFile(path, (len(ids), rows.shape[1]), dtype)
-            files[layer].put(start, rows)
-
-        try:
-            yield put
-            for file in files.values():
-                file.finish()
-            write_csv(step.folder / "ids.csv", pd.DataFrame({"Id": ids}))
-        finally:
-            for file in files.values():
-                file.discard()
-
-    def load_embeddings(
-        self, step: Step, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
-    ) -> Embeddings:
-        self.require(step)
-        rows = self.load_rows(step, layer, n_rows)
-        return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
-
-    def load_rows(self, step: Step, layer: str, n_rows: int) -> np.ndarray:
-        """(n_rows, d) of a layer, memory-mapped; of a step that need not be done yet."""
-        return read_array(step.folder / f"{layer}.npy", n_rows)
-
-    def save_predictions(
-        self, folder: Path, predictions: Predictions, competition: Competition
-    ) -> None:
-        write_predictions(folder, predictions, competition.labelled.ids, competition.test.ids)
-
-    def save_heads(
-        self, name: str, heads: dict[str, StoredHead], search: pd.DataFrame | None = None
-    ) -> None:
-        """Fitted heads of a candidate and how they were chosen; those of an earlier fit go."""
-        folder = self.root / "heads" / name
-        for pattern in ("*.safetensors", "*.txt", "search.csv"):
-            for old in folder.glob(pattern):
-                remove(old)
-        for part, head in heads.items():
-            write_head(folder, part, head)
-        if search is not None:
-            write_csv(folder / "search.csv", search)
-
-    @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder for what does not fit into memory; what a killed run left there goes."""
         folder = self.root / "scratch"
@@ -227,36 +170,6 @@ class RunFolder:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def load_heads(self, name: str) -> dict[str, StoredHead]:
-        """Load a candidate's heads by their parts, `fold0` or `all`; it predicts their mean.
-
-        Raises:
-            ArtifactError: none are there, or a file cannot be read.
-        """
-        files = sorted((self.root / "heads" / name).glob("*.safetensors"))
-        if not files:
-            raise ArtifactError(
-                f"{self.root / 'heads' / name}: no fitted heads; run {self.command}"
-            )
-        return {file.stem: read_head(file) for file in files}
-
-    def load_predictions(
-        self, step: Step, name: str, competition: Competition, folds: Folds, optimistic: bool
-    ) -> Predictions:
-        record = self.require(step)
-        table = read_csv(self.predictions / f"{name}.csv", needs=("Id", "prediction"))
-        test = read_csv(self.predictions / f"{name}.test.csv", needs=("Id", "prediction"))
-        oof = table.set_index("Id")["prediction"].reindex(competition.labelled.ids)
-        return Predictions(
-            name,
-            oof.to_numpy(dtype=np.float64),
-            test.set_index("Id")["prediction"].reindex(competition.test.ids).to_numpy(dtype=float),
-            _folds(record, self.predictions / f"{name}.done.json"),
-            folds.fold_of,
-            record["seconds"],
-            optimistic,
-        )
 
     def begin_blend(self) -> None:
         """From here to `save_blend` the run counts as not blended."""
@@ -294,14 +207,6 @@ class RunFolder:
     def require(self, step: Step) -> dict[str, Any]:
         """The step's record, its files fetched; ArtifactError where it is not done."""
         return step.require(self.command)
-
-
-def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
-    """The folds that a candidate's record says it covers."""
-    found = record.get("folds")
-    if not isinstance(found, list) or not all(isinstance(fold, int) for fold in found):
-        raise ArtifactError(f"{done}: names no folds; {AGAIN}")
-    return tuple(found)
 
 
 def _files(folder: Path) -> list[Path]:

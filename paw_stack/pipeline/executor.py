@@ -71,7 +71,7 @@ def fit_all(job: Job, heads: list[str], folds: list[int], steps: Steps) -> list[
             say(f"{step.name}: done before, skipped")
         else:
             step.do()
-        found.append(load_fitted(job, source, head, step))
+        found.append(load_fitted(job, source, step))
     return found
 
 
@@ -82,7 +82,7 @@ def load_all(job: Job, heads: list[str], folds: list[int], steps: Steps) -> list
         ArtifactError: it is not there.
     """
     return [
-        load_fitted(job, source, head, steps[f"fit {source.name}.{head}"])
+        load_fitted(job, source, steps[f"fit {source.name}.{head}"])
         for source, head in possible(job, heads, folds)
     ]
 

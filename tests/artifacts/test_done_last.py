@@ -12,6 +12,7 @@ from helpers.commands import FROZEN, SWIN, call, write_config
 from helpers.runs import NAMES, make, step_at, step_in_store
 
 from paw_stack.artifacts.embeddings import RowsFile
+from paw_stack.artifacts.predictions import load_heads, save_heads
 from paw_stack.artifacts.remote import Store
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.errors import ArtifactError
@@ -228,8 +229,8 @@ def test_saving_heads_again_leaves_none_of_the_old_ones(run, tmp_path):
 
     shutil.copytree(run, tmp_path / "copy")
     folder = RunFolder(open_finished(tmp_path / "copy").config)
-    heads = folder.load_heads("swin.gbm")
+    heads = load_heads(folder.heads("swin.gbm"))
     assert len(heads) == 2
-    folder.save_heads("swin.gbm", {"all": heads["fold1"]})
+    save_heads(folder.heads("swin.gbm"), {"all": heads["fold1"]})
     left = sorted(path.name for path in (folder.root / "heads" / "swin.gbm").iterdir())
     assert left == ["all.safetensors", "all.txt"]

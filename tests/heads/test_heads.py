@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from paw_stack.artifacts.predictions import load_heads, save_heads
 from paw_stack.config import (
     GbmSection,
     GridSection,
@@ -98,8 +99,8 @@ def test_what_is_kept_predicts_the_test_rows_as_the_candidate_does(case, head, s
     fitted = fit(head, features, target, folds, shared)
     assert np.isfinite(fitted.oof).all()
     assert fitted.oof.dtype == fitted.test.dtype == np.float64
-    empty_run.save_heads("swin.head", fitted.heads, fitted.search)
-    kept = empty_run.load_heads("swin.head")
+    save_heads(empty_run.heads("swin.head"), fitted.heads, fitted.search)
+    kept = load_heads(empty_run.heads("swin.head"))
     assert set(kept) == set(fitted.heads)
     per_fold = [
         np.mean(

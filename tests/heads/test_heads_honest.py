@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.svm import SVR
 
+from paw_stack.artifacts.predictions import load_heads, save_heads
 from paw_stack.config import (
     GbmSection,
     GridSection,
@@ -153,16 +154,16 @@ def test_heads_of_several_gammas_predict_the_mean_over_folds(two_gammas):
 
 def test_heads_saved_again_leave_none_of_the_old_ones(two_gammas, case, empty_run):
     run, (_, _, found) = empty_run, two_gammas
-    run.save_heads("swin.svr", found.heads, found.search)
-    assert set(run.load_heads("swin.svr")) == {"all-gamma0", "all-gamma1"}
+    save_heads(run.heads("swin.svr"), found.heads, found.search)
+    assert set(load_heads(run.heads("swin.svr"))) == {"all-gamma0", "all-gamma1"}
     trees = fitted(GbmSection(trees=2), *case)
-    run.save_heads("swin.svr", trees.heads)
+    save_heads(run.heads("swin.svr"), trees.heads)
     folder = run.root / "heads" / "swin.svr"
     assert {file.suffix for file in folder.iterdir()} == {".safetensors", ".txt"}
     ridge = fitted(RidgeSection(), *case)
-    run.save_heads("swin.svr", ridge.heads)
+    save_heads(run.heads("swin.svr"), ridge.heads)
     assert {file.name for file in folder.iterdir()} == {f"fold{k}.safetensors" for k in range(3)}
-    kept = run.load_heads("swin.svr")
+    kept = load_heads(run.heads("swin.svr"))
     assert all(head.kind == "linear" and not head.text for head in kept.values())
 
 

@@ -10,6 +10,7 @@ from helpers.commands import FROZEN, N_TEST, TINY_SWIN, call, failure, write_con
 from helpers.places import BASS, ROOT
 
 from paw_stack.artifacts import RunFolder
+from paw_stack.artifacts.predictions import load_heads
 from paw_stack.config import load_config
 from paw_stack.heads.stored import predict_stored
 
@@ -41,7 +42,7 @@ def test_the_selected_set_is_a_candidate_with_its_steps_and_heads(config, capsys
     record = json.loads((run / "predictions" / "selection.svr.done.json").read_text())
     assert len(record["chosen"]) == 3
     assert record["engine"] == "gram"
-    kept = RunFolder(load_config(config)).load_heads("selection.svr")
+    kept = load_heads(RunFolder(load_config(config)).heads("selection.svr"))
     layers = [run / "embeddings" / name / "all" / "embedding.npy" for name in "abc"]
     rows = np.hstack([np.load(path) for path in layers])[-N_TEST:]
     test = pd.read_csv(run / "predictions" / "selection.svr.test.csv")["prediction"]

@@ -9,6 +9,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from paw_stack.artifacts.embeddings import embedding_writer
 from paw_stack.blend.nested import Recipe, divisions, fit_blend, predict_blend
 from paw_stack.config import load_config
 from paw_stack.data.folds import Folds
@@ -47,7 +48,7 @@ def test_adversarial_validation_looks_at_rows_that_the_network_has_not_learned(j
     steps = plan(job, range(job.folds.n))
     unit = steps["embed swin fold 0"]
     unit.begin()
-    with job.run.embedding_writer(unit, job.ids, "float32") as put:
+    with embedding_writer(unit, job.ids, "float32") as put:
         put("embedding", 0, rows)
     unit.finish()
     found = _adversarial(job, steps)

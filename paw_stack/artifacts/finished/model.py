@@ -17,6 +17,7 @@ from paw_stack.artifacts.files import read_array, read_csv, read_weights
 from paw_stack.artifacts.finished.pictures import Pictures, read_pictures
 from paw_stack.artifacts.finished.record import PHOTO_TEXTS, labelled_rows
 from paw_stack.artifacts.finished.trust import making_sense, read_blend, read_config, require_plain
+from paw_stack.artifacts.predictions import load_heads
 from paw_stack.artifacts.run_folder import RunFolder
 from paw_stack.artifacts.step import fingerprints, versions
 from paw_stack.config import Config, load_config
@@ -78,7 +79,7 @@ class FinishedRun:
         return read_csv(self.folder / place / f"{name}.csv")
 
     def heads(self, candidate: str) -> dict[str, StoredHead]:
-        return RunFolder(self.config).load_heads(candidate)
+        return load_heads(RunFolder(self.config).heads(candidate))
 
     def weights(self, backbone: str, fold: int) -> "dict[str, torch.Tensor]":
         return read_weights(self._network(backbone, fold) / "weights.safetensors")

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts import Step, candidate_files, read_candidates
+from paw_stack.artifacts.embeddings import load_embeddings
+from paw_stack.artifacts.predictions import write_predictions
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
@@ -44,7 +46,8 @@ def make_blend(job: Job, steps: dict[str, Step]) -> Blended:
     job.run.begin_blend()
     for candidate in candidates:
         if not job.run.candidate_location(candidate.name).done.exists():  # networks', other runs'
-            job.run.save_predictions(job.run.predictions, candidate, competition)
+            ids, test_ids = competition.labelled.ids, competition.test.ids
+            write_predictions(job.run.predictions, candidate, ids, test_ids)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
     written = None
     if len(competition.submission_ids):
@@ -80,7 +83,7 @@ def _fitted(job: Job, steps: dict[str, Step]) -> list[Predictions]:
     for source, head in named_candidates(job.config):
         step = steps[f"fit {source.name}.{head}"]
         if step.exists():
-            found.append(load_fitted(job, source, head, step))
+            found.append(load_fitted(job, source, step))
         else:
             say(f"{step.short}: not fitted, left out of the blend")
     return found
@@ -114,9 +117,7 @@ def _adversarial(job: Job, steps: dict[str, Step]) -> dict[str, Any] | None:
         if step is None or not step.record():
             continue
         n = len(job.competition.target)
-        found = job.run.load_embeddings(
-            step, backbone.name, backbone.layers[0], fold, n, len(job.ids)
-        )
+        found = load_embeddings(step, backbone.name, backbone.layers[0], fold, n, len(job.ids))
         rows = np.arange(n) if fold is None else job.folds.held_out_rows(0)
         auc = adversarial_auc(found.labelled[rows], found.test)
         return {"backbone": backbone.name, **auc} if auc else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paw_stack.artifacts import Step, read_weights
+from paw_stack.artifacts.embeddings import embedding_writer, load_rows
 from paw_stack.config import BackboneSection
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
@@ -65,7 +66,7 @@ def embed_together(job: Job, group: Sequence[Waiting]) -> None:
     )
     start = time.perf_counter()
     with ExitStack() as files:
-        writers = [job.run.embedding_writer(item.step, job.ids, section.dtype) for item in loaded]
+        writers = [embedding_writer(item.step, job.ids, section.dtype) for item in loaded]
         puts = [files.enter_context(writer) for writer in writers]
         for block in extract(networks, batches, section, device):
             puts[block.network](block.layer, block.start, block.rows)
@@ -136,8 +137,6 @@ def _closeness(job: Job, item: _Loaded, device: "Device", pixels: Path) -> dict[
     photos = np.array(np.load(pixels, mmap_mode="r")[rows])
     exact = extract([network], [photos], section, exactly)
     return {
-        block.layer: closeness(
-            job.run.load_rows(item.step, block.layer, len(job.ids))[rows], block.rows
-        )
+        block.layer: closeness(load_rows(item.step, block.layer, len(job.ids))[rows], block.rows)
         for block in exact
     }

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from paw_stack.artifacts import Step
-from paw_stack.data.types import Concatenated
+from paw_stack.artifacts.embeddings import load_embeddings
+from paw_stack.config import BackboneSection, Layer
+from paw_stack.data.types import Concatenated, Embeddings
 from paw_stack.pipeline.candidates import Source, embed_name, layer_name, places
 from paw_stack.pipeline.experiment import Job
 
@@ -23,17 +25,20 @@ def fold_rows(
     n = len(job.competition.target)
 
     def rows(fold: int) -> tuple[Concatenated, Concatenated]:
-        blocks = [
-            job.run.load_embeddings(
-                needs[f"embed {embed_name(b, place)}"], b.name, layer, place, n, len(job.ids)
-            )
-            for b, layer, place in places(source, fold)
-        ]
+        blocks = [_block(job, needs, n, *place) for place in places(source, fold)]
         labelled, test = [block.labelled for block in blocks], [block.test for block in blocks]
         columns = metadata or (np.empty((n, 0)), np.empty((len(job.ids) - n, 0)))
         return Concatenated([*labelled, columns[0]]), Concatenated([*test, columns[1]])
 
     return rows
+
+
+def _block(
+    job: Job, needs: Needs, n: int, backbone: BackboneSection, layer: Layer, fold: int | None
+) -> Embeddings:
+    step = needs[f"embed {embed_name(backbone, fold)}"]
+    job.run.require(step)
+    return load_embeddings(step, backbone.name, layer, fold, n, len(job.ids))
 
 
 def fold_vectors(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paw_stack.artifacts import Step
+from paw_stack.artifacts.predictions import load_predictions, save_heads, write_predictions
 from paw_stack.config import Config, HeadSection, SvrSection
 from paw_stack.console import say
 from paw_stack.data.types import Predictions
@@ -40,27 +41,28 @@ def fit_one(job: Job, source: Source, head: str, folds: list[int], step: Step) -
     step.begin()
     section = head_section(job.config, source, head)
     fitted = _fitted(job, source, head, section, folds, step)
-    job.run.save_heads(name, fitted.heads, fitted.search)
+    save_heads(job.run.heads(name), fitted.heads, fitted.search)
     # The heads as they are kept predict the test rows, not the engine that fitted them: whatever
     # photo comes later gets the same score.
     rows = fold_rows(job, source, step.needs, metadata_of(job, section))
     test = predict_heads(fitted.heads, lambda fold: rows(fold)[1])
     predictions = Predictions(name, fitted.oof, test, tuple(folds), job.folds.fold_of)
-    job.run.save_predictions(step.folder, predictions, job.competition)
+    ids, test_ids = job.competition.labelled.ids, job.competition.test.ids
+    write_predictions(step.folder, predictions, ids, test_ids)
     step.finish(**{"engine": engine_of(section), **fitted.facts}, folds=folds)
     for remark in fitted.remarks:
         say(f"{step.name}: {remark}")
 
 
-def load_fitted(job: Job, source: Source, head: str, step: Step) -> Predictions:
+def load_fitted(job: Job, source: Source, step: Step) -> Predictions:
     """Load what `fit_one` made, perhaps on another machine.
 
     Raises:
         ArtifactError: it is not there.
     """
     optimistic = source_is_optimistic(job.config, source)
-    name = f"{source.name}.{head}"
-    return job.run.load_predictions(step, name, job.competition, job.folds, optimistic)
+    record = job.run.require(step)
+    return load_predictions(step, record, job.competition, job.folds, optimistic)
 
 
 def _fitted(
