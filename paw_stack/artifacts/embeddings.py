@@ -102,6 +102,8 @@ def embedding_writer(step: Step, ids: np.ndarray, dtype: str) -> Iterator[PutRow
 def load_embeddings(
     step: Step, backbone: str, layer: str, fold: int | None, n_labelled: int, n_rows: int
 ) -> Embeddings:
+    """Read a layer of a step that is done, here or elsewhere, memory-mapped."""
+    step.fetch()
     rows = load_rows(step, layer, n_rows)
     return Embeddings(backbone, layer, fold, rows[:n_labelled], rows[n_labelled:])
 
