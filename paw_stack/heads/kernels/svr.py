@@ -1,8 +1,8 @@
 """SVR heads of all folds on one kernel matrix: distances once, a kernel a gamma, a solve a fold.
 
 In: embeddings that all folds share, standardised by `standardise`. Out: out-of-fold and test
-predictions in points. Held-out rows have C = 0 in their fold's solve (see kernels/smo.py), so that no
-fold copies the matrix.
+predictions in points. Held-out rows have C = 0 in their fold's solve (see kernels/smo.py), so that
+no fold copies the matrix.
 
 One matrix for all folds asks for a scaling that no fold changes: columns are centred and scaled
 over labelled and test rows together. It never sees the target; it does see the features of
