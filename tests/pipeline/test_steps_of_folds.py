@@ -53,3 +53,19 @@ def test_a_folds_step_needs_nothing_of_another_fold(job):
 def test_the_seed_redoes_training_and_a_resize_all_that_sees_photos(job, key, value, wanted):
     """The folds stay: they would redo most of it by themselves."""
     assert redone(job, replace(job, config=replaced(job.config, {key: value}))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("run.seed", 7),
+        ("data.resize", "squash"),
+        ("compute.precision", "bf16"),
+        ("backbones.0.image_size", 64),
+        ("loss.kind", "mse"),
+        ("regressor.dropout", 0.3),
+    ],
+)
+def test_labels_depend_on_what_another_runs_network_is_shown_and_how_it_is_read(key, value, jobs):
+    job = jobs("warm")
+    assert "pseudo-labels" in redone(job, replace(job, config=replaced(job.config, {key: value})))
