@@ -117,7 +117,7 @@ class RemoteCopy:
             self._store.remove(old)
         for path in [*made, self._done]:
             self._store.push(path)
-        self._store.remove(self._state)
+        self.remove_state()
 
     def fetch(self) -> None:
         for path in [*self._there(), self._done]:
@@ -132,6 +132,9 @@ class RemoteCopy:
 
     def push_state(self) -> None:
         self._store.push(self._state)
+
+    def remove_state(self) -> None:
+        self._store.remove(self._state)
 
     @property
     def _state(self) -> Path:

@@ -149,10 +149,13 @@ class Step:
             return None
 
     def forget(self) -> None:
-        """Count as not done, and do not go on from what an interrupted run left."""
+        """Count as not done, here and in the store, and go on from no state that was left."""
         self._record = None
         self.done.unlink(missing_ok=True)
         self.checkpoint.unlink(missing_ok=True)
+        if self.remote:
+            self.remote.begin()
+            self.remote.remove_state()
 
     def begin(self) -> None:
         """From here to `finish` the step counts as not done."""

@@ -99,10 +99,14 @@ def finetune_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs
 def label_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs) -> Inputs:
     pseudo, source = job.config.extra.pseudo, labelling_weights(job, backbone, fold)
     assert pseudo is not None
-    drawn = needs.get("drawn photos")
+    drawn, fed = needs.get("drawn photos"), needs.get("reconstructions")
     return {
+        **_common(job),  # also where another run's network labels, these say what it is shown
+        "backbone": backbone,
+        "regressor": job.config.regressor,
+        "loss": job.config.loss,
+        "reconstructions": fed.fingerprint if fed else None,
         "extra.pseudo": pseudo.model_dump(include={"policy", "soft", "confidence"}),
-        "run.seed": job.config.run.seed,
         "teacher": digest_of(source) if source else needs["teacher"].fingerprint,
         "extra photos": job.extra.content,
         "drawn photos": drawn.fingerprint if drawn else None,
