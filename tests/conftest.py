@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.commands import ENCODER, N_EXTRA, N_LABELLED, N_TEST, SWIN, call, write_config
+from helpers.server import Server, serving
 from PIL import Image
 
 from paw_stack.artifacts import RunFolder, read_record
@@ -65,6 +67,13 @@ def run(tmp_path_factory, sample_folder) -> Path:
     config = write_config(tmp_path_factory.mktemp("finished"), sample_folder)
     call("run", config)
     return config.parent / "runs" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Starts commands in processes that may be killed."""
+    with serving() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

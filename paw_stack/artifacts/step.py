@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -224,13 +225,17 @@ def _is_digest(value: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Of Python and of what results depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in PACKAGES}
+    known = {package: number for package, number in found.items() if number}
+    return {"python": platform.python_version(), **known}
+
+
+@cache  # to find and parse a package's metadata takes milliseconds, and every step asks
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def fingerprints(root: Path, candidates: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ alone.
 
 import hashlib
 from base64 import b64encode
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,16 +46,7 @@ SHEETS = {
 
 def render(record: RunRecord) -> str:
     """The whole page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("paw_stack.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(fixed=_fixed, count=_count)
+    environment = _environment()
     style, script = (_source(environment, f"report.{kind}") for kind in ("css", "js"))
     view = _view(record)
     contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
@@ -65,6 +57,21 @@ def render(record: RunRecord) -> str:
         contents=contents,
         **view,
     )
+
+
+@cache  # it keeps the templates, whose compilation takes longer than a page
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("paw_stack.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(fixed=_fixed, count=_count)
+    return environment
 
 
 def _source(environment: Any, name: str) -> str:

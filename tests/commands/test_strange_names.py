@@ -1,9 +1,11 @@
 """Names that are not text, hold control characters or are as long as can be: scored and shown."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,21 @@ NAMES = {
     "猫" * 83 + ".jpg": "猫" * 83 + ".jpg",
 }
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "400"}
+# A process imports for seconds: one start for all commands, with the streams that it began with.
+ONE_AFTER_ANOTHER = """
+import json, os, sys
+from paw_stack.cli import main
+for name, words in json.load(sys.stdin).items():
+    for number, stream in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{name}.{stream}", os.O_CREAT | os.O_WRONLY), number)
+    sys.argv, code = ["paw-stack", *words], 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    sys.stdout.flush()
+    open(f"{name}.code", "w").write(str(code or 0))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +72,52 @@ def folder(tmp_path_factory, sample_folder) -> Path:
     return place
 
 
-def command(*words: object, **more: str) -> subprocess.CompletedProcess:
-    code = "import sys; from paw_stack.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        capture_output=True,
-        timeout=120,
-        env={**os.environ, **more},
+@pytest.fixture(scope="module")
+def ghost() -> str:
+    """The name of nothing."""
+    return os.fsdecode(b"/gh\xf6st\x1b")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command ended with and wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def told(run, folder, ghost, tmp_path_factory) -> dict[str, Told]:
+    """Commands on a terminal that knows ASCII."""
+    unreadable = tmp_path_factory.mktemp("unreadable")
+    for name in NAMES:
+        (unreadable / name).write_bytes(b"no photo")
+    commands = {
+        "predict": ["predict", str(run), str(folder)],
+        "unreadable": ["predict", str(run), str(unreadable)],
+        "missing photo": ["predict", str(run), ghost],
+        "missing config": ["check", ghost],
+    }
+    place = tmp_path_factory.mktemp("told")
+    subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_ANOTHER],
+        input=json.dumps(commands).encode(),
+        check=True,
+        timeout=300,
+        cwd=place,
+        env={**os.environ, **ASCII},
     )
+    texts = {path.name: path.read_text("ascii") for path in place.iterdir()}
+    return {
+        name: Told(int(texts[f"{name}.code"]), texts[f"{name}.out"], texts[f"{name}.err"])
+        for name in commands
+    }
 
 
-def test_a_folder_of_such_names_is_scored_on_a_terminal_that_knows_ascii(run, folder):
-    done = command("predict", run, folder, **ASCII)
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.decode("ascii")
+def test_a_folder_of_such_names_is_scored_on_a_terminal_that_knows_ascii(told):
+    assert told["predict"].code == 0, told["predict"].err
+    said = told["predict"].out
     assert "\x1b" not in said
     for seen in (r"f\xf6t\xff\xd6.jpg", r"two\nlines.jpg", r"red\x1b[31m.jpg", "[bold]b.jpg"):
         assert seen in said
@@ -100,12 +149,9 @@ def test_a_photo_of_such_a_name_is_explained(name, run, folder, tmp_path, capsys
     assert "orange adds" in capsys.readouterr().out
 
 
-def test_unreadable_photos_of_such_names_are_named_in_one_line(run, tmp_path):
-    for name in NAMES:
-        (tmp_path / name).write_bytes(b"no photo")
-    done = command("predict", run, tmp_path, **ASCII)
-    assert done.returncode == 2
-    said = done.stderr.decode("ascii")
+def test_unreadable_photos_of_such_names_are_named_in_one_line(told):
+    assert told["unreadable"].code == 2
+    said = told["unreadable"].err
     assert "Traceback" not in said
     assert "\x1b" not in said
     assert "paw-stack: nothing to score; photos that cannot be read" in said
@@ -113,17 +159,13 @@ def test_unreadable_photos_of_such_names_are_named_in_one_line(run, tmp_path):
     assert len(said.strip().splitlines()) <= 2  # the other says how many pass at once
 
 
-def test_a_missing_photo_and_a_missing_config_are_told(run, tmp_path):
+@pytest.mark.parametrize("what", ["photo", "config"])
+def test_a_missing_photo_and_a_missing_config_are_told(what, told):
     """Whatever the command, the name comes as text."""
-    ghost = os.fsencode(tmp_path) + b"/gh\xf6st\x1b"
-    for words in (
-        ["predict", run, os.fsdecode(ghost)],
-        ["check", os.fsdecode(ghost)],
-    ):
-        done = command(*words, **ASCII)
-        assert done.returncode == 2, done.stderr
-        assert b"Traceback" not in done.stderr
-        assert rb"gh\xf6st\x1b" in done.stderr
+    said = told[f"missing {what}"]
+    assert said.code == 2, said.err
+    assert "Traceback" not in said.err
+    assert r"gh\xf6st\x1b" in said.err
 
 
 def test_a_run_in_a_folder_of_such_a_name_is_opened(run, tmp_path, folder, capsys):

@@ -38,11 +38,12 @@ LOSSES = ["mse", "rmse", "bce", "smooth_l1", "bins", "ordinal"]
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_it_learns_what_the_stripes_tell(striped, rows, tiny_swin, kind):
-    done = train(striped, rows, tiny_swin, loss=LossSection(kind=kind), epochs=25, augment="none")
+    fast = {"epochs": 10, "learning_rate": 3e-3, "augment": "none"}
+    done = train(striped, rows, tiny_swin, loss=LossSection(kind=kind), **fast)
     held_out = striped[1][rows.held_out]
     rmse = np.sqrt(np.mean((done.held_out - held_out) ** 2))
     assert rmse < 0.5 * held_out.std()
-    assert [line["epoch"] for line in done.history] == list(range(1, 26))
+    assert [line["epoch"] for line in done.history] == list(range(1, 11))
     assert done.history[-1]["held_out_rmse"] == pytest.approx(rmse)
 
 
@@ -150,8 +151,8 @@ def test_metadata_in_the_network_is_learned(striped, rows, tiny_swin, mode):
         column,
         tiny_swin,
         regressor=RegressorSection(metadata=mode),
-        epochs=40,
-        learning_rate=2e-2,
+        epochs=15,
+        learning_rate=4e-2,
         augment="none",
     )
     held_out = striped[1][rows.held_out]
@@ -175,7 +176,7 @@ def test_further_terms_are_in_the_history(striped, rows, tiny_swin):
 
 
 def test_weights_of_another_fold_can_be_the_start(striped, rows, tiny_swin):
-    first = train(striped, rows, tiny_swin, epochs=20, augment="none")
+    first = train(striped, rows, tiny_swin, epochs=6, learning_rate=3e-3, augment="none")
     made = recipe(tiny_swin, epochs=1, learning_rate=1e-6)
     warm = finetune_fold(striped[0], rows, made, "test fold", start=first.weights)
     np.testing.assert_allclose(warm.held_out, first.held_out, atol=1)

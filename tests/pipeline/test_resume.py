@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -36,12 +35,12 @@ def weights(folder: Path, fold: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def killed(sample_folder, tmp_path_factory) -> Path:
+def killed(server, sample_folder, tmp_path_factory) -> Path:
     """The folder of a config and its run, which died in fold 1 behind its second epoch."""
     folder = tmp_path_factory.mktemp("killed")
     config = write_config(folder, sample_folder, finetune=TRAINING)
-    died = subprocess.run([sys.executable, "-c", KILLED, str(config)], capture_output=True)
-    assert died.returncode == -9
+    server.start(folder / "log", config, code=KILLED)
+    assert server.wait() == -signal.SIGKILL, (folder / "log").read_text()
     return folder
 
 

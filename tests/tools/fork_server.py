@@ -1,8 +1,9 @@
 """Starts paw-stack many times at the price of one import of torch.
 
-Reads lines of JSON, `{"words": [...], "log": path}`, and answers each with the number of a forked
-process that runs the command; once that has ended, with its status as `os.waitpid` gives it. It
-computes nothing itself: threads of OpenMP do not survive a fork.
+Reads lines of JSON, `{"code": text, "words": [...], "log": path}`, and answers each with the number
+of a forked process that runs the code with these words as its command line; once that has ended,
+with its status as `os.waitpid` gives it. It computes nothing itself: threads of OpenMP do not
+survive a fork.
 """
 
 import importlib
@@ -35,28 +36,27 @@ def main() -> None:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            command(request["words"], request["log"])
+            work(**request)
         print(pid, flush=True)
         print(os.waitpid(pid, 0)[1], flush=True)
 
 
-def command(words: list[str], log: str) -> None:
-    """What the shell would do, with everything that is said in a file."""
-    from paw_stack.cli import main as paw_stack
-
+def work(code: str, words: list[str], log: str) -> None:
+    """What a process of its own would do, with everything that is said in a file."""
     out = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.argv = ["paw-stack", *words]
-    code = 1
+    status = 1
     try:
-        paw_stack()
+        exec(code, {})
+        status = 0
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        status = int(ended.code or 0)
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush()
-    os._exit(code)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A run that is killed anywhere and started again ends as if nobody had touched it."""
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -9,44 +8,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.commands import done_records, write_config
-from helpers.places import ROOT
 
-SERVER = ROOT / "tests" / "tools" / "fork_server.py"
 TRAINING = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
 MOST_CHANGES = 45  # of files, until a process is killed; a start alone makes about ten
 KILLS, SEED = 60, 1
 ALIKE = ["submission.csv", "folds.csv", "blend/blend.json", "blend/blend.csv"]
-
-
-class Server:
-    """Runs commands in forked processes; see fork_server.py."""
-
-    def __init__(self, process: subprocess.Popen):
-        self.process = process
-
-    def start(self, log: Path, *words: object) -> int:
-        request = {"words": [str(word) for word in words], "log": str(log)}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def wait(self) -> int:
-        """Exit code; minus the signal where it was killed."""
-        return os.waitstatus_to_exitcode(int(self.process.stdout.readline()))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with subprocess.Popen(
-        [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Server(process)
-        process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +148,10 @@ def test_a_signal_ends_compiled_code_that_python_cannot_interrupt(tmp_path):
 
 
 @pytest.mark.parametrize("then", ["", "write_text(path, 'made after the signal')"])
-def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, tmp_path):
+def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, server, tmp_path):
     """torch takes whatever an element raises for "has no shape" and raises an error of its own."""
-    path = tmp_path / "file.txt"
+    path, log = tmp_path / "here" / "file.txt", tmp_path / "log"
+    path.parent.mkdir()
     code = (
         "import os, signal, torch\n"
         "from pathlib import Path\n"
@@ -200,8 +171,9 @@ def test_a_signal_that_compiled_code_loses_ends_the_command_all_the_same(then, t
         f"        {then or 'raise'}\n"
         "    print('went on')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 128 + signal.SIGTERM, done.stderr
-    assert "stopped by SIGTERM" in done.stderr and "Traceback" not in done.stderr
-    assert "went on" not in done.stdout
-    assert not path.exists() and not list(tmp_path.iterdir())
+    server.start(log, code=code)
+    ended, said = server.wait(), log.read_text()
+    assert ended == 128 + signal.SIGTERM, said
+    assert "stopped by SIGTERM" in said and "Traceback" not in said
+    assert "went on" not in said
+    assert not path.exists() and not list(path.parent.iterdir())
