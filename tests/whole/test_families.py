@@ -9,7 +9,7 @@ from tools.families import UNROLLED, own_output, photos, section_of, shaken, sma
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
-from paw_stack.network.pretrained.probe import _Unfilled, measure
+from paw_stack.network.pretrained.probe import measure
 
 FAMILIES = [name for name in timm.list_modules() if timm.list_models(module=name)]
 LARGE = {"deepseek_vit", "gemma4_vit", "qwen3_vit", "hieradet_sam2", "naflexvit", "vgg"}
@@ -43,15 +43,6 @@ def test_a_family_has_an_embedding_and_logits_or_says_that_it_has_none(family):
     else:
         assert widths["embedding"] > 1
         assert widths["logits"] == timm.get_pretrained_cfg(small(family)).num_classes
-
-
-def test_only_what_has_no_values_is_left_unfilled():
-    """Tensors of a file have values, and two that do not fit each other are an error."""
-    with torch.device("meta"), _Unfilled():
-        assert torch.zeros(3).add_(2).is_meta
-        assert torch.zeros(3, device="cpu").add_(2).tolist() == [2, 2, 2]
-        with pytest.raises(RuntimeError):
-            torch.zeros(3).add_(torch.zeros(2))
 
 
 def vectors(backbone, batch, *layers):

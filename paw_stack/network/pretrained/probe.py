@@ -20,11 +20,6 @@ from paw_stack.network.backbone import Backbone, build_backbone, input_size
 STEPS = (14, 16, 32, 56, 64)  # sides of patches and windows, whose multiples sizes must be
 SHOWN_SIZES = 3
 N_PHOTOS = 2
-ATEN = torch.ops.aten
-FILLS = {  # what initialisations are made of; on the meta device they change nothing
-    *(ATEN.uniform_.default, ATEN.normal_.default, ATEN.erfinv_.default, ATEN.clamp_.default),
-    *(ATEN.mul_.Tensor, ATEN.add_.Tensor, ATEN.fill_.Scalar, ATEN.zero_.default),
-}
 
 
 @dataclass(frozen=True)
@@ -73,18 +68,8 @@ def find_weights(section: BackboneSection) -> str:
 
 
 def _on_meta(section: BackboneSection, load: bool = False) -> Backbone:
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"):
         return build_backbone(section, 0, load=load)
-
-
-class _Unfilled(TorchDispatchMode):
-    """Leaves out what fills tensors without values: half of what building a model costs."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        numbers_alone = not any(isinstance(other, torch.Tensor) for other in args[1:])
-        if func in FILLS and args[0].is_meta and numbers_alone:
-            return args[0]
-        return func(*args, **(kwargs or {}))
 
 
 class _Indices(TorchDispatchMode):
