@@ -83,6 +83,7 @@ def together(sample_folder, tmp_path_factory) -> tuple[Path, str, str]:
     return folder, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(sample_folder, tmp_path, together):
     call("finetune", config_of(tmp_path, sample_folder))
     for fold in (0, 1):
@@ -145,6 +146,7 @@ def test_scores_of_uneven_parts_are_those_of_one_process(sample_folder, tmp_path
     np.testing.assert_allclose(predicted[1]["prediction"], predicted[0]["prediction"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_first_alone_writes_and_speaks(together):
     folder, said, _ = together
     assert said.count("finetune swin fold 0: 3 epochs") == 1
@@ -174,6 +176,7 @@ def test_killed_processes_go_on_and_end_with_the_same_bytes(sample_folder, tmp_p
         assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_batch_smaller_than_the_processes_is_told_by_each(together):
     _, _, said = together
     told = "finetune.batch_size: 2 processes share batches of 1 photos; take a larger batch"
