@@ -109,7 +109,7 @@ def test_the_page_scores_a_photo_as_often_as_it_comes(model, photos, alone, tmp_
     from paw_stack.inference.app_visits import Visits
 
     COLUMNS.assign(Id=["p2.jpg", "p0", "p1"]).to_csv(tmp_path / "m.csv", index=False)
-    desk = _Desk(open_finished(model.folder_), Visits(tmp_path / "visits"))
+    desk = _Desk(open_finished(model.folder_), Visits(tmp_path))
     batch = _batch_scorer(gradio, desk)
     request = SimpleNamespace(session_hash="one")
     order = [0, 2, 0, 1]
