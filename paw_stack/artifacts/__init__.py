@@ -48,13 +48,14 @@ from paw_stack.artifacts.files import (
 from paw_stack.artifacts.finished.record import read_record, save_report
 from paw_stack.artifacts.predictions import write_blend, write_submission
 from paw_stack.artifacts.run_folder import RunFolder
-from paw_stack.artifacts.step import Stage, Step
+from paw_stack.artifacts.step import Stage, Step, Steps
 
 __all__ = [
     "CandidateFile",
     "RunFolder",
     "Stage",
     "Step",
+    "Steps",
     "candidate_files",
     "read_candidates",
     "read_csv",

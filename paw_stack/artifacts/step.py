@@ -198,6 +198,9 @@ class Step:
         self.checkpoint.unlink(missing_ok=True)
 
 
+Steps = dict[str, Step]  # by their names, or by the part that each plays for another one
+
+
 def _stored(value: Any) -> Any:
     """Sections key by key, long things by their digest, the rest as it is."""
     if isinstance(value, Section):

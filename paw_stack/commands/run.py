@@ -49,7 +49,7 @@ def finetune(config: Config, folds: Sequence[int] | None = None, force: str | No
 
 
 def pseudo_label(config: Config, folds: Sequence[int] | None = None) -> None:
-    """Label every fold's extra rows, by a teacher of training where none is done yet."""
+    """Label every fold's extra rows, by a teacher that is trained where none is yet."""
     if config.extra.pseudo is None:
         raise ConfigError("extra.pseudo: is not in the config; add it, such as pseudo: {}")
     job = open_job(config)

@@ -45,7 +45,7 @@ class PseudoSection(Section):
     )
     source: Path | None = Field(
         None,
-        description="folder of a run with the same folds, whose fold k labels; null: a teacher"
+        description="folder of a run with the same folds, whose fold k labels; null: this run's own"
         " of this run, without the extra rows",
     )
 

@@ -138,7 +138,8 @@ def _setting_problems(config: Config) -> list[str]:
     checks += [partial(require_able, backbone, cache) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr))
-    if not isinstance(config.finetune.augment, str):
+    trained = not all(backbone.frozen for backbone in config.backbones)
+    if trained and not isinstance(config.finetune.augment, str):  # presets are sound
         checks.append(partial(make_augment, config.finetune, 64))
     problems: list[str] = []
     for check in checks:

@@ -6,7 +6,7 @@ recorded with it, so that a step of a GPU machine still counts on a laptop.
 
 from typing import Any
 
-from paw_stack.artifacts import Step
+from paw_stack.artifacts import Steps
 from paw_stack.config import BackboneSection
 from paw_stack.heads.registry import HEADS, engine_of
 from paw_stack.pipeline.candidates import Source
@@ -17,7 +17,6 @@ from paw_stack.pipeline.steps.unlabelled_photos import encoder
 from paw_stack.pipeline.warm_start import digest_of, labelling_weights, start_weights
 
 Inputs = dict[str, Any]
-Needs = dict[str, Step]
 
 
 def autoencoder_inputs(job: Job) -> Inputs:
@@ -32,7 +31,7 @@ def autoencoder_inputs(job: Job) -> Inputs:
     }
 
 
-def reconstruction_inputs(needs: Needs) -> Inputs:
+def reconstruction_inputs(needs: Steps) -> Inputs:
     return {"autoencoder": needs["autoencoder"].fingerprint}
 
 
@@ -45,7 +44,7 @@ def generator_inputs(job: Job, fold: int) -> Inputs:
     }
 
 
-def pretrain_inputs(job: Job, backbone: BackboneSection, needs: Needs) -> Inputs:
+def pretrain_inputs(job: Job, backbone: BackboneSection, needs: Steps) -> Inputs:
     config = job.config
     return {
         **_common(job),
@@ -61,7 +60,7 @@ def pretrain_inputs(job: Job, backbone: BackboneSection, needs: Needs) -> Inputs
     }
 
 
-def teacher_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs) -> Inputs:
+def teacher_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Steps) -> Inputs:
     """Of a fold's training on labelled rows alone."""
     config = job.config
     uses_metadata = config.regressor.metadata != "none"
@@ -84,7 +83,7 @@ def teacher_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs)
     }
 
 
-def finetune_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs) -> Inputs:
+def finetune_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Steps) -> Inputs:
     """Of a fold's training, on pseudo-labelled rows too where the config wants them."""
     inputs, extra = teacher_inputs(job, backbone, fold, needs), job.config.extra
     if extra.pseudo:
@@ -96,7 +95,7 @@ def finetune_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs
     return inputs
 
 
-def label_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs) -> Inputs:
+def label_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Steps) -> Inputs:
     pseudo, source = job.config.extra.pseudo, labelling_weights(job, backbone, fold)
     assert pseudo is not None
     drawn, fed = needs.get("drawn photos"), needs.get("reconstructions")
@@ -115,7 +114,7 @@ def label_inputs(job: Job, backbone: BackboneSection, fold: int, needs: Needs) -
     }
 
 
-def embed_inputs(job: Job, backbone: BackboneSection, needs: Needs) -> Inputs:
+def embed_inputs(job: Job, backbone: BackboneSection, needs: Steps) -> Inputs:
     config, source = job.config, needs.get("weights")
     return {
         "data.resize": config.data.resize,
@@ -128,7 +127,7 @@ def embed_inputs(job: Job, backbone: BackboneSection, needs: Needs) -> Inputs:
     }
 
 
-def head_inputs(job: Job, source: Source, head: str, folds: list[int], needs: Needs) -> Inputs:
+def head_inputs(job: Job, source: Source, head: str, folds: list[int], needs: Steps) -> Inputs:
     section = head_section(job.config, source, head)
     metadata = metadata_of(job, section)
     return {
@@ -155,5 +154,5 @@ def _common(job: Job) -> Inputs:
     }
 
 
-def _fingerprints(needs: Needs) -> Inputs:
+def _fingerprints(needs: Steps) -> Inputs:
     return {part: step.fingerprint for part, step in needs.items()}

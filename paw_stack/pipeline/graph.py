@@ -7,7 +7,7 @@ room. It reads like the way of the data: photos without a score, fine-tuning, em
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from paw_stack.artifacts import Stage, Step
+from paw_stack.artifacts import Stage, Step, Steps
 from paw_stack.config import BackboneSection
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline import fingerprints as made_from
@@ -22,7 +22,6 @@ from paw_stack.pipeline.steps.unlabelled import autoencode, draw, pretrain, reco
 from paw_stack.pipeline.steps.unlabelled_photos import encoder, is_fed
 
 STAGES: tuple[Stage, ...] = ("finetune", "embed", "fit-heads")
-Steps = dict[str, Step]
 Do = Callable[[Step], object]
 
 

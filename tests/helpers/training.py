@@ -17,6 +17,22 @@ CPU = Device("cpu", "fp32")
 BOUNDS = (1.0, 100.0)
 NO_METADATA = np.empty((40, 0), np.float32)
 
+# A command line that is killed behind fold 1's second epoch; what starts it follows.
+KILLED = """
+import os, signal, sys
+from paw_stack import cli
+from paw_stack.artifacts import Step
+
+keep = Step.keep
+
+def keep_and_die(step, state):
+    keep(step, state)
+    if state.epoch == 2 and "fold1" in str(step.checkpoint):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Step.keep = keep_and_die
+"""
+
 
 def with_changes(rows, **changes):
     return FoldRows(**{**vars(rows), **changes})

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.commands import call, write_config
+from helpers.training import KILLED
 
 from paw_stack.config import ComputeSection, FinetuneSection
 from paw_stack.distributed import n_processes, rank
@@ -20,21 +21,6 @@ BIN = Path(sys.executable).parent
 # SGD, since Adam forgives a gradient of another length.
 TRAINING = {"epochs": 3, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.1, "accumulate": 2}
 # 21 training rows a fold: batches of seven, which two processes share as four and three.
-KILLED = """
-import os, signal
-from paw_stack import cli
-from paw_stack.artifacts import Step
-
-keep = Step.keep
-
-def keep_and_die(unit, state):
-    keep(unit, state)
-    if state.epoch == 2 and "fold1" in str(unit.checkpoint):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Step.keep = keep_and_die
-cli.main()
-"""
 
 
 # A process imports for seconds: one start for several commands, each of which may be refused.
@@ -162,7 +148,7 @@ def test_the_first_alone_writes_and_speaks(together):
 def test_killed_processes_go_on_and_end_with_the_same_bytes(sample_folder, tmp_path, together):
     config = config_of(tmp_path, sample_folder)
     script = tmp_path / "killed.py"
-    script.write_text(KILLED)
+    script.write_text(KILLED + "cli.main()\n")
     died = torchrun(sys.executable, script, "finetune", config)
     assert died.returncode != 0
     assert "fold1" in str(next(tmp_path.rglob("state.safetensors")))

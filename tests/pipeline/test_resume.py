@@ -8,25 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from helpers.commands import call, failure, write_config
+from helpers.training import KILLED
 
 from paw_stack.metrics import rmse
 
 TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-3}
-KILLED = """
-import os, signal, sys
-from paw_stack import cli
-from paw_stack.artifacts import Step
-
-keep = Step.keep
-
-def keep_and_die(unit, state):
-    keep(unit, state)
-    if state.epoch == 2 and "fold1" in str(unit.checkpoint):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Step.keep = keep_and_die
-cli.app(["finetune", sys.argv[1]], standalone_mode=False)
-"""
+FINETUNE = 'cli.app(["finetune", sys.argv[1]], standalone_mode=False)\n'
 
 
 def weights(folder: Path, fold: int) -> bytes:
@@ -39,7 +26,7 @@ def killed(server, sample_folder, tmp_path_factory) -> Path:
     """The folder of a config and its run, which died in fold 1 behind its second epoch."""
     folder = tmp_path_factory.mktemp("killed")
     config = write_config(folder, sample_folder, finetune=TRAINING)
-    server.start(folder / "log", config, code=KILLED)
+    server.start(folder / "log", config, code=KILLED + FINETUNE)
     assert server.wait() == -signal.SIGKILL, (folder / "log").read_text()
     return folder
 

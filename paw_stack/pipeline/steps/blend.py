@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Step, candidate_files, read_candidates
+from paw_stack.artifacts import Steps, candidate_files, read_candidates
 from paw_stack.artifacts.embeddings import load_embeddings
 from paw_stack.artifacts.predictions import write_predictions
 from paw_stack.blend import Recipe, blend
@@ -30,7 +30,7 @@ class Blended:
     submission: Path | None  # None: there are no test rows
 
 
-def make_blend(job: Job, steps: dict[str, Step]) -> Blended:
+def make_blend(job: Job, steps: Steps) -> Blended:
     """Blend what is there and save it, with `submission.csv` where there are test rows.
 
     Args:
@@ -57,7 +57,7 @@ def make_blend(job: Job, steps: dict[str, Step]) -> Blended:
     return Blended(result, [*candidates, timed], written)
 
 
-def _chosen(job: Job, steps: dict[str, Step]) -> list[Predictions]:
+def _chosen(job: Job, steps: Steps) -> list[Predictions]:
     wanted = job.config.blend.candidates
     everything = [
         *network_predictions(job, list(range(job.folds.n)), steps),
@@ -77,7 +77,7 @@ def _chosen(job: Job, steps: dict[str, Step]) -> list[Predictions]:
     return [known[name] for name in wanted]
 
 
-def _fitted(job: Job, steps: dict[str, Step]) -> list[Predictions]:
+def _fitted(job: Job, steps: Steps) -> list[Predictions]:
     """Candidates of all heads that were fitted; the others are named and left out."""
     found = []
     for source, head in named_candidates(job.config):
@@ -106,7 +106,7 @@ def _extra(job: Job) -> list[Predictions]:
     return found
 
 
-def _adversarial(job: Job, steps: dict[str, Step]) -> dict[str, Any] | None:
+def _adversarial(job: Job, steps: Steps) -> dict[str, Any] | None:
     """Labelled against test embeddings of the first backbone that has any.
 
     Of a fine-tuned backbone fold 0's are taken, and only rows that it has not learned.

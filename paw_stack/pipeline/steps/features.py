@@ -4,18 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from paw_stack.artifacts import Step
+from paw_stack.artifacts import Steps
 from paw_stack.artifacts.embeddings import load_embeddings
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.data.types import Concatenated, Embeddings
 from paw_stack.pipeline.candidates import Source, embed_name, layer_name, places
 from paw_stack.pipeline.experiment import Job
 
-Needs = dict[str, Step]
-
 
 def fold_rows(
-    job: Job, source: Source, needs: Needs, metadata: tuple[np.ndarray, np.ndarray] | None
+    job: Job, source: Source, needs: Steps, metadata: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[int], tuple[Concatenated, Concatenated]]:
     """Fold -> labelled (n, d) and test (m, d), on disk, with metadata columns where given.
 
@@ -34,7 +32,7 @@ def fold_rows(
 
 
 def _block(
-    job: Job, needs: Needs, n: int, backbone: BackboneSection, layer: Layer, fold: int | None
+    job: Job, needs: Steps, n: int, backbone: BackboneSection, layer: Layer, fold: int | None
 ) -> Embeddings:
     step = needs[f"embed {embed_name(backbone, fold)}"]
     job.run.require(step)
@@ -42,7 +40,7 @@ def _block(
 
 
 def fold_vectors(
-    job: Job, source: Source, needs: Needs, metadata: tuple[np.ndarray, np.ndarray] | None
+    job: Job, source: Source, needs: Steps, metadata: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
     """The same as float32 arrays in memory."""
     rows = fold_rows(job, source, needs, metadata)
@@ -55,7 +53,7 @@ def fold_vectors(
 
 
 def layer_vectors(
-    job: Job, source: Source, needs: Needs
+    job: Job, source: Source, needs: Steps
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Name of each layer -> labelled (n, d) and test (m, d) float32; for frozen backbones."""
     singles = [Source(layer_name(*layer), (layer,)) for layer in source.layers]

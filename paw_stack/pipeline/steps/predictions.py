@@ -3,21 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Step, read_csv
+from paw_stack.artifacts import Steps, read_csv
 from paw_stack.config import BackboneSection
 from paw_stack.data.types import Predictions
 from paw_stack.pipeline.candidates import is_optimistic
 from paw_stack.pipeline.experiment import Job
 
 
-def network_predictions(job: Job, folds: list[int], steps: dict[str, Step]) -> list[Predictions]:
+def network_predictions(job: Job, folds: list[int], steps: Steps) -> list[Predictions]:
     """Candidates `<backbone>.nn`, gathered from the folds; `steps` by their names."""
     return [_gather(job, b, folds, steps) for b in job.config.backbones if not b.frozen]
 
 
-def _gather(
-    job: Job, backbone: BackboneSection, folds: list[int], steps: dict[str, Step]
-) -> Predictions:
+def _gather(job: Job, backbone: BackboneSection, folds: list[int], steps: Steps) -> Predictions:
     ids = job.competition.labelled.ids
     oof, tests, seconds = pd.Series(np.nan, index=ids), [], 0.0
     for fold in folds:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.artifacts import Step
+from paw_stack.artifacts import Step, Steps
 from paw_stack.config import BackboneSection
 from paw_stack.pipeline.experiment import Job
-
-Needs = dict[str, Step]
 
 
 def encoder(job: Job) -> BackboneSection | None:
@@ -28,13 +26,13 @@ def is_fed(job: Job, backbone: BackboneSection) -> bool:
     return section is not None and backbone.name in section.feed
 
 
-def known_pixels(job: Job, backbone: BackboneSection, needs: Needs) -> Path:
+def known_pixels(job: Job, backbone: BackboneSection, needs: Steps) -> Path:
     """`.npy` of labelled and test photos as the backbone sees them."""
     fed = needs.get("reconstructions")
     return _made(job, fed) / "known.npy" if fed else job.pixels(backbone)
 
 
-def all_pixels(job: Job, backbone: BackboneSection, needs: Needs) -> Path:
+def all_pixels(job: Job, backbone: BackboneSection, needs: Steps) -> Path:
     """`.npy` of labelled, test, extra and drawn photos, as the backbone sees them."""
     from paw_stack.network.backbone import input_size
 
@@ -44,17 +42,18 @@ def all_pixels(job: Job, backbone: BackboneSection, needs: Needs) -> Path:
     return job.decoded(photos, input_size(backbone))
 
 
-def extra_ids(job: Job, needs: Needs) -> np.ndarray:
+def extra_ids(job: Job, needs: Steps) -> np.ndarray:
     """(e,) str: extra rows, then those that the fold's generator has drawn."""
     drawn = [f"drawn {path.stem}" for path in _drawn_photos(job, needs)]
     return np.array([*job.extra.ids, *drawn], dtype=str)
 
 
-def _drawn_photos(job: Job, needs: Needs) -> list[Path]:
+def _drawn_photos(job: Job, needs: Steps) -> list[Path]:
     section, step = job.config.extra.gan, needs.get("drawn photos")
     if section is None or step is None:
         return []
-    return [_made(job, step) / f"drawn_{number:05}.png" for number in range(section.images)]
+    folder = _made(job, step)
+    return [folder / f"drawn_{number:05}.png" for number in range(section.images)]
 
 
 def _made(job: Job, step: Step) -> Path:
