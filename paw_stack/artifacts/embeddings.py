@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.files import read_array, write_csv
+from paw_stack.artifacts.kept_embeddings import held
 from paw_stack.artifacts.step import Step
 from paw_stack.atomic import beside, make_folder, put_in_place
 from paw_stack.data.images.cache import npy_header
@@ -41,14 +42,7 @@ class RowsFile:
         Raises:
             ArtifactError: a value is not finite, or too large for the dtype.
         """
-        with np.errstate(over="ignore"):
-            stored = np.ascontiguousarray(rows, dtype=self.dtype)
-        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
-        if len(bad):
-            raise ArtifactError(
-                f"{self.path}: values that {self.dtype} cannot hold in rows"
-                f" {offenders(bad + start)}; set embed.dtype: float32"
-            )
+        stored = held(rows, self.dtype, str(self.path), range(start, start + len(rows)))
         self.file.seek(self.start + start * self.row_bytes)
         self.file.write(stored.data)
         self.filled[start : start + len(rows)] = True

@@ -75,6 +75,7 @@ class Step:
         self.start = time.perf_counter()
         self._record: dict[str, Any] | None = None  # once one was found
         self._is_elsewhere = False
+        self.is_forced = False  # to be made anew, whatever is known
 
     @property
     def short(self) -> str:
@@ -152,6 +153,7 @@ class Step:
     def forget(self) -> None:
         """Count as not done, here and in the store, and go on from no state that was left."""
         self._record = None
+        self.is_forced = True
         self.done.unlink(missing_ok=True)
         self.checkpoint.unlink(missing_ok=True)
         if self.remote:

@@ -69,12 +69,18 @@ def vectors_of(
     return {layer: np.concatenate(rows) for layer, rows in blocks.items()}
 
 
-def read_batches(pixels: Path, size: int, what: str) -> Iterator[np.ndarray]:
-    """Batches of a `.npy` of photos, copied; the progress bar counts them as they are read."""
-    n = len(np.load(pixels, mmap_mode="r"))
-    for start in track(range(0, n, size), what, total=n, size=size):
+def read_batches(
+    pixels: Path, size: int, what: str, rows: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Batches of a `.npy` of photos, copied; the progress bar counts them as they are read.
+
+    Args:
+        rows: numbers (k,) of the photos, growing; None: all.
+    """
+    chosen = np.arange(len(np.load(pixels, mmap_mode="r"))) if rows is None else rows
+    for start in track(range(0, len(chosen), size), what, total=len(chosen), size=size):
         # Mapped anew each time: pages of a map that stays count as this process's memory.
-        yield np.array(np.load(pixels, mmap_mode="r")[start : start + size])
+        yield np.load(pixels, mmap_mode="r")[chosen[start : start + size]]
 
 
 def extract(

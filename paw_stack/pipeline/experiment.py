@@ -42,10 +42,15 @@ class Job:
         return np.concatenate([self.competition.labelled.ids, self.competition.test.ids])
 
     @cached_property
+    def photo_digests(self) -> list[str]:
+        """Of each photo's bytes (n + m), in the order of the image cache."""
+        content = dict(zip(self.findings.paths, self.findings.table["digest"], strict=True))
+        return [content[path] for path in self.paths]
+
+    @cached_property
     def photos_digest(self) -> str:
         """Of all ids and photos' bytes."""
-        content = dict(zip(self.findings.paths, self.findings.table["digest"], strict=True))
-        return digest(self.ids.tolist(), [content[path] for path in self.paths])
+        return digest(self.ids.tolist(), self.photo_digests)
 
     @cached_property
     def extra(self) -> ExtraRows:

@@ -144,10 +144,17 @@ def _finetune_need(job: Job, name: str, size: "Shapes", n_folds: int) -> Need:
 
 
 def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
+    """A frozen backbone's vectors are kept beside the image cache too."""
+    frozen = any(backbone.name == name and backbone.frozen for backbone in job.config.backbones)
     n_values = len(job.ids) * sum(size.widths.values())
     itemsize = np.dtype(job.config.embed.dtype).itemsize
     setting = "set embed.dtype: float16" if itemsize == FLOAT else "take a smaller model"
-    return Need(f"embeddings of {name}", n_places * n_values * itemsize, n_values * FLOAT, setting)
+    return Need(
+        f"embeddings of {name}",
+        (n_places + frozen) * n_values * itemsize,
+        n_values * FLOAT,
+        setting,
+    )
 
 
 def _head_need(job: Job, source: Source, head: str, sizes: "Sizes", n_folds: int) -> Need:

@@ -5,23 +5,27 @@ weights are one set a fold, and reading cached photos costs little beside the ne
 """
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paw_stack.artifacts import Step, read_weights
-from paw_stack.artifacts.embeddings import embedding_writer, load_rows
-from paw_stack.config import BackboneSection
+from paw_stack.artifacts.embeddings import PutRows, embedding_writer
+from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.kept_embeddings import KeptEmbeddings
+from paw_stack.config import BackboneSection, Layer, digest
 from paw_stack.console import say
 from paw_stack.errors import ConfigError
 from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.pretrained_files import weights_digest
 from paw_stack.pipeline.steps.finetune import fold_metadata
 from paw_stack.pipeline.steps.unlabelled_photos import known_pixels
+from paw_stack.regular import json_or_nothing
 
 if TYPE_CHECKING:
     from paw_stack.embed import Network
@@ -29,16 +33,31 @@ if TYPE_CHECKING:
     from paw_stack.network.device import Device
 
 Waiting = tuple[BackboneSection, int | None, Step]  # None: frozen, one embedding for all folds
+FACTS = "facts.json"  # beside kept vectors: how they were made
 TOGETHER = 4  # networks of a pass: the weights of all are in memory
+
+
+@dataclass
+class _Item:
+    """A step with what it embeds, and where its vectors go."""
+
+    step: Step
+    section: BackboneSection
+    fold: int | None
+    kept: dict[Layer, KeptEmbeddings]  # of a frozen backbone that nobody trained
+    rows: np.ndarray  # (k,) that are to be computed
+    facts: dict[str, Any] = field(default_factory=dict)  # of how its vectors were made
+
+    @property
+    def name(self) -> str:
+        return embed_name(self.section, self.fold)
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A step with its backbone and what that is given beside the photos."""
+    """A backbone, and what it is given beside the photos."""
 
-    step: Step
-    section: BackboneSection
-    name: str
+    item: _Item
     backbone: "Backbone"
     planes: np.ndarray | None  # (n + m, n_planes) float32
 
@@ -49,39 +68,104 @@ def embed_one(job: Job, backbone: BackboneSection, fold: int | None, step: Step)
 
 
 def embed_together(job: Job, group: Sequence[Waiting]) -> None:
-    """Embed backbones of one input size in one pass over the photos."""
-    from paw_stack.embed import extract, read_batches
-    from paw_stack.network.device import peak_megabytes, resolve_device
+    """Embed backbones of one input size in one pass over the photos that are not known yet."""
+    from paw_stack.network.device import resolve_device
 
-    section, device = job.config.embed, resolve_device(job.config.compute)
-    loaded = [_load(job, *waiting) for waiting in group]
-    weights = loaded[0].step.needs.get("weights")
-    pixels = known_pixels(job, loaded[0].section, weights.needs if weights else {})
-    for item in loaded:
+    device = resolve_device(job.config.compute)
+    items = [_item(job, *waiting, device) for waiting in group]
+    for item in items:
         item.step.begin()
-    ready = [_ready(job, item, device) for item in loaded]
-    networks = [network for network, _ in ready]
-    batches = read_batches(
-        pixels, section.batch_size, f"embed {', '.join(n.name for n in networks)}"
-    )
+    if lacking := [item for item in items if len(item.rows)]:
+        rows = np.unique(np.concatenate([item.rows for item in lacking]))
+        _compute(job, lacking, rows, device)
+    for item in items:
+        if item.kept:
+            _copy(job, item)
+        item.step.finish(device=str(device), **item.facts, embedded=len(item.rows))
+        how = f"by {item.facts['engine']}, {device}"
+        new = "" if len(item.rows) == len(job.ids) else f", {len(item.rows)} of them new"
+        say(f"embed {item.name}: {len(job.ids)} rows {how}{new} -> {item.step.folder}")
+
+
+def _item(
+    job: Job, section: BackboneSection, fold: int | None, step: Step, device: "Device"
+) -> _Item:
+    if step.needs:
+        return _Item(step, section, fold, {}, np.arange(len(job.ids)))
+    place, dtype = kept_place(job, section, device), job.config.embed.dtype
+    kept = {layer: KeptEmbeddings(place / layer, dtype) for layer in section.layers}
+    facts = {} if step.is_forced else json_or_nothing(place / FACTS)
+    return _Item(step, section, fold, kept, _lacking(job, kept if facts else {}), facts)
+
+
+def kept_place(job: Job, section: BackboneSection, device: "Device") -> Path:
+    """The folder of all vectors that are made as this run makes them."""
+    from paw_stack.data.images.decode import DECODER_VERSION
+
+    own = {"name", "layers", "weights", "frozen", "drop_path_rate", "grad_checkpointing"}
+    recipe = [
+        section.model_dump(mode="json", exclude=own),
+        weights_digest(section),
+        job.config.embed.model_dump(mode="json", exclude={"batch_size"}),
+        job.config.data.resize,
+        DECODER_VERSION,
+        str(device),
+    ]
+    return job.run.cache / "embeddings" / digest(*recipe)
+
+
+def _lacking(job: Job, kept: dict[Layer, KeptEmbeddings]) -> np.ndarray:
+    """Rows (k,) of photos that are not kept; of those that are the same, the first."""
+    first = np.unique(job.photo_digests, return_index=True)[1]
+    lacks = [layer.lacks(job.photo_digests) for layer in kept.values()]
+    return np.intersect1d(np.flatnonzero(np.any(lacks, axis=0)) if lacks else first, first)
+
+
+def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device") -> None:
+    """One pass over the photos `rows` (k,)."""
+    from paw_stack.embed import extract, read_batches
+    from paw_stack.network.device import peak_megabytes
+
+    section = job.config.embed
+    loaded = [_load(job, item) for item in items]
+    weights = items[0].step.needs.get("weights")
+    pixels = known_pixels(job, items[0].section, weights.needs if weights else {})
+    networks = [_ready(job, one, device, pixels) for one in loaded]
+    names = [network.name for network in networks]
+    batches = read_batches(pixels, section.batch_size, f"embed {', '.join(names)}", rows)
     start = time.perf_counter()
     with ExitStack() as files:
-        writers = [embedding_writer(item.step, job.ids, section.dtype) for item in loaded]
-        puts = [files.enter_context(writer) for writer in writers]
+        puts = [files.enter_context(_sink(job, item, rows)) for item in items]
         for block in extract(networks, batches, section, device):
             puts[block.network](block.layer, block.start, block.rows)
-    rate = round(len(job.ids) / (time.perf_counter() - start), 1)
-    for item, (_, engine) in zip(loaded, ready, strict=True):
-        facts = {
-            "engine": engine,
-            "photos_per_second": rate,
-            "together": [n.name for n in networks],
-            "peak_megabytes": peak_megabytes(device),
-        }
-        reduced = engine != "torch" or device.precision != "fp32"
-        close = _closeness(job, item, device, pixels) if reduced else {}
-        item.step.finish(device=str(device), **facts, closeness=close)
-        say(f"embed {item.name}: {len(job.ids)} rows by {engine}, {device} -> {item.step.folder}")
+    rate = round(len(rows) / (time.perf_counter() - start), 1)
+    peak = peak_megabytes(device)
+    for item in items:
+        item.facts |= {"photos_per_second": rate, "together": names, "peak_megabytes": peak}
+
+
+@contextmanager
+def _sink(job: Job, item: _Item, rows: np.ndarray) -> Iterator[PutRows]:
+    """Takes the blocks of one network: to the kept ones, or straight to the run's files."""
+    if not item.kept:
+        with embedding_writer(item.step, job.ids, job.config.embed.dtype) as put:
+            yield put
+        return
+    photos = [job.photo_digests[row] for row in rows]
+
+    def keep(layer: Any, start: int, vectors: np.ndarray) -> None:
+        item.kept[layer].put(photos[start : start + len(vectors)], vectors)
+
+    yield keep
+    for kept in item.kept.values():
+        kept.flush()
+
+
+def _copy(job: Job, item: _Item) -> None:
+    with embedding_writer(item.step, job.ids, job.config.embed.dtype) as put:
+        for layer, kept in item.kept.items():
+            for start, vectors in kept.rows(job.photo_digests):
+                put(layer, start, vectors)
 
 
 def passes(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
@@ -90,53 +174,68 @@ def passes(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
 
     groups: dict[Any, list[Waiting]] = {}
     for backbone, fold, step in waiting:
-        key = input_size(backbone) if backbone.frozen else (backbone.name, fold)
+        key = step.name if step.needs else input_size(backbone)
         groups.setdefault(key, []).append((backbone, fold, step))
     starts = [(group, at) for group in groups.values() for at in range(0, len(group), TOGETHER)]
     return [group[at : at + TOGETHER] for group, at in starts]
 
 
-def _load(job: Job, section: BackboneSection, fold: int | None, step: Step) -> _Loaded:
+def _load(job: Job, item: _Item) -> _Loaded:
     from paw_stack.embed import load_backbone
 
     weights = planes = None
-    if source := step.needs.get("weights"):
+    if source := item.step.needs.get("weights"):
         job.run.require(source)
         weights = read_weights(source.folder / "weights.safetensors")
-    if fold is not None:
-        planes = fold_metadata(job, fold) if job.config.regressor.metadata == "early" else None
-    backbone = load_backbone(section, weights, 0 if planes is None else planes.shape[1])
-    return _Loaded(step, section, embed_name(section, fold), backbone, planes)
+    if item.fold is not None:
+        early = job.config.regressor.metadata == "early"
+        planes = fold_metadata(job, item.fold) if early else None
+    n_planes = 0 if planes is None else planes.shape[1]
+    return _Loaded(item, load_backbone(item.section, weights, n_planes), planes)
 
 
-def _ready(job: Job, item: _Loaded, device: "Device") -> tuple["Network", str]:
-    """The network and its engine; with `auto`, torch where the better one cannot take the model."""
+def _ready(job: Job, one: _Loaded, device: "Device", pixels: Path) -> "Network":
+    """The network behind its engine; with `auto`, torch where the better one cannot take it.
+
+    How it was made is noted before its first vector is.
+    """
     from paw_stack.embed import make_network, resolve_engine
 
-    section = job.config.embed
+    section, item = job.config.embed, one.item
     engine = resolve_engine(section, device, len(job.ids))
-    about = (item.name, item.backbone, item.section.layers, section)
+    about = (item.name, one.backbone, item.section.layers, section)
     try:
-        return make_network(*about, engine, device, item.planes), engine
+        network = make_network(*about, engine, device, one.planes)
     except ConfigError as error:
         if section.engine != "auto":
             raise
         say(f"{error}: goes on with it")
-        return make_network(*about, "torch", device, item.planes), "torch"
+        engine = "torch"
+        network = make_network(*about, engine, device, one.planes)
+    reduced = engine != "torch" or device.precision != "fp32"
+    close = _closeness(job, one, network, device, pixels) if reduced else {}
+    item.facts = {"engine": engine, "closeness": close}
+    if item.kept:
+        write_json(kept_place(job, item.section, device) / FACTS, item.facts)
+    return network
 
 
-def _closeness(job: Job, item: _Loaded, device: "Device", pixels: Path) -> dict[str, Any]:
-    """Layer -> how far the stored vectors of a sample of rows are from float32's."""
+def _closeness(
+    job: Job, one: _Loaded, network: "Network", device: "Device", pixels: Path
+) -> dict[str, Any]:
+    """Layer -> how far the network's vectors of a sample of rows are from float32's."""
     from paw_stack.embed import closeness, extract, make_network, sample_rows
     from paw_stack.network.device import Device
 
-    section, layers = job.config.embed, item.section.layers
+    section, layers = job.config.embed, one.item.section.layers
     rows, exactly = sample_rows(len(job.ids)), Device(device.name, "fp32")
-    planes = None if item.planes is None else item.planes[rows]
-    network = make_network(item.name, item.backbone, layers, section, "torch", exactly, planes)
+    planes = None if one.planes is None else one.planes[rows]
     photos = np.array(np.load(pixels, mmap_mode="r")[rows])
-    exact = extract([network], [photos], section, exactly)
-    return {
-        block.layer: closeness(load_rows(item.step, block.layer, len(job.ids))[rows], block.rows)
-        for block in exact
-    }
+    by_torch = make_network(
+        network.name, one.backbone, layers, section, "torch", exactly, one.planes
+    )
+    found, exact = (
+        extract([replace(net, planes=planes)], [photos], section, on)
+        for net, on in ((network, device), (by_torch, exactly))
+    )
+    return {a.layer: closeness(a.rows, b.rows) for a, b in zip(found, exact, strict=True)}
