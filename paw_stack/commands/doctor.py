@@ -24,6 +24,7 @@ from paw_stack.processes import usable_cores
 
 GIGABYTE = 1e9
 MANY_PHOTOS = 10_000
+MEASURED = "the faster of torch and openvino, measured,"
 # Package -> what it is for, how it is installed, and whether it needs a CUDA device.
 HELPERS = {
     "cuml": ("SVR heads on a GPU", "pip install 'paw-stack[rapids]'", True),
@@ -70,7 +71,7 @@ def engines() -> dict[str, str]:
     embedding = resolve_embedding_engine(EmbedSection(), device, MANY_PHOTOS)
     return {
         "fine-tuning": str(device),
-        "embeddings": f"{embedding} for {MANY_PHOTOS:,} photos, {device}",
+        "embeddings": f"{embedding or MEASURED} for {MANY_PHOTOS:,} photos, {device}",
         "heads.svr": resolve_engine(SvrSection()),
         "heads.svr with a grid": "gram",
         "heads.gbm": "lightgbm on the processor",

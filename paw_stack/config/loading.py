@@ -106,7 +106,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         ConfigError: with all problems, each with the key's path.
     """
-    return _checked(_read(path, seen=()), overrides, str(path))
+    return checked(read_sections(path, overrides), str(path))
 
 
 def load_own_config(path: Path) -> Config:
@@ -115,7 +115,7 @@ def load_own_config(path: Path) -> Config:
     Raises:
         ConfigError: as `load_config`.
     """
-    return _checked(_parsed(path), None, str(path))
+    return checked(_parsed(path), str(path))
 
 
 def make_config(sections: Mapping[str, Any], overrides: list[str] | None = None) -> Config:
@@ -124,13 +124,34 @@ def make_config(sections: Mapping[str, Any], overrides: list[str] | None = None)
     Raises:
         ConfigError: as `load_config`.
     """
-    return _checked(deepcopy(dict(sections)), overrides, "config")
+    return checked(_overridden(deepcopy(dict(sections)), overrides), "config")
 
 
-def _checked(raw: dict[str, Any], overrides: list[str] | None, name: str) -> Config:
+def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """The sections of a file and of those that it starts from, with overrides, not yet checked.
+
+    Raises:
+        ConfigError: a file that cannot be read; an override without a place.
+    """
+    return _overridden(_read(path, seen=()), overrides)
+
+
+def _overridden(raw: dict[str, Any], overrides: list[str] | None) -> dict[str, Any]:
     problems = [problem for text in overrides or [] if (problem := _override(raw, text))]
     if problems:
         raise ConfigError(problems)
+    return raw
+
+
+def checked(raw: dict[str, Any], name: str) -> Config:
+    """The config that sections make.
+
+    Args:
+        name: of their file, for messages.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
     try:
         return Config.model_validate(raw)
     except ValidationError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from paw_stack.atomic import write_file
 from paw_stack.config.loading import Config
 from paw_stack.config.reference import reference
+from paw_stack.config.targets import BY_TARGET
 from paw_stack.console import say
 
 EXTENDS = {
@@ -22,6 +23,10 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)
+    data = schema["$defs"]["DataSection"]["properties"]
+    data["target"] |= {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 2}
+    for key in BY_TARGET:
+        data[key]["anyOf"].append({"type": "object"})
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     address = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": address, **schema, "title": "A run of paw-stack"}

@@ -40,6 +40,11 @@ class RunSection(Section):
         ge=0,
         description="processes that augment photos in fine-tuning; 0: none but this one",
     )
+    keep_memory: bool = Field(
+        True,
+        description="let the process keep freed memory while networks run, which spares it half of"
+        " its time with some; only with glibc",
+    )
 
 
 class ExtraRowsSection(Section):
@@ -76,7 +81,10 @@ class DataSection(Section):
     test_images: str = Field("test", description="folder of the test photos")
     extension: str = Field(".jpg", description="appended to an id to make a file name; may be ''")
     id: str = Field("Id", description="column of ids")
-    target: str = Field(description="column of scores, in points", examples=["appeal"])
+    target: str = Field(
+        description="column of scores, in points; a list of columns makes a run for each",
+        examples=["appeal"],
+    )
     bounds: tuple[float | None, float | None] | None = Field(
         description="lowest and highest possible score, in points; predictions are clipped to them,"
         " and nothing else follows but for a loss that needs a range. null, for both or for one:"
@@ -101,6 +109,16 @@ class DataSection(Section):
     extra: ExtraRowsSection | None = Field(
         None, description="photos without a score; section extra says what is made of them"
     )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _one(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            raise ValueError(
+                f"several targets, {given}, are for run, check, status and the stages; here choose"
+                " one with --set data.target=COLUMN --set run.name=NAME"
+            )
+        return given
 
     @field_validator("bounds")
     @classmethod
@@ -127,10 +145,15 @@ class FoldsSection(Section):
     bins: int | None = Field(
         None, ge=1, description="target bins that are spread evenly over folds; null: Sturges' rule"
     )
+    by: str | None = Field(
+        None,
+        description="numeric column of the labelled table whose values folds spread evenly; null:"
+        " data.target",
+    )
     file: Path | None = Field(
         None,
-        description="CSV of Id, fold (0, 1, ...), such as a run's folds.csv; folds.n and bins are"
-        " not used then",
+        description="CSV of Id, fold (0, 1, ...), such as a run's folds.csv; folds.n, bins and by"
+        " are not used then",
     )
 
 
@@ -186,11 +209,13 @@ class BackboneSection(Section):
 
 
 class EmbedSection(Section):
-    batch_size: int = Field(64, ge=1, description="photos a forward pass")
+    batch_size: int | None = Field(
+        None, ge=1, description="photos a forward pass; null: 16 on a CPU, 64 on a GPU"
+    )
     engine: Literal["auto", "torch", "compile", "openvino"] = Field(
         "auto",
-        description="auto: openvino on a CPU where it is installed, compile on a GPU, each where"
-        " there are enough photos to repay its start; else torch",
+        description="auto: on a CPU openvino, where it is installed and a batch by each shows that"
+        " so many photos repay its start; compile on a GPU for half a million; else torch",
     )
     flip: bool = Field(False, description="average the vectors of a photo and its mirror image")
     crops: int = Field(

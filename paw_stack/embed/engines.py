@@ -2,23 +2,27 @@
 
     torch      eager, in the device's precision by autocast
     compile    torch.compile; needs a C++ compiler and 20 to 70 s at the start
-    openvino   OpenVINO on a CPU, in bfloat16 or float32; converts the model at the start
+    openvino   OpenVINO on a CPU, in bfloat16 or float32; converts the model once
 
 Every pass has one shape: a smaller batch is filled up and what was added dropped. Compiled programs
 are made for it, and it makes a photo's vector the same whatever stands beside it in a batch.
 """
 
+import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from paw_stack.atomic import make_folder, put_in_place, staging
 from paw_stack.config import EmbedSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
@@ -28,12 +32,10 @@ from paw_stack.network.device import Device
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
 
-# Passes of a Swin-T at 224 that repay the start, by rates measured on two cores: 28.2 photos/s by
-# autocast in bfloat16, 33.9 by OpenVINO, so that these save 12 s. Converting the model took 20 s
-# while other work had most of the machine; an EfficientNet-lite0 took 6 s and gained threefold.
-OPENVINO_REPAYS = 2_000
-# torch.compile gained nothing there (27.6 photos/s). On a GPU nothing was measured: 70 s are a
-# quarter of the time of so many passes at 2,000 photos/s.
+# Passes from which an engine may repay its start; below, a measurement alone would cost 5 %.
+MEASURED_FROM = 1_000
+# torch.compile gained nothing on a CPU (Swin-T: 27.6 photos/s, 28.2 without). On a GPU nothing was
+# measured: 70 s are a quarter of the time of so many passes at 2,000 photos/s.
 COMPILE_REPAYS = 500_000
 
 
@@ -48,17 +50,27 @@ class Layers(nn.Module):
         return tuple(part.float() for part in self.backbone.layers(photos, self.names, planes))
 
 
-def resolve_engine(section: EmbedSection, device: Device, n_photos: int) -> Engine:
-    """Turn `auto` into what pays here for so many photos.
+def batch_size(section: EmbedSection, device: Device) -> int:
+    """Photos a pass: on a CPU large batches gain nothing and take memory."""
+    return section.batch_size or (16 if device.name == "cpu" else 64)
+
+
+def n_views(section: EmbedSection) -> int:
+    """Passes a photo."""
+    return section.crops * (2 if section.flip else 1)
+
+
+def resolve_engine(section: EmbedSection, device: Device, n_photos: int) -> Engine | None:
+    """Turn `auto` into what pays here for so many photos; None: a measurement tells.
 
     Raises:
         ConfigError: the engine that was asked for is missing or cannot run on the device.
     """
     if section.engine == "auto":
-        n_passes = n_photos * section.crops * (2 if section.flip else 1)
+        n_passes = n_photos * n_views(section)
         if device.name == "cpu":
-            pays = n_passes >= OPENVINO_REPAYS and find_spec("openvino") is not None
-            return "openvino" if pays else "torch"
+            few = n_passes < MEASURED_FROM or find_spec("openvino") is None
+            return "torch" if few else None
         return "compile" if n_passes >= COMPILE_REPAYS and _compiler() else "torch"
     if section.engine == "openvino" and device.name != "cpu":
         raise ConfigError(f"embed.engine: openvino runs on a CPU, not on {device.name}; set auto")
@@ -72,7 +84,12 @@ def resolve_engine(section: EmbedSection, device: Device, n_photos: int) -> Engi
 
 
 def make_forward(
-    backbone: Backbone, names: Sequence[Layer], engine: Engine, device: Device, example: Tensor
+    backbone: Backbone,
+    names: Sequence[Layer],
+    engine: Engine,
+    device: Device,
+    example: Tensor,
+    cache: Path | None = None,
 ) -> Forward:
     """The pass of an engine; `example` has the shape and type of a whole batch of photos."""
     layers = Layers(backbone, names).eval().to(device.name)
@@ -83,7 +100,7 @@ def make_forward(
         return _filled_up(_eager(layers, device), n)
     if engine == "compile":
         return _filled_up(_eager(torch.compile(layers, dynamic=False), device), n)
-    return _filled_up(_openvino(layers, device, example), n)
+    return _filled_up(_openvino(layers, device, example, cache), n)
 
 
 def _eager(layers: Callable[..., Any], device: Device) -> Forward:
@@ -103,17 +120,17 @@ def _filled_up(forward: Forward, size: int) -> Forward:
     return whole
 
 
-def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:
+def _openvino(layers: Layers, device: Device, example: Tensor, cache: Path | None) -> Forward:
     openvino = _import_openvino()
-    n_planes = layers.backbone.n_planes
-    planes = (torch.zeros(len(example), n_planes),) if n_planes else ()
-    with torch.no_grad():
-        program = torch.export.export(layers, (example, *planes))
-    model = openvino.convert_model(program)
-    given = enumerate((example, *planes))
-    model.reshape({place: list(rows.shape) for place, rows in given})
+    core = openvino.Core()
+    kept = cache / "openvino" / f"{_content(layers, example)}.xml" if cache else None
+    model = _read(core, kept)
+    if model is None:
+        model = _converted(openvino, layers, example)
+        if kept:
+            _save(openvino, model, kept)
     hint = {"bf16": "bf16", "fp32": "f32"}[device.precision]
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 
     def forward(photos: Tensor, planes: Tensor | None) -> tuple[Tensor, ...]:
         given = [rows.contiguous().numpy() for rows in (photos, planes) if rows is not None]
@@ -121,6 +138,47 @@ def _openvino(layers: Layers, device: Device, example: Tensor) -> Forward:
         return tuple(torch.from_numpy(found[place]) for place in range(len(layers.names)))
 
     return forward
+
+
+def _converted(openvino: Any, layers: Layers, example: Tensor) -> Any:
+    n_planes = layers.backbone.n_planes
+    planes = (torch.zeros(len(example), n_planes),) if n_planes else ()
+    with torch.no_grad():
+        program = torch.export.export(layers, (example, *planes))
+    model = openvino.convert_model(program)
+    given = enumerate((example, *planes))
+    model.reshape({place: list(rows.shape) for place, rows in given})
+    return model
+
+
+def _content(layers: Layers, example: Tensor) -> str:
+    """Digest of all that a converted model follows from, its weights byte by byte."""
+    versions = [version(package) for package in ("torch", "timm", "openvino")]
+    about = repr((layers, layers.names, tuple(example.shape), example.dtype, versions))
+    content = hashlib.sha256(about.encode())
+    for name, tensor in layers.state_dict().items():
+        content.update(name.encode())
+        content.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()[:32]
+
+
+def _read(core: Any, kept: Path | None) -> Any:
+    """A model that was converted before, or None."""
+    if kept is None or not kept.is_file():
+        return None
+    try:
+        return core.read_model(kept)
+    except Exception:  # damaged, on which it raises its own kinds
+        return None
+
+
+def _save(openvino: Any, model: Any, kept: Path) -> None:
+    """Two files, the one that is looked for last."""
+    make_folder(kept.parent)
+    with staging(kept) as folder:
+        openvino.save_model(model, folder / kept.name, compress_to_fp16=False)
+        for file in (kept.with_suffix(".bin"), kept):
+            put_in_place(folder / file.name, file)
 
 
 def _import_openvino() -> Any:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from paw_stack.config import EmbedSection, Layer
+from paw_stack.embed.engines import batch_size
 from paw_stack.embed.network import Network, make_network
 from paw_stack.errors import DataError, offenders
 from paw_stack.network.backbone import Backbone
@@ -63,7 +64,7 @@ def vectors_of(
     what = network.name
     blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in network.layers}
     for block in extract(
-        [network], read_batches(pixels, section.batch_size, what), section, device
+        [network], read_batches(pixels, batch_size(section, device), what), section, device
     ):
         blocks[block.layer].append(block.rows)
     return {layer: np.concatenate(rows) for layer, rows in blocks.items()}

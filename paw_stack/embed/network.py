@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from paw_stack.config import BackboneSection, EmbedSection, Layer
-from paw_stack.embed.engines import Engine, Forward, make_forward
+from paw_stack.embed.engines import Engine, Forward, batch_size, make_forward
 from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.device import Device
@@ -18,6 +19,7 @@ class Network:
     """One forward pass and what it is given beside the photos."""
 
     name: str  # for messages
+    engine: Engine
     layers: tuple[Layer, ...]
     forward: Forward = field(repr=False)
     planes: np.ndarray | None = None  # (n_rows, n_planes) float32, standardised
@@ -56,18 +58,19 @@ def make_network(
     engine: Engine,
     device: Device,
     planes: np.ndarray | None = None,
+    cache: Path | None = None,
 ) -> Network:
     """`backbone` behind an engine, for batches of `section`.
+
+    Args:
+        cache: folder that keeps what was converted for OpenVINO; None: it is converted anew.
 
     Raises:
         ConfigError: the engine cannot take this model.
     """
-    # Corner crops are resized, to levels between the whole ones.
-    dtype = torch.float32 if section.crops > 1 else torch.uint8
-    shape = section.batch_size, backbone.size, backbone.size, 3
-    example = torch.zeros(shape, dtype=dtype, device=device.name)
+    example = black_photos(backbone.size, section, device)
     try:
-        forward = make_forward(backbone, layers, engine, device, example)
+        forward = make_forward(backbone, layers, engine, device, example, cache)
     except Exception as error:  # exporters and converters raise nearly anything
         if engine == "torch":
             raise
@@ -75,4 +78,12 @@ def make_network(
         raise ConfigError(
             f"{name}: {engine} cannot take this model ({reason}); set embed.engine: torch"
         ) from error
-    return Network(name, tuple(layers), forward, planes)
+    return Network(name, engine, tuple(layers), forward, planes)
+
+
+def black_photos(size: int, section: EmbedSection, device: Device) -> torch.Tensor:
+    """A batch (b, size, size, 3) as the networks of `section` take it."""
+    # Corner crops are resized, to levels between the whole ones.
+    dtype = torch.float32 if section.crops > 1 else torch.uint8
+    shape = batch_size(section, device), size, size, 3
+    return torch.zeros(shape, dtype=dtype, device=device.name)

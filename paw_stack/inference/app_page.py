@@ -34,6 +34,7 @@ from paw_stack.report.verdict import verdict
 if TYPE_CHECKING:
     from gradio import Blocks
 
+FEW = 16  # photos that are scored at once, where the run names no batch size
 SWEPT_S = 300  # how often the server looks for uploads that are too old
 SHOWN = ("photo", "score", "low", "high", "reason")
 
@@ -206,7 +207,7 @@ def _batch_scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:
 def _scored(desk: _Desk, paths: list[Path], table: str | None) -> pd.DataFrame:
     """A part after the other, each decoded by one worker: nobody waits for all of a batch."""
     columns = columns_of_csv(desk.run, paths, Path(table)) if table else None
-    size, start = desk.run.config.embed.batch_size, time.monotonic()
+    size, start = desk.run.config.embed.batch_size or FEW, time.monotonic()
     parts = []
     for first in range(0, len(paths), size):
         if first and time.monotonic() - start > LONGEST_S:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paw_stack.allocator import keep_freed_memory
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.artifacts.finished.trust import making_sense
@@ -51,9 +52,10 @@ def predict(
     if not photos:
         raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
     columns = _columns(run, photos, metadata)
-    if batch_size is None and len(photos) < run.config.embed.batch_size // FEW:
+    own = run.config.embed.batch_size
+    if batch_size is None and own and len(photos) < own // FEW:
         say(
-            f"networks pass {run.config.embed.batch_size} photos at once, as in the run, for the"
+            f"networks pass {own} photos at once, as in the run, for the"
             " same digits; for a few photos --batch-size 1 is faster, to the sixth digit or so"
         )
     table = score_paths(run, photos, columns, batch_size)
@@ -160,6 +162,8 @@ def score_readable(
     """
     from paw_stack.network.backbone import input_size
 
+    if run.config.run.keep_memory:
+        keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
 
         def decoded(chosen: Sequence[Path], backbone: BackboneSection) -> Photos:

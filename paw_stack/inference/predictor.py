@@ -5,6 +5,7 @@ the same shape by the same engine, embeddings in the type that was stored, heads
 the same blend. So a test photo gets the submission's score again.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -160,7 +161,9 @@ def _load(
     backbone = load_backbone(section, None) if regressor is None else regressor.backbone
     name = section.name if fold is None else f"{section.name} fold {fold}"
     engine = _engine(run, section, fold)
-    network = make_network(name, backbone, section.layers, own, engine, device)
+    root = run.config.run.root  # a run may be read where nothing can be written
+    cache = root / "cache" if os.access(root, os.W_OK) else None
+    network = make_network(name, backbone, section.layers, own, engine, device, cache=cache)
     loaded = Loaded(network, regressor)
     if kept is not None:
         kept[section.name, fold] = loaded

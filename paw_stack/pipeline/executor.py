@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from paw_stack.allocator import give_back_memory
 from paw_stack.artifacts import Step
 from paw_stack.console import say
 from paw_stack.data.types import Predictions
@@ -37,6 +38,7 @@ def _do(job: Job, steps: Sequence[Step]) -> None:
             say(f"{step.name}: done before, skipped")
         else:
             step.do()
+            give_back_memory()
 
 
 def _is_done(job: Job, step: Step) -> bool:
@@ -60,6 +62,7 @@ def embed_all(job: Job, folds: list[int], steps: Steps) -> None:
                 waiting.append((backbone, fold, step))
     for group in passes(waiting) if waiting else []:
         embed_together(job, group)
+        give_back_memory()
 
 
 def fit_all(job: Job, heads: list[str], folds: list[int], steps: Steps) -> list[Predictions]:

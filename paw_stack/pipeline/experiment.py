@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paw_stack.allocator import keep_freed_memory
 from paw_stack.artifacts import RunFolder
 from paw_stack.config import BackboneSection, Config, ExtraSection, digest
 from paw_stack.data.competition import Competition, load_competition
@@ -100,6 +101,8 @@ def open_job(config: Config) -> Job:
 
 def survey(config: Config) -> tuple[Competition, Findings]:
     """All rows of the tables, and what is found about their photos."""
+    if config.run.keep_memory:  # before the first large piece of memory
+        keep_freed_memory()
     problems = _setting_problems(config)
     try:
         auxiliary = config.loss.auxiliary

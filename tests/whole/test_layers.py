@@ -32,7 +32,16 @@ HEAVY = {
     "pyarrow",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
-GROUND = {"atomic", "config", "console", "distributed", "errors", "metrics", "processes"}
+GROUND = {
+    "allocator",
+    "atomic",
+    "config",
+    "console",
+    "distributed",
+    "errors",
+    "metrics",
+    "processes",
+}
 GROUND |= {"progress", "regular", "signals"}
 DATA = {"data"}
 STAGES = {"network", "embed", "heads", "blend", "report", "semi_supervised"}

@@ -19,7 +19,6 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.kept_embeddings import KeptEmbeddings
 from paw_stack.config import BackboneSection, Layer, digest
 from paw_stack.console import say
-from paw_stack.errors import ConfigError
 from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.pretrained_files import weights_digest
@@ -123,7 +122,7 @@ def _lacking(job: Job, kept: dict[Layer, KeptEmbeddings]) -> np.ndarray:
 
 def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device") -> None:
     """One pass over the photos `rows` (k,)."""
-    from paw_stack.embed import extract, read_batches
+    from paw_stack.embed import batch_size, extract, read_batches
     from paw_stack.network.device import peak_megabytes
 
     section = job.config.embed
@@ -132,7 +131,7 @@ def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device
     pixels = known_pixels(job, items[0].section, weights.needs if weights else {})
     networks = [_ready(job, one, device, pixels) for one in loaded]
     names = [network.name for network in networks]
-    batches = read_batches(pixels, section.batch_size, f"embed {', '.join(names)}", rows)
+    batches = read_batches(pixels, batch_size(section, device), f"embed {', '.join(names)}", rows)
     start = time.perf_counter()
     with ExitStack() as files:
         puts = [files.enter_context(_sink(job, item, rows)) for item in items]
@@ -195,23 +194,13 @@ def _load(job: Job, item: _Item) -> _Loaded:
 
 
 def _ready(job: Job, one: _Loaded, device: "Device", pixels: Path) -> "Network":
-    """The network behind its engine; with `auto`, torch where the better one cannot take it.
-
-    How it was made is noted before its first vector is.
-    """
-    from paw_stack.embed import make_network, resolve_engine
+    """The network behind its engine; how it was made is noted before its first vector is."""
+    from paw_stack.embed import fastest_network
 
     section, item = job.config.embed, one.item
-    engine = resolve_engine(section, device, len(job.ids))
-    about = (item.name, one.backbone, item.section.layers, section)
-    try:
-        network = make_network(*about, engine, device, one.planes)
-    except ConfigError as error:
-        if section.engine != "auto":
-            raise
-        say(f"{error}: goes on with it")
-        engine = "torch"
-        network = make_network(*about, engine, device, one.planes)
+    about = (item.name, one.backbone, item.section, section, device, one.planes)
+    network = fastest_network(*about, len(job.ids), job.run.cache)
+    engine = network.engine
     reduced = engine != "torch" or device.precision != "fp32"
     close = _closeness(job, one, network, device, pixels) if reduced else {}
     item.facts = {"engine": engine, "closeness": close}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paw_stack.artifacts import Step
+from paw_stack.artifacts import RunFolder, Step
 from paw_stack.artifacts.collection import CollectionFolder
 from paw_stack.config import Config
 from paw_stack.data.images.shards import Shard, shard_photos
@@ -33,8 +33,8 @@ class SourceNetworks:
 
     networks: list["Network"]
     device: "Device"
-    engine: str
     size: int  # side of the photos, pixels
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ def source_networks(config: Config, n_photos: int) -> SourceNetworks:
     Raises:
         ConfigError: a backbone is to be fine-tuned, or input sizes differ.
     """
-    from paw_stack.embed import load_backbone, make_network, resolve_engine
+    from paw_stack.embed import batch_size, fastest_network, load_backbone
     from paw_stack.network.device import resolve_device
 
     size = one_size(config)
     section, device = config.embed, resolve_device(config.compute)
-    engine = resolve_engine(section, device, n_photos)
+    cache = RunFolder(config).cache
     networks = [
-        make_network(b.name, load_backbone(b, None), b.layers, section, engine, device)
+        fastest_network(b.name, load_backbone(b, None), b, section, device, None, n_photos, cache)
         for b in config.backbones
     ]
-    return SourceNetworks(networks, device, engine, size)
+    return SourceNetworks(networks, device, size, batch_size(section, device))
 
 
 def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFacts:
@@ -75,7 +75,7 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
     step.begin()
     ids: list[str] = []
     unreadable: list[tuple[str, str]] = []
-    photos = _decoded(shard, about.size, config, ids, unreadable)
+    photos = _decoded(shard, about, config, ids, unreadable)
     blocks: dict[tuple[str, str], list[np.ndarray]] = {}
     for block in extract(about.networks, photos, config.embed, about.device):
         place = about.networks[block.network].name, block.layer
@@ -84,7 +84,11 @@ def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFac
     vectors = vectors or _none(config, about)
     CollectionFolder(config).save_shard(shard.number, vectors, ids, unreadable)
     facts = {"photos": len(ids), "unreadable": len(unreadable)}
-    step.finish(device=str(about.device), engine=about.engine, **facts)
+    step.finish(
+        device=str(about.device),
+        engine=", ".join(sorted({n.engine for n in about.networks})),
+        **facts,
+    )
     return ShardFacts(len(ids), len(unreadable))
 
 
@@ -134,14 +138,18 @@ def _local_weights(config: Config) -> dict[str, str]:
 
 
 def _decoded(
-    shard: Shard, size: int, config: Config, ids: list[str], unreadable: list[tuple[str, str]]
+    shard: Shard,
+    about: SourceNetworks,
+    config: Config,
+    ids: list[str],
+    unreadable: list[tuple[str, str]],
 ) -> Iterator[np.ndarray]:
     """Batches (b, size, size, 3) uint8 of the readable photos; all are told in the two lists."""
     from paw_stack.data.images.decode_pool import decode_isolated
 
-    decode = partial(decode_isolated, size=size, resize=config.data.resize)
+    decode = partial(decode_isolated, size=about.size, resize=config.data.resize)
     with ThreadPoolExecutor() as threads:
-        for group in _groups(shard_photos(shard), config.embed.batch_size):
+        for group in _groups(shard_photos(shard), about.batch_size):
             found = threads.map(decode, [data for _, data in group])
             pixels = []
             for (name, _), (facts, photo) in zip(group, found, strict=True):
