@@ -33,9 +33,10 @@ def check(config: ConfigFile, set_: Overrides = None) -> None:
     Example: paw-stack check configs/demo.yaml
     """
     from paw_stack.commands import run as stages
-    from paw_stack.config import load_config
+    from paw_stack.commands.targets import for_each
+    from paw_stack.config.targets import load_targets
 
-    stages.check(load_config(config, set_))
+    for_each(load_targets(config, set_), stages.check)
 
 
 @app.command("show-augment")
@@ -57,9 +58,10 @@ def status(config: ConfigFile, set_: Overrides = None) -> None:
     Example: paw-stack status mine.yaml --set finetune.epochs=6
     """
     from paw_stack.commands.status import show_status
-    from paw_stack.config import load_config
+    from paw_stack.commands.targets import for_each
+    from paw_stack.config.targets import load_targets
 
-    show_status(load_config(config, set_))
+    for_each(load_targets(config, set_), show_status)
 
 
 @app.command()
@@ -71,9 +73,10 @@ def finetune(
     Example: paw-stack finetune mine.yaml --fold 0 --set finetune.epochs=2
     """
     from paw_stack.commands import run as stages
-    from paw_stack.config import load_config
+    from paw_stack.commands.targets import for_each
+    from paw_stack.config.targets import load_targets
 
-    stages.finetune(load_config(config, set_), fold, force)
+    for_each(load_targets(config, set_), lambda one: stages.finetune(one, fold, force))
 
 
 @app.command("pseudo-label")
@@ -110,12 +113,14 @@ def embed(
     """
     from paw_stack.commands import run as stages
     from paw_stack.commands.embed_collection import embed_source
+    from paw_stack.commands.targets import for_each
     from paw_stack.config import load_config
+    from paw_stack.config.targets import load_targets
 
     if source:
         embed_source(load_config(config, set_), source, on, address)
     elif on == "here":
-        stages.embed(load_config(config, set_), fold, force)
+        for_each(load_targets(config, set_), lambda one: stages.embed(one, fold, force))
     else:
         raise ConfigError("embed --on ray: takes --source; run --on ray embeds a run's own photos")
 
@@ -136,9 +141,11 @@ def fit_heads(
     Example: paw-stack fit-heads mine.yaml --head svr --set heads.svr.C=8
     """
     from paw_stack.commands import run as stages
-    from paw_stack.config import load_config
+    from paw_stack.commands.targets import for_each
+    from paw_stack.config.targets import load_targets
 
-    stages.fit_heads(load_config(config, set_), head or ["all"], fold, force)
+    heads = head or ["all"]
+    for_each(load_targets(config, set_), lambda one: stages.fit_heads(one, heads, fold, force))
 
 
 @app.command()
@@ -171,9 +178,12 @@ def blend(
     """
     if config and not labelled:
         from paw_stack.commands import run as stages
-        from paw_stack.config import load_config
+        from paw_stack.commands.targets import for_each, write_together
+        from paw_stack.config.targets import load_targets
 
-        stages.blend(load_config(config, set_))
+        targets = load_targets(config, set_)
+        for_each(targets, stages.blend)
+        write_together(targets)
     elif not config and labelled and target and candidates and out:
         from paw_stack.commands.blend_files import FilesToBlend, blend_files
 
@@ -199,9 +209,13 @@ def run(
     paw-stack run mine.yaml --on ray --address head:6379
     """
     from paw_stack.commands import run as stages
-    from paw_stack.config import load_config
+    from paw_stack.commands.targets import for_each, write_together
+    from paw_stack.config.targets import load_targets
 
-    stages.run(load_config(config, set_), fold, force, on, address)
+    targets = load_targets(config, set_)
+    for_each(targets, lambda one: stages.run(one, fold, force, on, address))
+    if not fold:
+        write_together(targets)
 
 
 @app.command()

@@ -25,8 +25,8 @@ def config_schema() -> dict[str, Any]:
         section.pop("required", None)
     data = schema["$defs"]["DataSection"]["properties"]
     data["target"] |= {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 2}
-    for key in BY_TARGET:
-        data[key]["anyOf"].append({"type": "object"})
+    for key in filter(data.__contains__, BY_TARGET):
+        data[key].setdefault("anyOf", []).append({"type": "object"})
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     address = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": address, **schema, "title": "A run of paw-stack"}

@@ -6,6 +6,7 @@ runs deal their folds by the first target, so that their scores stand on the sam
 
 import re
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ BY_TARGET = (
 )  # keys of `data` that may be given by target
 
 
-def load_targets(path: Path, overrides: list[str] | None = None) -> dict[str, Config]:
-    """The config of each target's run, in the order of the file; of one target, the config.
+@dataclass(frozen=True)
+class Targets:
+    """The runs that a config asks for."""
+
+    configs: dict[str, Config]  # by target, in the order of the file
+    folder: Path | None  # what they have in common; None: there is one target alone
+
+
+def load_targets(path: Path, overrides: list[str] | None = None) -> Targets:
+    """Read a config of one target or several, apply `key=value` overrides and check everything.
 
     Raises:
         ConfigError: with all problems of all targets.
@@ -31,7 +40,7 @@ def load_targets(path: Path, overrides: list[str] | None = None) -> dict[str, Co
     targets = data.get("target") if isinstance(data, dict) else None
     if not isinstance(targets, list):
         config = checked(sections, str(path))
-        return {config.data.target: config}
+        return Targets({config.data.target: config}, None)
     _require_names(path, targets)
     found: dict[str, Config] = {}
     problems: list[str] = []
@@ -42,7 +51,8 @@ def load_targets(path: Path, overrides: list[str] | None = None) -> dict[str, Co
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise ConfigError(problems)
-    return found
+    run = next(iter(found.values())).run
+    return Targets(found, run.root / str(sections["run"]["name"]))
 
 
 def run_name(run: str, target: str) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from paw_stack.allocator import keep_freed_memory
 from paw_stack.artifacts import write_csv
-from paw_stack.artifacts.finished.model import FinishedRun, open_finished
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.artifacts.finished.targets import open_targets
 from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
@@ -46,11 +47,14 @@ def predict(
         ArtifactError: see `open_finished`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
-    run, photos = open_finished(place), photos_of(paths)
+    runs, photos = open_targets(place), photos_of(paths)
     if explained and explained not in photos:
         photos.append(explained)
     if not photos:
         raise DataError("nothing to score: name photos, folders of photos, or --explain PHOTO")
+    if len(runs) > 1:
+        return _predict_all(runs, photos, out, metadata, batch_size, explained)
+    (run,) = runs.values()
     columns = _columns(run, photos, metadata)
     own = run.config.embed.batch_size
     if batch_size is None and own and len(photos) < own // FEW:
@@ -68,6 +72,52 @@ def predict(
     if explained:
         _explain(run, explained, _columns(run, [explained], metadata))
     return table
+
+
+def _predict_all(
+    runs: dict[str, FinishedRun],
+    photos: Sequence[Path],
+    out: Path | None,
+    metadata: Path | None,
+    batch_size: int | None,
+    explained: Path | None,
+) -> pd.DataFrame:
+    """Of several targets each has its score and its interval; candidates are told by their runs."""
+    if explained:
+        folders = ", ".join(str(run.folder) for run in runs.values())
+        raise DataError(f"--explain: tells one target's score; give its own run: {folders}")
+    found = {
+        target: score_paths(run, photos, _columns(run, photos, metadata), batch_size)
+        for target, run in runs.items()
+    }
+    first = next(iter(found.values()))
+    columns = {
+        f"{target} {name}" if name != "score" else target: own[name]
+        for target, own in found.items()
+        for name in ("score", "low", "high")
+    }
+    table = pd.DataFrame({"photo": first["photo"], **columns, "reason": first["reason"]})
+    if out:
+        write_csv(out, table)
+        say(f"wrote {out}: {int((table['reason'] == '').sum())} photos")
+    else:
+        _show_all(table, list(found))
+    return table
+
+
+def _show_all(table: pd.DataFrame, targets: list[str]) -> None:
+    from rich.table import Column
+
+    good = table[table["reason"] == ""]
+    columns = [Column("photo", overflow="fold"), *(Column(t, justify="right") for t in targets)]
+    few = {t: 2 + finer((good[f"{t} high"] - good[f"{t} low"]).mean() / 4) for t in targets}
+    rows = [
+        (row["photo"], *(f"{row[t]:.{few[t]}f}" for t in targets))
+        for _, row in good.head(SHOWN).iterrows()
+    ]
+    print_table("scores, points", columns, rows)
+    if len(good) > SHOWN:
+        say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
 
 
 def _columns(run: FinishedRun, photos: Sequence[Path], metadata: Path | None) -> np.ndarray | None:

@@ -46,36 +46,41 @@ SHEETS = {
 
 def render(record: RunRecord) -> str:
     """The whole page."""
-    environment = _environment()
-    style, script = (_source(environment, f"report.{kind}") for kind in ("css", "js"))
+    style, script = (source(f"report.{kind}") for kind in ("css", "js"))
     view = _view(record)
     contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
-    return environment.get_template("report.html").render(
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        contents=contents,
-        **view,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            style=Markup(style),
+            script=Markup(script),
+            script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            contents=contents,
+            **view,
+        )
     )
 
 
 @cache  # it keeps the templates, whose compilation takes longer than a page
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja with the templates of this room, which escapes whatever it is given."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    found = Environment(
         loader=PackageLoader("paw_stack.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(fixed=_fixed, count=_count)
-    return environment
+    found.filters.update(fixed=_fixed, count=_count)
+    return found
 
 
-def _source(environment: Any, name: str) -> str:
-    return str(environment.loader.get_source(environment, name)[0])
+def source(name: str) -> str:
+    """The text of a template, as it stands in its file."""
+    return str(environment().loader.get_source(environment(), name)[0])
 
 
 def _fixed(value: float | None, digits: int = 2) -> str:
