@@ -61,12 +61,12 @@ def make_page(run: FinishedRun, folder: Path) -> "Blocks":
     # again, and one that is read meanwhile is half a picture
     fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     with gr.Blocks(
-        title=f"paw-stack: {shown(run.folder.name)}",
+        title=f"paw-stack: {run.name}",
         analytics_enabled=False,
         delete_cache=(SWEPT_S, int(KEPT_S)),
     ) as page:
         page.theme = fonts
-        gr.Markdown(f"# {escape(shown(run.folder.name))}: how people would score a photo")
+        gr.Markdown(f"# {escape(run.name)}: how people would score a photo")
         with gr.Tab("One photo"):
             _photo_tab(gr, desk)
         with gr.Tab("Many photos"):
@@ -176,7 +176,7 @@ def _shown(
         run.level,
         run.candidates,
         run.shown_range,
-        run.oof("blend")["prediction"].to_numpy(),
+        run.oof["blend"].to_numpy(),
         _tips(run, own[0]) if own.size else [],
     )
     write_picture(folder / "map.png", overlay(found.pixels, found.heat))

@@ -76,7 +76,7 @@ def _explanation(
         pixels=pixels,
         heat=whole - covered.reshape(GRID, GRID),
         similar=most_similar(run, passed),
-        share_below=float((run.oof("blend")["prediction"] < whole).mean()),
+        share_below=float((run.oof["blend"] < whole).mean()),
     )
 
 

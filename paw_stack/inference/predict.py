@@ -17,7 +17,7 @@ from paw_stack.console import print_table, say
 from paw_stack.data.images.cache import EXTENSIONS, Photos, cached_photos, unreadable_sentence
 from paw_stack.errors import DataError
 from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
-from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, score
+from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
 from paw_stack.metrics import finer
 from paw_stack.regular import shown
 
@@ -42,10 +42,11 @@ def predict(
         explained: a photo whose score is explained beside it, see `explain`.
 
     Raises:
-        ArtifactError: see `open_finished`.
+        ArtifactError: see `open_finished` and `require_scorable`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
     run, photos = open_finished(place), photos_of(paths)
+    require_scorable(run)
     if explained and explained not in photos:
         photos.append(explained)
     if not photos:

@@ -52,6 +52,24 @@ class Passed:
     embedded: dict[Place, dict[Layer, np.ndarray]]  # (n, width), in the type that was stored
 
 
+def require_scorable(run: FinishedRun) -> None:
+    """See that new photos can be scored with a run.
+
+    Raises:
+        ArtifactError: an autoencoder; a folder whose name is not UTF-8, which the libraries that
+            map weights do not take.
+    """
+    if run.config.extra.autoencoder:
+        raise ArtifactError(
+            f"{run.folder}: the run has an autoencoder of its own, that new photos are not put"
+            " through; leave extra.autoencoder and its backbone out and run it again"
+        )
+    try:
+        str(run.folder.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ArtifactError(f"{run.folder}: the folder's name is not UTF-8; rename it") from None
+
+
 def score(
     run: FinishedRun,
     pixels: Pixels,

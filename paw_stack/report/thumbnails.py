@@ -1,14 +1,14 @@
 """Photos as small pictures inside the page."""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from paw_stack.data.types import Photo, Picture
+Photo = tuple[str, str]  # 'labelled' or 'test', Id
 
 
-def thumbnails(picture: Picture, wanted: Iterable[Photo]) -> dict[Photo, str]:
+def thumbnails(pictures: Callable[[str, str], bytes], wanted: Iterable[Photo]) -> dict[Photo, str]:
     """`data:` addresses in WebP; photos that the run has no picture of are left out."""
-    found = {photo: picture(*photo) for photo in dict.fromkeys(wanted)}
+    found = {photo: pictures(*photo) for photo in dict.fromkeys(wanted)}
     return {photo: _address(webp) for photo, webp in found.items() if webp}
 
 

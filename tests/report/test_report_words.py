@@ -1,12 +1,16 @@
 """What the report says in words and numbers: signs, shares and counts, on figures made by hand."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pages import changed
 
-from paw_stack.data.types import RunRecord, StepRecord
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.artifacts.finished.steps import StepRecord
+from paw_stack.config import Config, DataSection
 from paw_stack.metrics import decimals
 from paw_stack.report import numbers, sentences
 from paw_stack.report.tips import tips
@@ -73,19 +77,16 @@ def record(facts):
     units += [StepRecord("fit", "b.svr", {"seconds": 3.0, "versions": versions})]
     oof = pd.DataFrame({name: np.arange(4.0) for name in facts["scores"]})
     history = pd.DataFrame({"photos_per_second": [100.0, 200], "peak_megabytes": [30.0, 20]})
-    return RunRecord(
-        name="r",
-        config={"data": {"bounds": [1, 100]}},
+    config = Config.model_construct(data=DataSection(root="r", target="score", bounds=(1, 100)))
+    return changed(
+        FinishedRun(Path("r"), config, facts),
         labelled=pd.DataFrame({"target": np.arange(4.0)}),
         oof=oof,
         test=oof.iloc[:2],
-        blend=facts,
         photos=pd.DataFrame({"reason": ["", "", ""]}),
-        picture=lambda kind, name: b"",
         pairs=pd.DataFrame({"set_a": ["labelled"], "set_b": ["labelled"]}),
         steps=units,
         histories={"b fold 0": history},
-        sample=None,
     )
 
 

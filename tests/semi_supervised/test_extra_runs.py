@@ -66,6 +66,7 @@ def test_a_variant_runs_and_the_second_time_nothing_is_done(
         photos = sample_folder / "test"
         said = failure(capsys, monkeypatch, "predict", run_folder(tmp_path), photos)
         assert "autoencoder of its own" in said
+        call("compare", run_folder(tmp_path), run_folder(tmp_path))
 
 
 def test_another_runs_networks_can_label(sample_folder, tmp_path, capsys, monkeypatch):
