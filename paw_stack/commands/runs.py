@@ -77,7 +77,7 @@ def note_leaderboard(place: Path, scores: Sequence[str]) -> None:
 
 
 def leaderboard_sentences(table: pd.DataFrame) -> list[str]:
-    """How far cross-validation tells a leaderboard, once three runs have both."""
+    """Say how well cross-validation predicts each leaderboard that three runs or more have."""
     sentences = []
     for column in (name for name in table.columns if name.startswith(LB)):
         both = table[["blend", column]].dropna()
@@ -92,7 +92,7 @@ def leaderboard_sentences(table: pd.DataFrame) -> list[str]:
 
 
 def _listed(run: ListedRun) -> dict[str, Any]:
-    """Of a run whose facts make no sense its name alone: other runs are listed still."""
+    """Row of a run; its name alone where its facts make no sense: others are listed still."""
     try:
         with making_sense(run.name):
             return _row(run)

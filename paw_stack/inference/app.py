@@ -77,7 +77,7 @@ def serve(page: "Blocks", host: str, port: int) -> None:
 
 
 def require_gradio() -> None:
-    """Also keeps it from asking the network for its news."""
+    """See that gradio is installed, and keep it from asking the network for its news."""
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError("app needs gradio, which is not installed: pip install 'paw-stack[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -152,7 +152,7 @@ def score_readable(
     turn: Turn = ANYBODYS,
     workers: int | None = None,
 ) -> pd.DataFrame:
-    """The same, also where no photo can be read.
+    """Score as `score_paths`, also where no photo can be read.
 
     Args:
         kept: networks of earlier calls, and then of this one.

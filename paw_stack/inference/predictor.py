@@ -46,7 +46,7 @@ ANYBODYS: Turn = nullcontext()
 
 @dataclass(frozen=True)
 class Passed:
-    """What the networks make of n photos."""
+    """Predictions and embeddings that the networks make of n photos."""
 
     predictions: dict[str, np.ndarray]  # '<backbone>.nn' -> (n,) float64, points
     embedded: dict[Place, dict[Layer, np.ndarray]]  # (n, width), in the type that was stored
@@ -113,7 +113,7 @@ def through_networks(
     batch_size: int | None = None,
     kept: Kept | None = None,
 ) -> Passed:
-    """All photos through every network of the run, one network in memory unless they are `kept`."""
+    """Put all photos through every network of the run; one is in memory unless they are `kept`."""
     with making_sense(run.folder):
         return _passed(run, pixels, metadata, batch_size, kept)
 

@@ -79,7 +79,7 @@ class Training:
 
     @property
     def own(self) -> slice:
-        """This process' part of rows that all processes share."""
+        """Part of this process in rows that all processes share."""
         return slice(self.fabric.global_rank, None, self.fabric.world_size)
 
     @property

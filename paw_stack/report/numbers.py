@@ -39,7 +39,7 @@ def candidate_table(run: FinishedRun) -> pd.DataFrame:
 
 
 def drawn_range(run: FinishedRun) -> tuple[float, float]:
-    """What charts show of the scale, points: given and predicted scores, not wide bounds."""
+    """Range of the scale that charts show, points: that of given and predicted scores."""
     found = [run.labelled["target"], run.oof["blend"]]
     found += [] if run.test.empty else [run.test["blend"]]
     every = np.concatenate([scores.to_numpy(dtype=np.float64) for scores in found])

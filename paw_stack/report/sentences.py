@@ -56,7 +56,7 @@ def _noise(facts: dict[str, Any]) -> list[str]:
 
 
 def spread(facts: dict[str, Any], name: str) -> str:
-    """How wide a candidate's predictions are, and how wide they should be."""
+    """Say how wide a candidate's predictions are, and how wide they should be."""
     known = facts["squash"][name]
     if known["slope"] is None:
         return "Every photo gets the same prediction."
@@ -67,7 +67,7 @@ def spread(facts: dict[str, Any], name: str) -> str:
 
 
 def squash(facts: dict[str, Any]) -> str:
-    """What the blend did about the spread, and what a further stretch would cost."""
+    """Say what the blend did about the spread, and what a further stretch would cost."""
     stretching = facts["squash"]["blend"]["stretching"]
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
     told = facts["squash"]["sentence"].replace("-", MINUS)
@@ -141,7 +141,7 @@ def shift(facts: dict[str, Any]) -> list[str]:
 
 
 def warnings(run: FinishedRun, best: str) -> list[str]:
-    """What a reader must know before believing the figures."""
+    """List what a reader must know before believing the figures."""
     facts, found = run.blend, []
     if facts["optimistic"]:
         found.append(

@@ -156,7 +156,7 @@ class FinishedRun:
         return read_weights(self._network(backbone, fold) / "weights.safetensors")
 
     def embed_engine(self, backbone: str, fold: int | None) -> str:
-        """By which the photos of the run were embedded; torch where nothing was."""
+        """Name of the engine that embedded the run's photos; torch where nothing was embedded."""
         record = json_or_nothing(self._embedding(backbone, fold) / "done.json")
         return str(record.get("engine", "torch"))
 

@@ -29,7 +29,7 @@ class ListedRun:
 
 
 def listed_runs(root: Path) -> list[ListedRun]:
-    """Every folder in `root` that holds a config, by name.
+    """List the folders in `root` that hold a config, by name.
 
     Raises:
         ArtifactError: no such folder.
@@ -45,7 +45,7 @@ def set_leaderboard(folder: Path, scores: dict[str, float]) -> None:
 
 
 def _listed(folder: Path) -> ListedRun:
-    """Of a folder that may be no run of ours its name alone: other runs are listed still."""
+    """Name alone of a folder that may be no run of ours, so that the others are listed still."""
     name = shown(folder.name)
     try:
         require_plain(folder)
@@ -58,7 +58,7 @@ def _listed(folder: Path) -> ListedRun:
 
 
 def seconds_of(folder: Path) -> float:
-    """Of all steps that are done in a run's folder, also where another run did them."""
+    """Sum the seconds of all steps in a run's folder, those too that another run did for it."""
     records = [json_or_nothing(done) for done in folder.rglob("*done.json")]
     return sum(_finite(record.get("seconds")) or 0.0 for record in records)
 

@@ -14,7 +14,7 @@ from paw_stack.regular import json_or_nothing
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step and what its record says."""
+    """Stage and name of a step, with the facts of its `done.json`."""
 
     stage: str  # 'finetune', 'embed' or 'fit'
     name: str  # 'swin fold 0', 'swin.svr'

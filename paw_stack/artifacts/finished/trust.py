@@ -89,7 +89,7 @@ def making_sense(root: object) -> Iterator[None]:
 
 
 def no_run(root: object, error: Exception) -> ArtifactError:
-    """What to raise where the files in `root` make no run, of which `error` tells."""
+    """Make the error that says why the files in `root` are no run; `error` holds the reason."""
     reason = shown(" ".join(str(error).split()))[:LONGEST_REASON]
     return ArtifactError(
         f"{root}: cannot be read as a run of this version ({type(error).__name__}: {reason}); run"
