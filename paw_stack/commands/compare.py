@@ -39,25 +39,21 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     """
     runs = open_finished(first), open_finished(second)
     with making_sense(f"{first} or {second}"):
-        return _compare(*runs)
-
-
-def _compare(*runs: FinishedRun) -> list[Comparison]:
-    names = [str(run.folder) for run in runs]
-    differ = differing_keys(*(run.config for run in runs))
-    say("\n".join(["keys that differ:", *differ]) if differ else "no key differs")
-    found = compared(*runs)
-    _print(found, names)
-    blend = found[0]
-    few = 3 + finer(blend.first)
-    verdict = "no more than noise" if blend.is_noise else "more than noise"
-    say(
-        f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.{few}f} points (95 %:"
-        f" {blend.low:+.{few}f} to {blend.high:+.{few}f}): {verdict}"
-    )
-    if not _same_folds(*runs):
-        say("the folds differ, which moves scores by itself: set folds.file to compare exactly")
-    return found
+        names = [str(run.folder) for run in runs]
+        differ = differing_keys(*(run.config for run in runs))
+        say("\n".join(["keys that differ:", *differ]) if differ else "no key differs")
+        found = compared(*runs)
+        _print(found, names)
+        blend = found[0]
+        few = 3 + finer(blend.first)
+        verdict = "no more than noise" if blend.is_noise else "more than noise"
+        say(
+            f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.{few}f} points"
+            f" (95 %: {blend.low:+.{few}f} to {blend.high:+.{few}f}): {verdict}"
+        )
+        if not _same_folds(*runs):
+            say("the folds differ, which moves scores by itself: set folds.file to compare exactly")
+        return found
 
 
 def differing_keys(first: Config, second: Config) -> list[str]:

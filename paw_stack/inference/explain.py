@@ -64,20 +64,14 @@ def explain(
             passed = through_networks(run, variants.of, columns, kept=kept)
             scores = blended(run, passed, columns)
     with making_sense(run.folder):
-        return _explanation(run, first, passed, scores)
-
-
-def _explanation(
-    run: FinishedRun, pixels: np.ndarray, passed: Passed, scores: pd.DataFrame
-) -> Explanation:
-    whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
-    return Explanation(
-        row=scores.iloc[0],
-        pixels=pixels,
-        heat=whole - covered.reshape(GRID, GRID),
-        similar=most_similar(run, passed),
-        share_below=float((run.oof["blend"] < whole).mean()),
-    )
+        whole, covered = scores["score"][0], scores["score"][1:].to_numpy()
+        return Explanation(
+            row=scores.iloc[0],
+            pixels=first,
+            heat=whole - covered.reshape(GRID, GRID),
+            similar=most_similar(run, passed),
+            share_below=float((run.oof["blend"] < whole).mean()),
+        )
 
 
 def most_similar(run: FinishedRun, passed: Passed, n: int = SIMILAR) -> pd.DataFrame:

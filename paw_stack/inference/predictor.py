@@ -115,51 +115,37 @@ def through_networks(
 ) -> Passed:
     """Put all photos through every network of the run; one is in memory unless they are `kept`."""
     with making_sense(run.folder):
-        return _passed(run, pixels, metadata, batch_size, kept)
-
-
-def _passed(
-    run: FinishedRun,
-    pixels: Pixels,
-    metadata: np.ndarray,
-    batch_size: int | None,
-    kept: Kept | None,
-) -> Passed:
-    predictions: dict[str, list[np.ndarray]] = {}
-    passed = Passed({}, {})
-    for backbone in run.config.backbones:
-        for fold in [None] if backbone.frozen else range(run.n_folds):
-            loaded = _load(run, backbone, fold, batch_size, kept)
-            columns = _standardised(run, backbone, fold, metadata)
-            shown = pixels(backbone)
-            if loaded.regressor is not None and f"{backbone.name}.nn" in run.candidates:
-                found = _predicted(run, loaded.regressor, shown, columns, batch_size)
-                predictions.setdefault(f"{backbone.name}.nn", []).append(found)
-            rows = _embedded(run, loaded.network, shown, columns, batch_size)
-            passed.embedded[backbone.name, fold] = rows
-    means = {name: np.mean(parts, axis=0) for name, parts in predictions.items()}
-    return replace(passed, predictions=means)
+        predictions: dict[str, list[np.ndarray]] = {}
+        passed = Passed({}, {})
+        for backbone in run.config.backbones:
+            for fold in [None] if backbone.frozen else range(run.n_folds):
+                loaded = _load(run, backbone, fold, batch_size, kept)
+                columns = _standardised(run, backbone, fold, metadata)
+                shown = pixels(backbone)
+                if loaded.regressor is not None and f"{backbone.name}.nn" in run.candidates:
+                    found = _predicted(run, loaded.regressor, shown, columns, batch_size)
+                    predictions.setdefault(f"{backbone.name}.nn", []).append(found)
+                rows = _embedded(run, loaded.network, shown, columns, batch_size)
+                passed.embedded[backbone.name, fold] = rows
+        means = {name: np.mean(parts, axis=0) for name, parts in predictions.items()}
+        return replace(passed, predictions=means)
 
 
 def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     """The heads' predictions, the blend of all candidates and its interval: see `score`."""
-    with making_sense(run.folder):
-        return _blended(run, passed, metadata)
-
-
-def _blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     from paw_stack.blend import predict_blend, predict_interval
 
-    known = _sources(run)
-    columns = {
-        name: passed.predictions[name]
-        if name in passed.predictions
-        else _by_heads(run, name, known, passed, metadata)
-        for name in run.candidates
-    }
-    found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
-    ends = predict_interval(run.blend, found)
-    return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
+    with making_sense(run.folder):
+        known = _sources(run)
+        columns = {
+            name: passed.predictions[name]
+            if name in passed.predictions
+            else _by_heads(run, name, known, passed, metadata)
+            for name in run.candidates
+        }
+        found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
+        ends = predict_interval(run.blend, found)
+        return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
 
 
 def _load(

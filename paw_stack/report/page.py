@@ -18,7 +18,6 @@ from markupsafe import Markup
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.metrics import decimals
 from paw_stack.report import charts, numbers, sentences, svg
-from paw_stack.report.thumbnails import thumbnails
 
 SHOWN_PAIRS = 24
 CONTENTS = {
@@ -179,9 +178,14 @@ def _photos(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> dict[str
     wanted = [("labelled", row["id"]) for rows in sheets.values() for row in rows]
     for side in "ab":
         wanted += zip(shown[f"set_{side}"], shown[f"Id_{side}"], strict=True)
+    found = {photo: run.pictures(*photo) for photo in dict.fromkeys(wanted)}
     return {
         "sheets": sheets,
         "pairs": shown.to_dict("records"),
         "n_pairs": len(pairs),
-        "pictures": thumbnails(run.pictures, wanted),
+        "pictures": {photo: _address(webp) for photo, webp in found.items() if webp},
     }
+
+
+def _address(webp: bytes) -> str:
+    return f"data:image/webp;base64,{b64encode(webp).decode()}"
