@@ -12,7 +12,7 @@ from helpers.commands import FROZEN, call, failure, write_config
 from paw_stack.commands.compare import compare
 from paw_stack.commands.runs import show_runs
 from paw_stack.console import printing
-from paw_stack.metrics import paired_bootstrap, rmse
+from paw_stack.metrics import rmse
 
 
 @pytest.fixture(scope="module")
@@ -125,27 +125,6 @@ def test_runs_on_other_scores_are_not_compared(runs, tmp_path, capsys, monkeypat
     labelled.to_csv(tmp_path / "other" / "labelled.csv", index=False)
     said = failure(capsys, monkeypatch, "compare", runs / "tiny", tmp_path / "other")
     assert f"learn other scores for '{labelled.loc[3, 'Id']}' (1 in all)" in said
-
-
-def test_the_bootstraps_ends_are_those_of_a_normal_difference():
-    """On many rows: the difference, give or take 1.96 standard errors of the mean gap's root."""
-    rng = np.random.default_rng(0)
-    y, a = rng.normal(size=(2, 4000))
-    b = a + 0.4 * rng.normal(size=4000) + 0.1
-    ends = paired_bootstrap(y, a, b, draws=6000)
-    first, second = rmse(y, a), rmse(y, b)
-    gap = (b - y) ** 2 / second - (a - y) ** 2 / first
-    error = gap.std() / np.sqrt(4000) / 2
-    assert np.subtract(ends, second - first) / error == pytest.approx([-1.96, 1.96], abs=0.1)
-
-
-def test_the_bootstrap_is_paired():
-    rng = np.random.default_rng(0)
-    y, noise = rng.normal(size=(2, 1000))
-    low, high = paired_bootstrap(y, y + noise, y + 1.1 * noise)
-    assert low > 0  # paired: the same errors, a tenth larger, are told apart
-    assert low < 0.1 * rmse(noise, 0 * noise) < high
-    assert high - low < 0.02  # a tenth of what either side's own error varies by
 
 
 def test_a_run_can_be_named_by_its_config(runs, tmp_path):

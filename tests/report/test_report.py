@@ -210,6 +210,7 @@ def test_the_interval_of_an_rmse_is_that_of_resampled_rows():
     drawn = np.sqrt(squares[rng.integers(0, 800, (4000, 800))].mean(axis=1))
     low, high = numbers.rmse_interval(target, predicted)
     assert [low, high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), rel=0.01)
+    assert numbers.rmse_interval(target, target) == (0, 0)
 
 
 def test_tenths_hold_every_photo_in_order():

@@ -230,15 +230,6 @@ def test_the_error_of_a_tenth_is_that_of_its_mean():
     assert len(numbers.tenths(target[:4], predicted[:4])) == 4
 
 
-def test_the_interval_of_an_rmse_by_hand():
-    target, predicted = np.array([3.0, 0, 4, 5]), np.zeros(4)
-    rmse = np.sqrt(50 / 4)
-    error = np.array([9.0, 0, 16, 25]).std() / 2 / (2 * rmse)
-    found = numbers.rmse_interval(target, predicted)
-    assert found == pytest.approx((rmse - 1.96 * error, rmse + 1.96 * error))
-    assert numbers.rmse_interval(predicted, predicted) == (0, 0)
-
-
 @pytest.mark.parametrize(("bounds", "digits"), [((1, 100), 2), ((1, 10), 3), ((0, 20), 3)])
 def test_a_narrow_scale_has_more_digits(bounds, digits):
     assert decimals(*bounds) == digits
