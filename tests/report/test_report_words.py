@@ -11,7 +11,6 @@ from helpers.pages import changed
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.steps import StepRecord
 from paw_stack.config import Config, DataSection
-from paw_stack.metrics import decimals
 from paw_stack.report import numbers, sentences
 from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
@@ -228,11 +227,6 @@ def test_the_error_of_a_tenth_is_that_of_its_mean():
     found = numbers.tenths(target, predicted)
     assert found[3, 2] == pytest.approx(target[15:20].std() / np.sqrt(5))
     assert len(numbers.tenths(target[:4], predicted[:4])) == 4
-
-
-@pytest.mark.parametrize(("bounds", "digits"), [((1, 100), 2), ((1, 10), 3), ((0, 20), 3)])
-def test_a_narrow_scale_has_more_digits(bounds, digits):
-    assert decimals(*bounds) == digits
 
 
 def test_a_verdict_counts_the_photos_below_and_marks_its_own_bin():
