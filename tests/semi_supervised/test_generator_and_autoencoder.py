@@ -44,18 +44,6 @@ def test_an_interrupted_generator_draws_the_same_photos(striped):
     assert not np.array_equal(whole.photos[0], whole.photos[1])
 
 
-def test_a_generator_sees_its_fit_rows_alone(striped):
-    section = GanSection(images=2, size=32, width=4, epochs=1, batch_size=8)
-    other = striped[0].with_name("other.npy")
-    pixels = np.load(striped[0])
-    pixels[30:] = 0
-    np.save(other, pixels)
-    first, second = (
-        train_gan(path, np.arange(30), section, CPU, 5).photos for path in (striped[0], other)
-    )
-    assert np.array_equal(first, second)
-
-
 def test_the_penalty_is_the_mean_over_photos_of_their_squared_gradients():
     torch.manual_seed(0)
     discriminator, photos = Discriminator(GanSection(size=32, width=4)), torch.rand(5, 3, 32, 32)
