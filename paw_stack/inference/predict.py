@@ -79,8 +79,7 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     """Say what stands behind the score, and write the map beside the photo."""
     from PIL import Image
 
-    from paw_stack.inference.explain import explain, sentences
-    from paw_stack.inference.overlay import overlay
+    from paw_stack.inference.explain import explain, overlay, sentences
 
     found = explain(run, photo, columns)
     path = photo.with_name(_cut(photo.stem) + EXPLAINED)

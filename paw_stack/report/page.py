@@ -183,9 +183,9 @@ def _photos(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> dict[str
         "sheets": sheets,
         "pairs": shown.to_dict("records"),
         "n_pairs": len(pairs),
-        "pictures": {photo: _address(webp) for photo, webp in found.items() if webp},
+        "pictures": {
+            photo: f"data:image/webp;base64,{b64encode(webp).decode()}"
+            for photo, webp in found.items()
+            if webp
+        },
     }
-
-
-def _address(webp: bytes) -> str:
-    return f"data:image/webp;base64,{b64encode(webp).decode()}"
