@@ -154,8 +154,10 @@ class Training:
 
 
 def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
-    """Args:
-    start: weights of a regressor, or of a backbone alone (`backbone.` names).
+    """Build a fold's network, from `start` or with the mean target as its first prediction.
+
+    Args:
+        start: weights of a regressor, or of a backbone alone (`backbone.` names).
 
     Raises:
         ArtifactError: they are another model's.

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from helpers.commands import FROZEN, call, failure, write_config
 
+from paw_stack.artifacts.finished.runs import listed_runs, set_leaderboard
 from paw_stack.commands.compare import compare
 from paw_stack.commands.runs import show_runs
 from paw_stack.console import printing
@@ -132,3 +133,15 @@ def test_a_run_can_be_named_by_its_config(runs, tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     (blend, _) = compare(tmp_path / "mine.yaml", runs / "tiny")
     assert blend.first == blend.second
+
+
+def test_a_later_score_replaces_its_own_name_and_leaves_the_others(tmp_path):
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "config.yaml").touch()
+    known: dict[str, float] = {}
+    for scores in ({"public": 18.5}, {"private": 17.25}, {"public": 18.0, "late": 20.0}):
+        set_leaderboard(folder, scores)
+        known |= scores
+        assert listed_runs(tmp_path)[0].leaderboard == known
+    assert known == {"public": 18.0, "private": 17.25, "late": 20.0}

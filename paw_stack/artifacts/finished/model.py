@@ -93,7 +93,7 @@ class FinishedRun:
         table = read_csv(path, needs=("Id", "fold", "group")).set_index("Id").reindex(ids)
         if len(lacking := table.index[table["group"].isna()]):
             raise ArtifactError(f"{path}: no group for {offenders(lacking)}; run it again")
-        return Folds(*(table[name].to_numpy(dtype=np.int64) for name in ("fold", "group")))
+        return Folds(table["fold"].to_numpy(np.int64), table["group"].to_numpy(np.int64))
 
     @cached_property
     def oof(self) -> pd.DataFrame:
