@@ -15,6 +15,7 @@ from paw_stack.data.in_memory import one_column, write_listing
 from paw_stack.errors import DataError, offenders
 from paw_stack.inference.photo_metadata import columns_of_table
 from paw_stack.inference.predict import photos_of, score_paths
+from paw_stack.inference.predictor import require_scorable
 from paw_stack.metrics import rmse
 
 NAME = "notebook"  # of a run whose config names none
@@ -125,6 +126,7 @@ class PawStack:
 
     def _scored(self, paths: list[Path], metadata: pd.DataFrame | None) -> pd.DataFrame:
         run = self._finished()
+        require_scorable(run)
         columns = None if metadata is None else columns_of_table(run, paths, metadata)
         with printing(self.verbose):
             return score_paths(run, paths, columns)

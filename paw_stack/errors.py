@@ -38,7 +38,7 @@ def offenders(items: Iterable[object]) -> str:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Also by the words of numpy and of safetensors, whose errors carry no number."""
+    """Whether an error tells of a full disk; those of numpy and safetensors have no number."""
     numbered = isinstance(error, OSError) and error.errno in FULL_DISK
     return numbered or any(word in str(error) for word in ("No space left", "requested and"))
 

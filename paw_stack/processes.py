@@ -27,7 +27,8 @@ def is_alive(pid: Any, started: Any = None) -> bool:
 
 
 def state_of(pid: int) -> tuple[str, int] | None:
-    """On Linux, a letter (Z: ended, and nobody has asked how) and the start in ticks since boot."""
+    """State of a process on Linux: a letter (Z: ended, not yet asked for), and its start in ticks
+    since boot; None where it is not known."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

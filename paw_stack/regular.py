@@ -59,7 +59,7 @@ def read_regular(path: Path, limit: int, what: str = "file") -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The same as text in UTF-8, which else is a ValueError."""
+    """Read a regular file as UTF-8; other bytes are a ValueError."""
     return read_regular(path, TEXT_BYTES).decode()
 
 

@@ -36,7 +36,7 @@ _came: int | None = None  # number of the signal that this process was told to e
 
 
 class Interrupted(BaseException):
-    """Not an Exception, so that nothing on the way takes it for an error and goes on."""
+    """A stop from outside; no Exception, so that nothing on the way takes it for an error."""
 
     def __init__(self, number: int):
         super().__init__(number)

@@ -12,10 +12,10 @@ from helpers.commands import ENCODER, N_EXTRA, N_LABELLED, N_TEST, SWIN, call, w
 from helpers.server import Server, serving
 from PIL import Image
 
-from paw_stack.artifacts import RunFolder, read_record
+from paw_stack.artifacts import RunFolder
+from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.config import BackboneSection, Config, DataSection, RunSection
 from paw_stack.data.synthetic.competition import write_sample
-from paw_stack.data.types import RunRecord
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -77,9 +77,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def record(run) -> RunRecord:
+def record(run) -> FinishedRun:
     """The same run, read back."""
-    return read_record(run)
+    return open_finished(run)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,6 @@ from paw_stack.artifacts.files import (
     write_picture,
     write_weights,
 )
-from paw_stack.artifacts.finished.record import read_record, save_report
 from paw_stack.artifacts.predictions import write_blend, write_submission
 from paw_stack.artifacts.run_folder import RunFolder
 from paw_stack.artifacts.step import Stage, Step, Steps
@@ -59,9 +58,7 @@ __all__ = [
     "candidate_files",
     "read_candidates",
     "read_csv",
-    "read_record",
     "read_weights",
-    "save_report",
     "write_array",
     "write_blend",
     "write_csv",

@@ -47,15 +47,15 @@ class RunFolder:
         self.command = f"paw-stack run CONFIG (run {config.run.name})"
 
     def heads(self, name: str) -> Path:
-        """Where the fitted heads of the candidate `name` lie."""
+        """Folder of the fitted heads of the candidate `name`."""
         return self.root / "heads" / name
 
     def location(self, folder: str) -> Location:
-        """Where the step lies that has `folder` (`a/b`) for itself."""
+        """Location of a step that has `folder` (`a/b`) for itself."""
         return self._location(self.root / folder / "done.json", f"{folder}/*")
 
     def candidate_location(self, name: str) -> Location:
-        """Where a candidate's predictions and heads lie."""
+        """Location of a candidate's step: its predictions and heads."""
         outputs = [f"predictions/{name}.csv", f"predictions/{name}.test.csv", f"heads/{name}/*"]
         return self._location(self.predictions / f"{name}.done.json", *outputs)
 
@@ -69,7 +69,7 @@ class RunFolder:
             take_over(steps, self.root, self.others)
 
     def files(self, step: Step | None = None) -> list[Path]:
-        """What a step has written so far; of the whole run without one."""
+        """List the files that a step has written so far, or the whole run where `step` is None."""
         if step is None or step.done.parent != self.predictions:
             return _files(self.root if step is None else step.folder)
         name = step.done.name.removesuffix(".done.json")
@@ -109,7 +109,7 @@ class RunFolder:
             write_array(self.root / "check" / "metadata.npy", competition.labelled.metadata)
 
     def save_findings(self, findings: Findings) -> None:
-        """One row a photo, its file told by folder and name; one row a pair of near-duplicates."""
+        """Write photos.csv, which names a file by folder and name, and duplicates.csv of pairs."""
         table, target = findings.table, findings.target
         files = [shown(Path(*path.parts[-2:])) for path in findings.paths]
         named = table.assign(path=files).rename(columns={"path": "file"})
@@ -172,7 +172,7 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def begin_blend(self) -> None:
-        """From here to `save_blend` the run counts as not blended."""
+        """Remove blend.json, so that the run counts as not blended until `save_blend`."""
         remove(self.root / "blend" / "blend.json")
 
     def save_blend(self, blend: Blend, config: Config, competition: Competition) -> None:

@@ -41,7 +41,7 @@ Stage = Literal["finetune", "embed", "fit-heads", "report"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where a step's files lie."""
+    """Places of a step's files, here and in the store."""
 
     done: Path  # `done.json`, beside the outputs
     outputs: tuple[str, ...] = ()  # patterns from the run folder, without `done.json`
@@ -49,7 +49,9 @@ class Location:
 
 
 class Step:
-    """What is done once its outputs and then its `done.json` are there; making one reads nothing.
+    """A piece of a run's work, done once its outputs and then its `done.json` are there.
+
+    Making a Step reads no file.
 
     Attributes:
         stage: of `paw-stack run`, such as `embed`.
@@ -88,7 +90,7 @@ class Step:
 
     @property
     def checkpoint(self) -> Path:
-        """What the step goes on from when it was interrupted, where it is one that can."""
+        """File of the state that an interrupted step goes on from, if it is one that can."""
         return self.folder / CHECKPOINT
 
     def do(self) -> None:
@@ -101,7 +103,7 @@ class Step:
         return self.done.exists() or bool(self.remote and self.remote.done_json())
 
     def record(self) -> dict[str, Any] | None:
-        """What `done.json` says, or None where the step is missing, unfinished or stale."""
+        """Read `done.json`; None where the step is missing, unfinished or stale."""
         if self._record is None:
             self._record = self._found()
         return self._record
@@ -161,7 +163,7 @@ class Step:
             self.remote.remove_state()
 
     def begin(self) -> None:
-        """From here to `finish` the step counts as not done."""
+        """Remove `done.json` and start the clock: the step counts as not done until `finish`."""
         self._record = None
         make_folder(self.folder)
         sweep(self.folder)  # of a task that ended with its machine
@@ -171,13 +173,13 @@ class Step:
         self.start = time.perf_counter()
 
     def keep(self, state: Checkpoint) -> None:
-        """What `interrupted` gives to whoever does this step after a kill."""
+        """Write the state that `interrupted` gives back after a kill."""
         write_checkpoint(self.checkpoint, state, self.fingerprint)
         if self.remote:
             self.remote.push_state()
 
     def interrupted(self) -> Checkpoint | None:
-        """What a call that was killed kept, here or in the store, if its inputs were the same."""
+        """Read the state of a killed call with the same inputs, here or in the store; else None."""
         if self.remote:
             self.remote.fetch_state()
         return read_checkpoint(self.checkpoint, self.fingerprint)
@@ -229,7 +231,7 @@ def _is_digest(value: Any) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what results depend on."""
+    """Versions of Python and of the packages that results depend on."""
     found = {package: _version(package) for package in PACKAGES}
     known = {package: number for package, number in found.items() if number}
     return {"python": platform.python_version(), **known}

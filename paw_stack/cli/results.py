@@ -110,7 +110,7 @@ def doctor(
     root: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("artifacts"),
     speed: Annotated[bool, typer.Option(help="Measure for ten seconds.")] = True,
 ) -> None:
-    """What this machine has, which engines will be used, what to install for more.
+    """Show what this machine has, which engines will be used, and what to install for more.
 
     Example: paw-stack doctor --no-speed
     """

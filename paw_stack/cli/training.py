@@ -202,7 +202,7 @@ def run(
     on: On = "here",
     address: Address = None,
 ) -> None:
-    """All stages in order: finetune, embed, fit-heads, blend.
+    """Run all stages in order: finetune, embed, fit-heads, blend.
 
     Examples: paw-stack run mine.yaml --set run.name=second
 

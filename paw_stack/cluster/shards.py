@@ -62,7 +62,7 @@ def _made(config: Config, shard: Shard) -> ShardFacts:
 
 
 def do_shard(settings: str, n_photos: str, shard: str) -> None:
-    """On a worker: embed one shard, given as JSON."""
+    """Embed one shard, given as JSON, on a worker."""
     config, facts = Config.model_validate_json(settings), json.loads(shard)
     part = Shard(**{**facts, "paths": tuple(facts["paths"])})
     found = embed_shard(config, part, _networks(settings, n_photos))

@@ -44,7 +44,7 @@ def _wanted(config: Config, steps: Steps) -> list[Step]:
 
 
 def do_step(settings: str, folds: str, name: str, fingerprint: str) -> None:
-    """On a worker: do one step, unless an attempt that was thought lost has done it."""
+    """Do one step on a worker, unless an attempt that was thought lost has done it."""
     step = _opened(settings, folds)[name]
     if step.fingerprint != fingerprint:
         raise ArtifactError(

@@ -27,7 +27,7 @@ from paw_stack.errors import ConfigError, DataError, offenders
 
 @dataclass(frozen=True)
 class FilesToBlend:
-    """Where the rows and the candidates are, and how they shall be blended."""
+    """Files of the rows and candidates, and settings of their blend."""
 
     labelled: Path  # Id, the target, on request fold
     target: str  # a column of it

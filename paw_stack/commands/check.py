@@ -98,7 +98,7 @@ def _noise_sentence(noise: LabelNoise) -> str:
 
 
 def summarise(job: Job) -> None:
-    """The same in a few lines, for the first step of a run."""
+    """Say in a few lines what `check` says at length, before a run begins."""
     findings = job.findings
     unreadable = int((~findings.readable).sum())
     left_out = f", {unreadable} of them unreadable" if unreadable else ""

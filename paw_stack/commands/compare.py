@@ -39,25 +39,21 @@ def compare(first: Path, second: Path) -> list[Comparison]:
     """
     runs = open_finished(first), open_finished(second)
     with making_sense(f"{first} or {second}"):
-        return _compare(*runs)
-
-
-def _compare(*runs: FinishedRun) -> list[Comparison]:
-    names = [str(run.folder) for run in runs]
-    differ = differing_keys(*(run.config for run in runs))
-    say("\n".join(["keys that differ:", *differ]) if differ else "no key differs")
-    found = compared(*runs)
-    _print(found, names)
-    blend = found[0]
-    few = 3 + finer(blend.first)
-    verdict = "no more than noise" if blend.is_noise else "more than noise"
-    say(
-        f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.{few}f} points (95 %:"
-        f" {blend.low:+.{few}f} to {blend.high:+.{few}f}): {verdict}"
-    )
-    if not _same_folds(*runs):
-        say("the folds differ, which moves scores by itself: set folds.file to compare exactly")
-    return found
+        names = [str(run.folder) for run in runs]
+        differ = differing_keys(*(run.config for run in runs))
+        say("\n".join(["keys that differ:", *differ]) if differ else "no key differs")
+        found = compared(*runs)
+        _print(found, names)
+        blend = found[0]
+        few = 3 + finer(blend.first)
+        verdict = "no more than noise" if blend.is_noise else "more than noise"
+        say(
+            f"blend: {names[1]} minus {names[0]} {blend.second - blend.first:+.{few}f} points"
+            f" (95 %: {blend.low:+.{few}f} to {blend.high:+.{few}f}): {verdict}"
+        )
+        if not _same_folds(*runs):
+            say("the folds differ, which moves scores by itself: set folds.file to compare exactly")
+        return found
 
 
 def differing_keys(first: Config, second: Config) -> list[str]:
@@ -79,21 +75,21 @@ def compared(first: FinishedRun, second: FinishedRun) -> list[Comparison]:
     """The blend, then each candidate that both runs have."""
     target = _shared_target(first, second)
     shared = [name for name in first.candidates if name in second.candidates]
-    group_of = first.group_of(target.index)
+    group_of = _by_id(first, first.folds.group_of)[target.index].to_numpy()
     return [_compared(name, target, group_of, first, second) for name in ["blend", *shared]]
 
 
 def _compared(
     name: str, target: pd.Series, group_of: np.ndarray, first: FinishedRun, second: FinishedRun
 ) -> Comparison:
-    tables = [run.oof(name).set_index("Id")["prediction"] for run in (first, second)]
+    tables = [_by_id(run, run.oof[name].to_numpy()) for run in (first, second)]
     a, b = (table.reindex(target.index).to_numpy() for table in tables)
     y = target.to_numpy()
     return Comparison(name, rmse(y, a), rmse(y, b), *paired_bootstrap(y, a, b, group_of=group_of))
 
 
 def _shared_target(first: FinishedRun, second: FinishedRun) -> pd.Series:
-    targets = [run.labelled.set_index("Id")["target"] for run in (first, second)]
+    targets = [_by_id(run, run.labelled["target"].to_numpy()) for run in (first, second)]
     shared = targets[0].index.intersection(targets[1].index)
     if not len(shared):
         raise DataError(f"{first.folder} and {second.folder} have no labelled photo in common")
@@ -107,8 +103,13 @@ def _shared_target(first: FinishedRun, second: FinishedRun) -> pd.Series:
 
 
 def _same_folds(first: FinishedRun, second: FinishedRun) -> bool:
-    folds = [run.oof("blend").set_index("Id")["fold"] for run in (first, second)]
+    folds = [_by_id(run, run.folds.fold_of) for run in (first, second)]
     return folds[0].equals(folds[1].reindex(folds[0].index))
+
+
+def _by_id(run: FinishedRun, values: np.ndarray) -> pd.Series:
+    """The rows (n,) of `labelled` by their ids."""
+    return pd.Series(values, index=run.labelled["Id"])
 
 
 def _flat(node: Any, path: str = "") -> dict[str, Any]:

@@ -164,7 +164,7 @@ TINY = {"window_size": 7, "embed_dim": 32, "depths": (2, 2), "num_heads": (1, 2)
 
 
 def speed_check() -> dict[str, str]:
-    """What was measured -> its rate, on the device that would be used."""
+    """Measure rates on the device that would be used: what was measured -> its rate."""
     from paw_stack.config import ComputeSection
     from paw_stack.network.device import resolve_device
 

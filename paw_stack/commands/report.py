@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from paw_stack.artifacts import read_record, save_report
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.config import load_config
 from paw_stack.console import say
@@ -14,7 +14,7 @@ def make_report(source: Path, overrides: Sequence[str] | None = None) -> Path:
 
     Raises:
         ConfigError: the config is wrong.
-        ArtifactError: the run is not finished, or of another version.
+        ArtifactError: see `open_finished`.
     """
     if source.is_dir():
         root = source
@@ -27,10 +27,10 @@ def make_report(source: Path, overrides: Sequence[str] | None = None) -> Path:
 
 
 def write_report(root: Path) -> Path:
-    """The same, of the run in `root`."""
+    """Write the report of the finished run in `root`: see `make_report`."""
     from paw_stack.report.page import render
 
-    record = read_record(root)
+    run = open_finished(root)
     with making_sense(root):
-        html = render(record)
-    return save_report(root, html)
+        html = render(run)
+    return run.save_report(html)

@@ -102,7 +102,7 @@ def run(
     on: str = "here",
     address: str | None = None,
 ) -> Blend | None:
-    """All stages in order. With only some folds it stops before the blend, which needs all.
+    """Run all stages in order; with only some folds, stop before the blend, which needs all.
 
     Under torchrun all processes fine-tune; the first alone does the rest. On ray the steps of all
     stages but the blend run on the cluster at `address`, or on one that is started here.

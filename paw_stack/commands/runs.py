@@ -11,7 +11,7 @@ import pandas as pd
 
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished.model import run_folder
-from paw_stack.artifacts.finished.runs import LoggedRun, logged_runs, set_leaderboard
+from paw_stack.artifacts.finished.runs import ListedRun, listed_runs, set_leaderboard
 from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.config import Config
 from paw_stack.console import print_table, say
@@ -36,7 +36,7 @@ def show_runs(
         ArtifactError: no such folder.
         ConfigError: no such column.
     """
-    table = pd.DataFrame([_listed(run) for run in logged_runs(root)])
+    table = pd.DataFrame([_listed(run) for run in listed_runs(root)])
     if table.empty:
         say(f"{root}: no runs yet")
         return table
@@ -77,7 +77,7 @@ def note_leaderboard(place: Path, scores: Sequence[str]) -> None:
 
 
 def leaderboard_sentences(table: pd.DataFrame) -> list[str]:
-    """How far cross-validation tells a leaderboard, once three runs have both."""
+    """Say how well cross-validation predicts each leaderboard that three runs or more have."""
     sentences = []
     for column in (name for name in table.columns if name.startswith(LB)):
         both = table[["blend", column]].dropna()
@@ -91,42 +91,39 @@ def leaderboard_sentences(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _listed(run: LoggedRun) -> dict[str, Any]:
-    """Of a run whose facts make no sense its name alone: other runs are listed still."""
+def _listed(run: ListedRun) -> dict[str, Any]:
+    """Row of a run; its name alone where its facts make no sense: others are listed still."""
     try:
         with making_sense(run.name):
             return _row(run)
     except ArtifactError:
-        return _row(replace(run, config=None, blend={}))
+        return _row(replace(run, config=None, finished=None))
 
 
-def _row(run: LoggedRun) -> dict[str, Any]:
-    scores = run.blend.get("scores", {})
+def _row(run: ListedRun) -> dict[str, Any]:
+    finished, config = run.finished, run.config
+    blend = finished.blend if finished else {}
+    scores = blend.get("scores", {})
     own = {name: facts["rmse"] for name, facts in scores.items() if name != "blend"}
-    config = run.config
     return {
         "run": run.name,
         "when": run.when,
         "backbones": _models(config) if config else "?",
         "loss": _loss(config) if config else "?",
-        "folds": _folds(run),
+        "folds": finished.n_folds
+        if finished and scores
+        else config.folds.n
+        if config
+        else math.nan,
         "blend": scores.get("blend", {}).get("rmse", math.nan),
         "best": min(own.values(), default=math.nan),
         "slope": scores.get("blend", {}).get("slope", math.nan),
-        "optimistic": "yes" if run.blend.get("optimistic") else "",
+        "optimistic": "yes" if blend.get("optimistic") else "",
         "state": "finished" if scores else "not finished" if config else "cannot be read",
         "seconds": run.seconds,
         **{f"{RMSE}{name}": value for name, value in own.items()},
         **{f"{LB}{name}": value for name, value in run.leaderboard.items()},
     }
-
-
-def _folds(run: LoggedRun) -> float:
-    """Those that were scored: a file may have dealt others than the config's number."""
-    scores = run.blend.get("scores", {})
-    if scores:
-        return len(scores["blend"]["fold_rmse"])
-    return run.config.folds.n if run.config else math.nan
 
 
 def _models(config: Config) -> str:

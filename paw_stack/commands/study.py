@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts import write_csv
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.runs import seconds_of
 from paw_stack.commands.tables import show_study
 from paw_stack.config import Config
@@ -16,7 +17,6 @@ from paw_stack.console import say
 from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
 from paw_stack.metrics import paired_bootstrap, rmse
-from paw_stack.pipeline.experiment import open_job
 
 COLUMNS = ["variant", "rmse", "difference", "low", "high", "seconds", "seconds_here", "remark"]
 
@@ -74,12 +74,12 @@ def _run(config: Config, on: str, address: str | None) -> Studied:
     from paw_stack.commands.run import run
 
     start = time.perf_counter()
-    result = run(config, on=on, address=address)
+    run(config, on=on, address=address)
     here = time.perf_counter() - start
-    assert result is not None  # all folds were run
-    job = open_job(config)
-    ids, target = job.competition.labelled.ids, job.competition.target
-    return Studied(ids, target, result.predictions.oof, job.folds, seconds_of(job.run.root), here)
+    done = open_finished(config.run.root / config.run.name)
+    ids, target = (done.labelled[name].to_numpy() for name in ("Id", "target"))
+    oof = done.oof["blend"].to_numpy()
+    return Studied(ids, target, oof, done.folds, seconds_of(done.folder), here)
 
 
 def _compared(base: Studied, found: Studied) -> dict[str, object]:

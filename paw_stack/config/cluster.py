@@ -6,7 +6,7 @@ from paw_stack.config.sections import Section
 
 
 class ResourcesSection(Section):
-    """What one step holds of its machine while it runs."""
+    """Share of its machine that one step holds while it runs."""
 
     cpus: float = Field(1, gt=0, description="cores")
     gpus: float = Field(0, ge=0, description="GPUs; 0.25 lets four steps share one")
@@ -14,7 +14,7 @@ class ResourcesSection(Section):
 
 
 class ClusterSection(Section):
-    """What `run --on ray` and `embed --on ray` ask for."""
+    """Settings of `run --on ray` and `embed --on ray`."""
 
     finetune: ResourcesSection = Field(
         ResourcesSection(), description="for fine-tuning a backbone on one fold"

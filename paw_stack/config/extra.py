@@ -82,7 +82,7 @@ class GanSection(Section):
 
 
 class ExtraSection(Section):
-    """What is made of photos without a score; nothing by default."""
+    """Uses of photos without a score; none by default."""
 
     pretrain: PretrainSection | None = Field(
         None, description="backbones learn the extra rows' class first; null: they do not"

@@ -110,7 +110,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 
 
 def load_own_config(path: Path) -> Config:
-    """The same of a file that was written by `write_config`: it starts from no other file.
+    """Load a config that `write_config` wrote: it starts from no other file.
 
     Raises:
         ConfigError: as `load_config`.
@@ -119,7 +119,7 @@ def load_own_config(path: Path) -> Config:
 
 
 def make_config(sections: Mapping[str, Any], overrides: list[str] | None = None) -> Config:
-    """The same of sections that are in memory.
+    """Make a config of sections that are in memory.
 
     Raises:
         ConfigError: as `load_config`.

@@ -19,7 +19,7 @@ EXTENDS = {
 
 
 def config_schema() -> dict[str, Any]:
-    """Of a file: no key is required, since it may start from another one."""
+    """JSON schema of a config file: no key is required, since it may start from another one."""
     schema = Config.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)

@@ -9,7 +9,7 @@ from paw_stack.config.sections import Section
 
 
 class RegressorSection(Section):
-    """What stands on the backbone."""
+    """Layers between the backbone and the score."""
 
     head: Literal["linear", "mlp", "residual_a", "residual_b", "residual_c"] = Field(
         "linear", description="mlp: one hidden layer; residual_*: the diary's three (D18)"

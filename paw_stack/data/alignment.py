@@ -28,7 +28,7 @@ def standardised(pictures: np.ndarray, together: tuple[int, ...] = (-2, -1)) -> 
 
 
 def inner(pictures: np.ndarray) -> np.ndarray:
-    """Without the border, a sixteenth of the side: crops and resizing disturb it."""
+    """Cut off the border, a sixteenth of the side: crops and resizing disturb it."""
     margin = pictures.shape[-1] // 16
     return pictures[..., margin:-margin, margin:-margin]
 

@@ -79,7 +79,7 @@ def duplicate_groups(n: int, pairs: np.ndarray) -> np.ndarray:
 
 
 def tight_groups(n: int, pairs: np.ndarray) -> np.ndarray:
-    """As `duplicate_groups`, but a long chain, such as the frames of a film, is cut to pieces.
+    """Group as `duplicate_groups`, but cut a long chain, such as the frames of a film, to pieces.
 
     Copies of one photo pair with each other. Where more than 30 hang together and fewer than half
     of them pair directly, each piece is a photo, those with most partners first, and its partners.

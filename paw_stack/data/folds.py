@@ -24,7 +24,7 @@ FEWEST_PICTURES = 2  # that a fold learns from
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold holds a row out, and which rows must stay together."""
+    """Fold that holds each row out, and group of the rows that must stay together."""
 
     fold_of: np.ndarray  # (n,) int64, 0..n_folds-1
     group_of: np.ndarray  # (n,) int64
@@ -97,7 +97,7 @@ def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
 
 
 def require_pictures(folds: Folds) -> None:
-    """Every fold must learn from two pictures at least: a blend of its rows is nested once more.
+    """See that every fold learns from two pictures or more: its rows' blend is nested once more.
 
     Raises:
         DataError: the training rows of a fold are one group, or one row.
@@ -117,7 +117,7 @@ def require_pictures(folds: Folds) -> None:
 
 
 def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
-    """What is uneven: one sentence each; of folds that `make_folds` deals, only of rare scores."""
+    """Say what is uneven, a sentence each; folds of `make_folds` are so only for rare scores."""
     sizes = np.bincount(folds.fold_of)
     largest = int(np.bincount(np.unique(folds.group_of, return_inverse=True)[1]).max())
     found = []

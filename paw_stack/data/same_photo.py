@@ -75,7 +75,7 @@ class _Fit:
 
 
 def compare(pixels: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which pairs (k, 2) of rows show the same photo: likely (k,), surely (k,) bool.
+    """Tell which pairs (k, 2) of rows show the same photo: likely (k,), surely (k,) bool.
 
     Likely is enough to keep a pair in one fold. Surely is what scores may be compared and merged
     by: every place agrees within half a pixel, or within the noise of a JPEG.
@@ -92,7 +92,7 @@ def compare(pixels: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def surely_same(pixels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Which pairs (k, 2) of rows are surely the same photo (k,) bool; see `compare`.
+    """Tell which pairs (k, 2) of rows are surely the same photo, (k,) bool; see `compare`.
 
     Photos with the same pixels are compared once.
     """

@@ -107,7 +107,7 @@ def cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:
 
 
 def cached_sure(pixels: np.memmap, pairs: np.ndarray) -> np.ndarray:
-    """Which pairs (k, 2) are surely the same photo (k,) bool, remembered beside the pixels."""
+    """Tell which pairs (k, 2) are surely one photo, (k,) bool; remembered beside the pixels."""
 
     def sound(found: np.ndarray) -> bool:
         return found.shape == (len(pairs), 3) and bool((found[:, :2] == pairs).all())

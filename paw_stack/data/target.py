@@ -23,7 +23,7 @@ class TargetScale(NamedTuple):
 
     @classmethod
     def of(cls, points: np.ndarray) -> "TargetScale":
-        """Of scores (n,), n > 0: those that a fit may learn from and no others."""
+        """Scale of scores (n,), n > 0: those that a fit may learn from and no others."""
         mean = float(np.mean(points))
         if is_constant(points):
             return cls(mean, 1.0)

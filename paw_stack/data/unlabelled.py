@@ -38,7 +38,7 @@ NO_ROWS = ExtraRows(np.empty(0, dtype=str), (), np.empty(0, dtype=str))
 
 
 def load_extra(data: DataSection) -> ExtraRows:
-    """All extra photos that the config names.
+    """List all extra photos that the config names.
 
     Raises:
         DataError: no folder, table, column or photo; ids that are double or no file names. All of
@@ -93,7 +93,7 @@ def _require_sound(name: str, extra: ExtraRows) -> None:
 def admit_extra(
     extra: ExtraRows, labelled: tuple[Path, ...], data: DataSection, cache: Path
 ) -> ExtraRows:
-    """Those that can be read and repeat no labelled photo, however many copies lie between."""
+    """Keep extra photos that can be read and repeat no labelled one, over any chain of copies."""
     if not len(extra.ids):
         return extra
     photos = cached_photos([*labelled, *extra.paths], THUMBNAIL, data.resize, cache)

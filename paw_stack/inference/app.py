@@ -14,6 +14,7 @@ from paw_stack.console import say
 from paw_stack.errors import ConfigError
 from paw_stack.inference.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
 from paw_stack.inference.app_visits import UPLOADS
+from paw_stack.inference.predictor import require_scorable
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -25,11 +26,12 @@ def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
-        ArtifactError: see `open_finished`.
+        ArtifactError: see `open_finished` and `require_scorable`.
         ConfigError: gradio is missing; the port is taken.
     """
     require_gradio()
     run = open_finished(place)
+    require_scorable(run)
     require_port(host, port)
     with _own_folder() as folder:
         from paw_stack.inference.app_page import make_page
@@ -75,7 +77,7 @@ def serve(page: "Blocks", host: str, port: int) -> None:
 
 
 def require_gradio() -> None:
-    """Also keeps it from asking the network for its news."""
+    """See that gradio is installed, and keep it from asking the network for its news."""
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError("app needs gradio, which is not installed: pip install 'paw-stack[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

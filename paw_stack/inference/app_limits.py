@@ -16,7 +16,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def too_much(files: Sequence[str]) -> str:
-    """Why so many photos are refused; '' where they are not."""
+    """Say why so many photos are refused; '' where they are not."""
     if len(files) > MOST_PHOTOS:
         return f"{len(files)} photos; at most {MOST_PHOTOS} at once."
     size = sum(Path(file).stat().st_size for file in files if Path(file).is_file())

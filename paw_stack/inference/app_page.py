@@ -22,8 +22,7 @@ from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.errors import DataError, PawStackError
 from paw_stack.inference.app_limits import AT_ONCE, LONGEST_S, MOST_PHOTOS, too_much
 from paw_stack.inference.app_visits import KEPT_S, Visits
-from paw_stack.inference.explain import Explanation, explain
-from paw_stack.inference.overlay import overlay
+from paw_stack.inference.explain import Explanation, explain, overlay
 from paw_stack.inference.photo_metadata import columns_of_csv
 from paw_stack.inference.predict import SUFFIXES, require_some, score_readable
 from paw_stack.inference.predictor import Kept, needs_metadata
@@ -62,12 +61,12 @@ def make_page(run: FinishedRun, folder: Path) -> "Blocks":
     # again, and one that is read meanwhile is half a picture
     fonts = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     with gr.Blocks(
-        title=f"paw-stack: {shown(run.folder.name)}",
+        title=f"paw-stack: {run.name}",
         analytics_enabled=False,
         delete_cache=(SWEPT_S, int(KEPT_S)),
     ) as page:
         page.theme = fonts
-        gr.Markdown(f"# {escape(shown(run.folder.name))}: how people would score a photo")
+        gr.Markdown(f"# {escape(run.name)}: how people would score a photo")
         with gr.Tab("One photo"):
             _photo_tab(gr, desk)
         with gr.Tab("Many photos"):
@@ -172,13 +171,14 @@ def _scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:
 def _shown(
     run: FinishedRun, folder: Path, found: Explanation, own: np.ndarray
 ) -> tuple[str, str, list[Any]]:
+    target, names = run.labelled["target"].to_numpy(), run.config.data.metadata
     said = verdict(
         {str(name): float(value) for name, value in found.row.items()},
         run.level,
         run.candidates,
         run.shown_range,
-        run.oof("blend")["prediction"].to_numpy(),
-        _tips(run, own[0]) if own.size else [],
+        run.oof["blend"].to_numpy(),
+        tips(run.metadata, target, names, own[0]) if own.size else [],
     )
     write_picture(folder / "map.png", overlay(found.pixels, found.heat))
     return said, str(folder / "map.png"), _gallery(run, folder, found)
@@ -230,11 +230,6 @@ def _gallery(run: FinishedRun, folder: Path, found: Explanation) -> list[tuple[s
             path.write_bytes(webp)
             paths.append((str(path), f"scored {row.target:g} (similarity {row.cosine:.2f})"))
     return paths
-
-
-def _tips(run: FinishedRun, own: np.ndarray) -> list[str]:
-    target = run.labelled["target"].to_numpy()
-    return tips(run.metadata, target, run.config.data.metadata, own)
 
 
 def _plain(error: PawStackError, *files: str) -> str:

@@ -70,7 +70,7 @@ def _order_problems(run: FinishedRun, photos: Sequence[Path], table: pd.DataFram
 def needed_columns(
     run: FinishedRun, photos: Sequence[Path], columns: np.ndarray | None
 ) -> np.ndarray:
-    """What the run's candidates look at, (n, n_metadata) float64: no column where none does.
+    """Columns that the run's candidates look at, (n, n_metadata) float64; none where none does.
 
     Args:
         columns: (n, n_metadata) float64, raw, one row a photo.

@@ -19,7 +19,7 @@ from paw_stack.console import print_table, say
 from paw_stack.data.images.cache import EXTENSIONS, Photos, cached_photos, unreadable_sentence
 from paw_stack.errors import DataError
 from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
-from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, score
+from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
 from paw_stack.metrics import finer
 from paw_stack.regular import shown
 
@@ -44,10 +44,12 @@ def predict(
         explained: a photo whose score is explained beside it, see `explain`.
 
     Raises:
-        ArtifactError: see `open_finished`.
+        ArtifactError: see `open_finished` and `require_scorable`.
         DataError: no photo that can be read; metadata that is needed and missing.
     """
     runs, photos = open_targets(place), photos_of(paths)
+    for run in runs.values():
+        require_scorable(run)
     if explained and explained not in photos:
         photos.append(explained)
     if not photos:
@@ -130,8 +132,7 @@ def _explain(run: FinishedRun, photo: Path, columns: np.ndarray | None) -> None:
     """Say what stands behind the score, and write the map beside the photo."""
     from PIL import Image
 
-    from paw_stack.inference.explain import explain, sentences
-    from paw_stack.inference.overlay import overlay
+    from paw_stack.inference.explain import explain, overlay, sentences
 
     found = explain(run, photo, columns)
     path = photo.with_name(_cut(photo.stem) + EXPLAINED)
@@ -203,7 +204,7 @@ def score_readable(
     turn: Turn = ANYBODYS,
     workers: int | None = None,
 ) -> pd.DataFrame:
-    """The same, also where no photo can be read.
+    """Score as `score_paths`, also where no photo can be read.
 
     Args:
         kept: networks of earlier calls, and then of this one.

@@ -47,10 +47,28 @@ ANYBODYS: Turn = nullcontext()
 
 @dataclass(frozen=True)
 class Passed:
-    """What the networks make of n photos."""
+    """Predictions and embeddings that the networks make of n photos."""
 
     predictions: dict[str, np.ndarray]  # '<backbone>.nn' -> (n,) float64, points
     embedded: dict[Place, dict[Layer, np.ndarray]]  # (n, width), in the type that was stored
+
+
+def require_scorable(run: FinishedRun) -> None:
+    """See that new photos can be scored with a run.
+
+    Raises:
+        ArtifactError: an autoencoder; a folder whose name is not UTF-8, which the libraries that
+            map weights do not take.
+    """
+    if run.config.extra.autoencoder:
+        raise ArtifactError(
+            f"{run.folder}: the run has an autoencoder of its own, that new photos are not put"
+            " through; leave extra.autoencoder and its backbone out and run it again"
+        )
+    try:
+        str(run.folder.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ArtifactError(f"{run.folder}: the folder's name is not UTF-8; rename it") from None
 
 
 def score(
@@ -96,53 +114,39 @@ def through_networks(
     batch_size: int | None = None,
     kept: Kept | None = None,
 ) -> Passed:
-    """All photos through every network of the run, one network in memory unless they are `kept`."""
+    """Put all photos through every network of the run; one is in memory unless they are `kept`."""
     with making_sense(run.folder):
-        return _passed(run, pixels, metadata, batch_size, kept)
-
-
-def _passed(
-    run: FinishedRun,
-    pixels: Pixels,
-    metadata: np.ndarray,
-    batch_size: int | None,
-    kept: Kept | None,
-) -> Passed:
-    predictions: dict[str, list[np.ndarray]] = {}
-    passed = Passed({}, {})
-    for backbone in run.config.backbones:
-        for fold in [None] if backbone.frozen else range(run.n_folds):
-            loaded = _load(run, backbone, fold, batch_size, kept)
-            columns = _standardised(run, backbone, fold, metadata)
-            shown = pixels(backbone)
-            if loaded.regressor is not None and f"{backbone.name}.nn" in run.candidates:
-                found = _predicted(run, loaded.regressor, shown, columns, batch_size)
-                predictions.setdefault(f"{backbone.name}.nn", []).append(found)
-            rows = _embedded(run, loaded.network, shown, columns, batch_size)
-            passed.embedded[backbone.name, fold] = rows
-    means = {name: np.mean(parts, axis=0) for name, parts in predictions.items()}
-    return replace(passed, predictions=means)
+        predictions: dict[str, list[np.ndarray]] = {}
+        passed = Passed({}, {})
+        for backbone in run.config.backbones:
+            for fold in [None] if backbone.frozen else range(run.n_folds):
+                loaded = _load(run, backbone, fold, batch_size, kept)
+                columns = _standardised(run, backbone, fold, metadata)
+                shown = pixels(backbone)
+                if loaded.regressor is not None and f"{backbone.name}.nn" in run.candidates:
+                    found = _predicted(run, loaded.regressor, shown, columns, batch_size)
+                    predictions.setdefault(f"{backbone.name}.nn", []).append(found)
+                rows = _embedded(run, loaded.network, shown, columns, batch_size)
+                passed.embedded[backbone.name, fold] = rows
+        means = {name: np.mean(parts, axis=0) for name, parts in predictions.items()}
+        return replace(passed, predictions=means)
 
 
 def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     """The heads' predictions, the blend of all candidates and its interval: see `score`."""
-    with making_sense(run.folder):
-        return _blended(run, passed, metadata)
-
-
-def _blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFrame:
     from paw_stack.blend import predict_blend, predict_interval
 
-    known = _sources(run)
-    columns = {
-        name: passed.predictions[name]
-        if name in passed.predictions
-        else _by_heads(run, name, known, passed, metadata)
-        for name in run.candidates
-    }
-    found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
-    ends = predict_interval(run.blend, found)
-    return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
+    with making_sense(run.folder):
+        known = _sources(run)
+        columns = {
+            name: passed.predictions[name]
+            if name in passed.predictions
+            else _by_heads(run, name, known, passed, metadata)
+            for name in run.candidates
+        }
+        found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
+        ends = predict_interval(run.blend, found)
+        return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
 
 
 def _load(

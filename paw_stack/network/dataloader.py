@@ -57,7 +57,7 @@ def standardise(metadata: np.ndarray, scale: dict[str, list[float]]) -> np.ndarr
 
 
 class Batch(NamedTuple):
-    """What one process learns from at once."""
+    """Photos and scores that one process learns from at once."""
 
     photos: torch.Tensor  # (b, size, size, 3) uint8
     rows: np.ndarray  # (b,) int64, of the cache
@@ -121,7 +121,7 @@ def batches_per_epoch(rows: FoldRows, section: FinetuneSection) -> int:
 
 
 def extra_per_epoch(rows: FoldRows) -> int:
-    """Each extra row once, but no more than their share of all rows allows."""
+    """Count the extra rows of an epoch: each once, at most what their share of all rows allows."""
     most = len(rows.fit) * rows.extra_share / (1 - rows.extra_share)
     return min(len(rows.extra), round(most))
 

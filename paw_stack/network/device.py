@@ -81,12 +81,12 @@ def make_fabric(device: Device) -> Any:
 
 
 def from_first(value: Any, device: Device) -> Any:
-    """What the first of several processes holds, for all of them."""
+    """Hand what the first of several processes holds to all of them."""
     return make_fabric(device).broadcast(value) if n_processes() > 1 else value
 
 
 def leave_group() -> None:
-    """After the last fold: the other processes end, the first goes on alone."""
+    """End the other processes after the last fold; the first goes on alone."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

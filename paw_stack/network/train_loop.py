@@ -34,7 +34,7 @@ MIXUP_STREAM = 2**31  # beyond every epoch number, which seed the order of rows
 
 @dataclass(frozen=True)
 class FinetunedFold:
-    """What one fold's training leaves."""
+    """Result of one fold's training."""
 
     weights: dict[str, torch.Tensor]
     held_out: np.ndarray  # (n_held_out,) float64, points

@@ -79,7 +79,7 @@ class Training:
 
     @property
     def own(self) -> slice:
-        """This process' part of rows that all processes share."""
+        """Part of this process in rows that all processes share."""
         return slice(self.fabric.global_rank, None, self.fabric.world_size)
 
     @property
@@ -154,8 +154,10 @@ class Training:
 
 
 def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
-    """Args:
-    start: weights of a regressor, or of a backbone alone (`backbone.` names).
+    """Build a fold's network, from `start` or with the mean target as its first prediction.
+
+    Args:
+        start: weights of a regressor, or of a backbone alone (`backbone.` names).
 
     Raises:
         ArtifactError: they are another model's.

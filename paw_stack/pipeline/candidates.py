@@ -17,7 +17,7 @@ class Source:
 
     @property
     def shared(self) -> bool:
-        """All folds have the same vectors."""
+        """Whether all folds have the same vectors."""
         return all(backbone.frozen for backbone, _ in self.layers)
 
 
@@ -57,7 +57,7 @@ def candidates(config: Config) -> list[tuple[Source, str]]:
 
 
 def places(source: Source, fold: int) -> list[tuple[BackboneSection, Layer, int | None]]:
-    """What the heads of `fold` read: backbone, layer, and the fold that it was fine-tuned for.
+    """Inputs of the heads of `fold`: backbone, layer, and the fold that it was fine-tuned for.
 
     The fold is None for a frozen backbone, whose embedding serves all folds.
     """
@@ -79,12 +79,12 @@ def source_is_optimistic(config: Config, source: Source) -> bool:
 
 
 def embed_name(backbone: BackboneSection, fold: int | None) -> str:
-    """What a step of embedding is called: `swin`, or `swin fold 0`."""
+    """Name of a step of embedding: `swin`, or `swin fold 0`."""
     return backbone.name if fold is None else f"{backbone.name} fold {fold}"
 
 
 def layer_name(backbone: BackboneSection, layer: str) -> str:
-    """What a layer is called among the sources."""
+    """Name of a layer among the sources."""
     return backbone.name if layer == "embedding" else f"{backbone.name}.{layer}"
 
 

@@ -25,7 +25,7 @@ def finetune_all(job: Job, steps: Steps) -> None:
 
 
 def label_all(job: Job, steps: Steps) -> None:
-    """What training waits for: pretrained backbones, drawn photos, pseudo-labels."""
+    """Do the steps that training waits for: pretraining, generated photos, pseudo-labels."""
     if job.extra.remark:
         say(job.extra.remark)
     training = [step for step in steps.values() if step.stage == "finetune"]
@@ -79,7 +79,7 @@ def fit_all(job: Job, heads: list[str], folds: list[int], steps: Steps) -> list[
 
 
 def load_all(job: Job, heads: list[str], folds: list[int], steps: Steps) -> list[Predictions]:
-    """What `fit_all` made, perhaps on another machine.
+    """Load the predictions that `fit_all` made, perhaps on another machine.
 
     Raises:
         ArtifactError: it is not there.

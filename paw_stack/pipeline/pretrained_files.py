@@ -35,7 +35,7 @@ def require_able(backbone: BackboneSection, cache: Path) -> None:
 
 
 def weights_digest(backbone: BackboneSection) -> str | None:
-    """Of the content of the backbone's local file or folder; None where it has none."""
+    """Digest of the backbone's local file or folder of weights; None where it has none."""
     from paw_stack.network.pretrained.names import place_of
 
     if backbone.weights is not None:

@@ -36,7 +36,7 @@ HEAD_COPIES = 3  # of the vectors: as read, standardised, as the engine wants th
 
 @dataclass(frozen=True)
 class Need:
-    """What the steps of a backbone, or a head, take; and settings that lessen it."""
+    """Disk and memory that a backbone's or head's steps take, and settings that lessen it."""
 
     what: str
     disk: int  # bytes, of all of them

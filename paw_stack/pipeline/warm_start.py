@@ -19,7 +19,7 @@ def start_weights(job: Job, backbone: BackboneSection, fold: int) -> Path | None
 
 
 def labelling_weights(job: Job, backbone: BackboneSection, fold: int) -> Path | None:
-    """The same for the run that `extra.pseudo.source` names."""
+    """Weights of fold k in the run that `extra.pseudo.source` names, made with the same folds."""
     pseudo = job.config.extra.pseudo
     source = pseudo.source if pseudo else None
     return _weights(job, "extra.pseudo.source", source, backbone, fold)

@@ -59,7 +59,7 @@ def _rung(rung: Rung, x: svg.Axis, y: float, digits: int) -> list[Markup]:
 def distributions(
     target: np.ndarray, predicted: np.ndarray, bounds: Sequence[float], name: str
 ) -> Markup:
-    """How often each score was given, and how often it was predicted; both (n,)."""
+    """Chart how often each score was given, and how often it was predicted; both (n,)."""
     edges = np.linspace(bounds[0], bounds[1], BINS + 1)
     given, told = _shares(target, edges), _shares(predicted, edges)
     x, y = svg.axes((edges[0], edges[-1]), (0.0, 1.08 * max(given.max(), told.max())))
@@ -101,7 +101,7 @@ def _moments(what: str, values: np.ndarray) -> str:
 def reliability(
     target: np.ndarray, predicted: np.ndarray, tenths: np.ndarray, bounds: Sequence[float]
 ) -> Markup:
-    """All photos as small dots, tenths of them as large ones with two standard errors.
+    """Chart all photos as small dots, tenths of them as large ones with two standard errors.
 
     Args:
         tenths: (10, 3) mean prediction, mean score and its standard error.

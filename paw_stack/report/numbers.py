@@ -1,11 +1,12 @@
-"""The figures of a report, from a run's record: frames and arrays, nothing of how they look."""
+"""The figures of a report, of a finished run: frames and arrays, nothing of how they look."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.types import RunRecord, StepRecord, VectorSample
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.artifacts.finished.steps import StepRecord, VectorSample
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
@@ -22,42 +23,42 @@ class PhotoSets:
     underrated: np.ndarray
 
 
-def candidate_table(record: RunRecord) -> pd.DataFrame:
+def candidate_table(run: FinishedRun) -> pd.DataFrame:
     """A row a candidate, the blend last: what blend.json says of it, weight, seconds."""
-    facts = record.blend
-    scores = pd.DataFrame.from_dict(facts["scores"], orient="index").loc[list(record.oof)]
+    facts = run.blend
+    scores = pd.DataFrame.from_dict(facts["scores"], orient="index").loc[list(run.oof)]
     folds = scores.pop("fold_rmse")
-    seconds = {step.name: step.facts["seconds"] for step in record.steps if step.stage == "fit"}
+    seconds = {step.name: step.facts["seconds"] for step in run.steps if step.stage == "fit"}
     scores = scores.astype(float)  # what JSON has no number for becomes NaN
     scores["fold_low"], scores["fold_high"] = folds.map(min), folds.map(max)
     scores["weight"] = pd.Series(facts["weights"], dtype=float)
-    scores["seconds"] = pd.Series({**_network_seconds(record), **seconds}, dtype=float)
+    scores["seconds"] = pd.Series({**_network_seconds(run), **seconds}, dtype=float)
     scores["added"] = pd.Series(facts["diversity"]["added"], dtype=float)
     scores["optimistic"] = scores.index.isin(facts["optimistic"])
     return scores
 
 
-def drawn_range(record: RunRecord) -> tuple[float, float]:
-    """What charts show of the scale, points: given and predicted scores, not wide bounds."""
-    found = [record.labelled["target"], record.oof["blend"]]
-    found += [] if record.test.empty else [record.test["blend"]]
+def drawn_range(run: FinishedRun) -> tuple[float, float]:
+    """Range of the scale that charts show, points: that of given and predicted scores."""
+    found = [run.labelled["target"], run.oof["blend"]]
+    found += [] if run.test.empty else [run.test["blend"]]
     every = np.concatenate([scores.to_numpy(dtype=np.float64) for scores in found])
     return float(every.min()), float(every.max())
 
 
-def _network_seconds(record: RunRecord) -> dict[str, float]:
+def _network_seconds(run: FinishedRun) -> dict[str, float]:
     """A network's own candidate takes what its folds took."""
     found: dict[str, float] = {}
-    for step in record.steps:
+    for step in run.steps:
         if step.stage == "finetune":
             name = f"{step.name.split(' fold ')[0]}.nn"
             found[name] = found.get(name, 0.0) + step.facts["seconds"]
     return found
 
 
-def fold_table(record: RunRecord, best: str) -> dict[str, list[float]]:
+def fold_table(run: FinishedRun, best: str) -> dict[str, list[float]]:
     """RMSE of every fold, of the best candidate and of the blend."""
-    scores = record.blend["scores"]
+    scores = run.blend["scores"]
     return {"best": scores[best]["fold_rmse"], "blend": scores["blend"]["fold_rmse"]}
 
 
@@ -94,10 +95,10 @@ def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
     return PhotoSets(by_prediction[::-1][:k], by_prediction[:k], by_error[::-1][:k], by_error[:k])
 
 
-def error_correlation(record: RunRecord) -> pd.DataFrame:
+def error_correlation(run: FinishedRun) -> pd.DataFrame:
     """Correlation of the candidates' errors, (n_candidates, n_candidates)."""
-    names = list(record.blend["weights"])
-    return pd.DataFrame(record.blend["diversity"]["error_correlation"], index=names, columns=names)
+    names = list(run.blend["weights"])
+    return pd.DataFrame(run.blend["diversity"]["error_correlation"], index=names, columns=names)
 
 
 def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -119,9 +120,9 @@ def places(sample: VectorSample) -> tuple[np.ndarray, float]:
     return model.fit_transform(sample.vectors), float(model.explained_variance_ratio_.sum())
 
 
-def time_table(record: RunRecord) -> pd.DataFrame:
+def time_table(run: FinishedRun) -> pd.DataFrame:
     """A row a step: seconds, photos a second, megabytes, where."""
-    return pd.DataFrame([_time(step, record.histories.get(step.name)) for step in record.steps])
+    return pd.DataFrame([_time(step, run.histories.get(step.name)) for step in run.steps])
 
 
 def _time(step: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
@@ -136,10 +137,10 @@ def _time(step: StepRecord, history: pd.DataFrame | None) -> dict[str, object]:
     return row
 
 
-def versions(record: RunRecord) -> dict[str, list[str]]:
-    """Package -> its versions among all units; several where a run went on after an update."""
+def versions(run: FinishedRun) -> dict[str, list[str]]:
+    """Package -> its versions among all steps; several where a run went on after an update."""
     found: dict[str, list[str]] = {}
-    for step in record.steps:
+    for step in run.steps:
         for package, version in step.facts["versions"].items():
             known = found.setdefault(package, [])
             known += [version] if version not in known else []

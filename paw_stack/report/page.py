@@ -1,4 +1,4 @@
-"""A run's record -> `report.html`: one page that loads nothing and says the same every time.
+"""A finished run -> `report.html`: one page that loads nothing and says the same every time.
 
 Styles, script, charts and photos are inside. Whatever comes from a table or a config, ids too, is
 escaped by Jinja; behind that stands a content security policy that admits the page's own script
@@ -15,10 +15,9 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from paw_stack.data.types import RunRecord
-from paw_stack.metrics import decimals, shown_range
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.metrics import decimals
 from paw_stack.report import charts, numbers, sentences, svg
-from paw_stack.report.thumbnails import thumbnails
 
 SHOWN_PAIRS = 24
 CONTENTS = {
@@ -44,10 +43,10 @@ SHEETS = {
 }
 
 
-def render(record: RunRecord) -> str:
+def render(run: FinishedRun) -> str:
     """The whole page."""
     style, script = (source(f"report.{kind}") for kind in ("css", "js"))
-    view = _view(record)
+    view = _view(run)
     contents = [(name, title) for name, title in CONTENTS.items() if view.get(name, True)]
     return (
         environment()
@@ -94,44 +93,44 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _view(record: RunRecord) -> dict[str, Any]:
+def _view(run: FinishedRun) -> dict[str, Any]:
     """What the template shows; a section whose entry is empty is left out."""
-    facts, data = record.blend, record.config["data"]
+    facts, config = run.blend, run.config.model_dump(mode="json")
     best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
-    target, blend = record.labelled["target"].to_numpy(), record.oof["blend"].to_numpy()
-    interval, drawn = numbers.rmse_interval(target, blend), numbers.drawn_range(record)
+    target, blend = run.labelled["target"].to_numpy(), run.oof["blend"].to_numpy()
+    interval, drawn = numbers.rmse_interval(target, blend), numbers.drawn_range(run)
     digits = decimals(target.min(), target.max())
     return {
-        "run": record,
+        "run": run,
         "facts": facts,
-        "data": data,
+        "data": run.config.data,
         "best": best,
-        "n_folds": record.labelled["fold"].nunique(),
+        "n_folds": run.n_folds,
         "words": sentences,
         "interval": interval,
-        "scale": shown_range(data["bounds"] or (None, None), target),
+        "scale": run.shown_range,
         "digits": digits,
         "headline": charts.ladder(_rungs(facts, best, interval), digits),
-        "story": sentences.story(record, target, blend),
-        "warnings": sentences.warnings(record, best),
+        "story": sentences.story(run, target, blend),
+        "warnings": sentences.warnings(run, best),
         "sheets": SHEETS,
-        "photos": _photos(record, target, blend),
-        "table": numbers.candidate_table(record),
+        "photos": _photos(run, target, blend),
+        "table": numbers.candidate_table(run),
         "spreads": {
-            name: charts.distributions(target, record.oof[name].to_numpy(), drawn, name)
+            name: charts.distributions(target, run.oof[name].to_numpy(), drawn, name)
             for name in ["blend", *facts["weights"]]
         },
         "reliability": charts.reliability(target, blend, numbers.tenths(target, blend), drawn),
         "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
-        "bars": charts.fold_bars(numbers.fold_table(record, best), facts["constant_rmse"]),
-        "curves": _curves(record),
+        "bars": charts.fold_bars(numbers.fold_table(run, best), facts["constant_rmse"]),
+        "curves": _curves(run),
         "weights": charts.weights(facts["weights"]),
-        "correlation": numbers.error_correlation(record),
-        "shift": _shift(record),
-        "map": _map(record, target),
-        "times": numbers.time_table(record),
-        "versions": numbers.versions(record),
-        "config_text": yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True),
+        "correlation": numbers.error_correlation(run),
+        "shift": _shift(run),
+        "map": _map(run, target),
+        "times": numbers.time_table(run),
+        "versions": numbers.versions(run),
+        "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     }
 
 
@@ -148,45 +147,50 @@ def _rungs(facts: dict[str, Any], best: str, interval: tuple[float, float]) -> l
     return rungs
 
 
-def _curves(record: RunRecord) -> dict[str, Markup]:
+def _curves(run: FinishedRun) -> dict[str, Markup]:
     """Backbone -> its folds' learning curves."""
     of: dict[str, dict[str, pd.DataFrame]] = {}
-    for name, history in record.histories.items():
+    for name, history in run.histories.items():
         of.setdefault(name.split(" fold ")[0], {})[name] = history
     return {name: charts.learning_curves(histories, name) for name, histories in of.items()}
 
 
-def _shift(record: RunRecord) -> Markup | None:
-    if record.test.empty:
+def _shift(run: FinishedRun) -> Markup | None:
+    if run.test.empty:
         return None
-    labelled, test = record.oof["blend"].to_numpy(), record.test["blend"].to_numpy()
-    return charts.labelled_and_test(labelled, test, numbers.drawn_range(record))
+    labelled, test = run.oof["blend"].to_numpy(), run.test["blend"].to_numpy()
+    return charts.labelled_and_test(labelled, test, numbers.drawn_range(run))
 
 
-def _map(record: RunRecord, target: np.ndarray) -> dict[str, Any] | None:
-    sample = record.sample
+def _map(run: FinishedRun, target: np.ndarray) -> dict[str, Any] | None:
+    sample = run.sample
     if sample is None or len(sample.rows) < 3:
         return None
     at, share = numbers.places(sample)
     return {"name": sample.name, "share": share, "chart": charts.score_map(at, target[sample.rows])}
 
 
-def _photos(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> dict[str, Any]:
+def _photos(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> dict[str, Any]:
     """Contact sheets and pairs, with the pictures that the run kept."""
-    ids = record.labelled["Id"].to_numpy()
+    ids = run.labelled["Id"].to_numpy()
     sheets = {
         name: [{"id": ids[r], "given": target[r], "predicted": blend[r]} for r in rows]
         for name, rows in vars(numbers.photo_sets(target, blend)).items()
     }
-    pairs = record.pairs.assign(apart=(record.pairs["score_a"] - record.pairs["score_b"]).abs())
+    pairs = run.pairs.assign(apart=(run.pairs["score_a"] - run.pairs["score_b"]).abs())
     pairs = pairs.sort_values("apart", ascending=False, kind="stable", na_position="last")
     shown = pairs.head(SHOWN_PAIRS)
     wanted = [("labelled", row["id"]) for rows in sheets.values() for row in rows]
     for side in "ab":
         wanted += zip(shown[f"set_{side}"], shown[f"Id_{side}"], strict=True)
+    found = {photo: run.pictures(*photo) for photo in dict.fromkeys(wanted)}
     return {
         "sheets": sheets,
         "pairs": shown.to_dict("records"),
         "n_pairs": len(pairs),
-        "pictures": thumbnails(record.picture, wanted),
+        "pictures": {
+            photo: f"data:image/webp;base64,{b64encode(webp).decode()}"
+            for photo, webp in found.items()
+            if webp
+        },
     }

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.data.types import RunRecord
-from paw_stack.metrics import decimals, finer, shown_range
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.metrics import decimals, finer
 from paw_stack.report.numbers import right_order, versions
 from paw_stack.report.svg import MINUS
 
@@ -17,13 +17,13 @@ COIN = 0.5  # AUC of a classifier that knows nothing
 DIFFERENT = 0.6  # AUC from which test photos are of another kind
 
 
-def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]:
+def story(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> list[str]:
     """The first sentences of the page."""
-    low, high = shown_range(record.config["data"]["bounds"] or (None, None), target)
+    low, high = run.shown_range
     few = decimals(target.min(), target.max()) - 1
     half = float(np.median(np.abs(target - blend)))
     order = 100 * right_order(target, blend)
-    explained = 100 * (record.blend["scores"]["blend"]["r2"] or 0.0)
+    explained = 100 * (run.blend["scores"]["blend"]["r2"] or 0.0)
     return [
         f"The model learned from {len(target):,} photos with a score from {low:g} to {high:g}."
         " Every figure is about photos that it had not seen when it scored them.",
@@ -33,7 +33,7 @@ def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]
         f"It explains {explained:.0f}{PERCENT} of the variance of the scores."
         if explained > 0
         else "It is no better than guessing the average.",
-        *_noise(record.blend),
+        *_noise(run.blend),
     ]
 
 
@@ -56,7 +56,7 @@ def _noise(facts: dict[str, Any]) -> list[str]:
 
 
 def spread(facts: dict[str, Any], name: str) -> str:
-    """How wide a candidate's predictions are, and how wide they should be."""
+    """Say how wide a candidate's predictions are, and how wide they should be."""
     known = facts["squash"][name]
     if known["slope"] is None:
         return "Every photo gets the same prediction."
@@ -67,7 +67,7 @@ def spread(facts: dict[str, Any], name: str) -> str:
 
 
 def squash(facts: dict[str, Any]) -> str:
-    """What the blend did about the spread, and what a further stretch would cost."""
+    """Say what the blend did about the spread, and what a further stretch would cost."""
     stretching = facts["squash"]["blend"]["stretching"]
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
     told = facts["squash"]["sentence"].replace("-", MINUS)
@@ -140,9 +140,9 @@ def shift(facts: dict[str, Any]) -> list[str]:
     return found
 
 
-def warnings(record: RunRecord, best: str) -> list[str]:
-    """What a reader must know before believing the figures."""
-    facts, found = record.blend, []
+def warnings(run: FinishedRun, best: str) -> list[str]:
+    """List what a reader must know before believing the figures."""
+    facts, found = run.blend, []
     if facts["optimistic"]:
         found.append(
             "Optimistic: held-out photos chose the epoch (finetune.keep: best_held_out) for"
@@ -156,11 +156,11 @@ def warnings(record: RunRecord, best: str) -> list[str]:
             f"Test photos are of another kind than labelled ones (AUC {told['auc']:.2f}): these"
             " scores may not carry over to them."
         )
-    if unreadable := int((record.photos["reason"] != "").sum()):
+    if unreadable := int((run.photos["reason"] != "").sum()):
         found.append(f"Photos that cannot be read: {unreadable}; check/photos.csv names them.")
-    if crossing := int((record.pairs["set_a"] != record.pairs["set_b"]).sum()):
+    if crossing := int((run.pairs["set_a"] != run.pairs["set_b"]).sum()):
         found.append(f"Test photos that nearly repeat a labelled one: {crossing} pairs.")
-    mixed = [f"{name} {' and '.join(v)}" for name, v in versions(record).items() if len(v) > 1]
+    mixed = [f"{name} {' and '.join(v)}" for name, v in versions(run).items() if len(v) > 1]
     if mixed:
         found.append(f"Parts of this run were made with different versions: {', '.join(mixed)}.")
     return found

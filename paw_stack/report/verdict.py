@@ -20,7 +20,7 @@ def verdict(
     labelled: np.ndarray,
     advice: Sequence[str],
 ) -> str:
-    """All text from outside is escaped.
+    """Draw a photo's score and interval as HTML; all text from outside is escaped.
 
     Args:
         row: score, low, high and the candidates' own, points.

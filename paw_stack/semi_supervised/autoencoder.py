@@ -67,7 +67,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves."""
+    """A trained autoencoder and the history of its training."""
 
     model: Autoencoder
     history: list[dict[str, float]]

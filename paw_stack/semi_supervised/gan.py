@@ -83,7 +83,7 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What training leaves."""
+    """Photos of a trained generator and the history of its training."""
 
     photos: np.ndarray  # (n, size, size, 3) uint8
     history: list[dict[str, float]]
@@ -175,7 +175,7 @@ def _descend(loss: Tensor, stepper: torch.optim.Optimizer) -> None:
 
 
 def disturbed(pictures: Tensor) -> Tensor:
-    """Each picture (b, 3, size, size) shifted and brightened by chance, with a gradient."""
+    """Shift and brighten each picture (b, 3, size, size) by chance, with a gradient."""
     b, size = len(pictures), pictures.shape[-1]
     far = round(SHIFT * size)
     padded = F.pad(pictures, (far, far, far, far), mode="reflect")

@@ -18,13 +18,12 @@ FOLDS = Folds(np.arange(N) % F, np.arange(N))
 WIDE = (-1000.0, 1000.0)
 
 
-def write(folder, name, oof, test, order=None, test_order=None):
+def write(folder, name, oof, test):
     table = pd.DataFrame({"Id": IDS, "fold": FOLDS.fold_of, "prediction": oof})
     rows = pd.DataFrame({"Id": TEST_IDS, "prediction": test})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    table.iloc[slice(None) if order is None else order].to_csv(path, index=False)
-    rows = rows.iloc[slice(None) if test_order is None else test_order]
+    table.to_csv(path, index=False)
     rows.to_csv(folder / f"{name}.test.csv", index=False)
     return CandidateFile(name, path)
 
@@ -34,44 +33,6 @@ def drawn():
     rng = np.random.default_rng(0)
     target = rng.normal(50, 10, N)
     return target, target + rng.normal(0, [[5], [8]], (2, N)), rng.normal(50, 9, (2, M))
-
-
-def test_rows_in_any_order_give_the_same_blend(drawn, tmp_path):
-    """Scores by id, of labelled and of test rows, each file in an order of its own."""
-    target, oof, test = drawn
-    rng, results = np.random.default_rng(1), []
-    for shuffled in (False, True):
-        files = [
-            write(
-                tmp_path / str(shuffled),
-                f"v{i}",
-                oof[i],
-                test[i],
-                rng.permutation(N) if shuffled else None,
-                rng.permutation(M) if shuffled else None,
-            )
-            for i in range(2)
-        ]
-        candidates, warned = read_candidates(files, IDS, FOLDS, TEST_IDS)
-        assert not warned
-        for i, found in enumerate(candidates):
-            np.testing.assert_allclose(found.oof, oof[i])
-            np.testing.assert_allclose(found.test, test[i])
-        results.append(blend(candidates, target, FOLDS, Recipe("nnls", "affine", WIDE)))
-    one, two = results
-    assert one.weights == two.weights
-    np.testing.assert_array_equal(one.predictions.oof, two.predictions.oof)
-    np.testing.assert_array_equal(one.predictions.test, two.predictions.test)
-
-
-def test_the_folds_of_a_shuffled_file_are_compared_by_id(drawn, tmp_path):
-    """The rows' folds in the file's order are others; by id they are ours."""
-    _, oof, test = drawn
-    file = write(tmp_path, "v", oof[0], test[0], np.random.default_rng(2).permutation(N))
-    assert read_candidates([file], IDS, FOLDS, TEST_IDS)[1] == []
-    moved = Folds(np.roll(FOLDS.fold_of, 1) // 2, FOLDS.group_of)
-    (warning,) = read_candidates([file], IDS, moved, TEST_IDS)[1]
-    assert "v: was made with other folds" in warning
 
 
 def test_a_fold_that_is_cut_in_two_is_another_division(drawn, tmp_path):

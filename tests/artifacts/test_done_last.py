@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from helpers.commands import FROZEN, SWIN, call, write_config
 from helpers.runs import NAMES, make, step_at, step_in_store
 
 from paw_stack.artifacts.embeddings import RowsFile
-from paw_stack.artifacts.predictions import load_heads, save_heads
 from paw_stack.artifacts.remote import Store
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.errors import ArtifactError
@@ -220,17 +218,3 @@ def test_rows_that_a_dtype_cannot_hold_are_told_by_their_places(tmp_path):
     finally:
         file.discard()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_saving_heads_again_leaves_none_of_the_old_ones(run, tmp_path):
-    """A run of fewer folds, or another engine, must not predict with a mean over both."""
-    from paw_stack.artifacts.finished.model import open_finished
-    from paw_stack.artifacts.run_folder import RunFolder
-
-    shutil.copytree(run, tmp_path / "copy")
-    folder = RunFolder(open_finished(tmp_path / "copy").config)
-    heads = load_heads(folder.heads("swin.gbm"))
-    assert len(heads) == 2
-    save_heads(folder.heads("swin.gbm"), {"all": heads["fold1"]})
-    left = sorted(path.name for path in (folder.root / "heads" / "swin.gbm").iterdir())
-    assert left == ["all.safetensors", "all.txt"]

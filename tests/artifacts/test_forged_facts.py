@@ -10,7 +10,7 @@ from helpers.runs import replaced, rewritten
 
 from paw_stack.artifacts.files import write_text
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.finished.runs import listed_runs
 from paw_stack.artifacts.run_folder import RunFolder
 from paw_stack.commands.compare import compare
 from paw_stack.commands.report import make_report
@@ -92,12 +92,12 @@ def test_runs_lists_the_others_beside_a_forged_one(scores, copy, run, capsys):
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "-Infinity", "NaN", '"7"'])
 def test_numbers_that_are_none_are_left_out(number, copy):
-    before = logged_runs(copy.parent)[0].seconds
+    before = listed_runs(copy.parent)[0].seconds
     done = copy / "predictions" / "swin.gbm.done.json"
     own = json.loads(done.read_text())["seconds"]
     replaced(done, lambda path: path.write_text(f'{{"seconds": {number}}}'))
     (copy / "leaderboard.json").write_text(f'{{"public": {number}, "private": 3}}')
-    (found,) = logged_runs(copy.parent)
+    (found,) = listed_runs(copy.parent)
     assert found.seconds == pytest.approx(before - own)
     assert found.leaderboard == {"private": 3.0}
     show_runs(copy.parent)

@@ -11,7 +11,7 @@ from helpers.photos import distance, encoded, expected, picture
 from PIL import Image
 
 from paw_stack.artifacts.files import read_csv, write_csv
-from paw_stack.artifacts.finished.record import labelled_rows
+from paw_stack.artifacts.finished.steps import labelled_rows
 from paw_stack.commands.blend_files import FilesToBlend, blend_files
 from paw_stack.config import RunSection, make_config
 from paw_stack.data.images.decode import decode

@@ -11,8 +11,13 @@ from helpers.pages import Page
 from PIL import Image
 
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.artifacts.finished.pictures import LARGEST, photos_key, read_pictures, write_pictures
-from paw_stack.artifacts.finished.record import PHOTO_TEXTS
+from paw_stack.artifacts.finished.pictures import (
+    LARGEST,
+    PHOTO_TEXTS,
+    photos_key,
+    read_pictures,
+    write_pictures,
+)
 from paw_stack.data.images.decode import decode
 from paw_stack.errors import ArtifactError
 

@@ -6,14 +6,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from helpers.commands import FROZEN, call, write_config
 from helpers.runs import pipe, replaced, rewritten, there, within_limit, zeros
 
-from paw_stack.artifacts import candidate_files, read_record
+from paw_stack.artifacts import candidate_files
 from paw_stack.artifacts.finished.model import open_finished, run_folder
-from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.finished.runs import listed_runs
 from paw_stack.artifacts.finished.trust import require_plain
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.run_folder import RunFolder
@@ -58,7 +59,7 @@ def test_every_file_of_a_run_may_be_none_and_is_named(run, copy, plant):
         for command, read in READERS.items():
             said = refusal(lambda read=read: read(copy))
             assert str(copy / name) in said, (command, name)
-        listed = within_limit(lambda: logged_runs(copy.parent))
+        listed = within_limit(lambda: listed_runs(copy.parent))
         assert [one.config for one in listed] == [None], name
         (copy / name).unlink()
         os.link(run / name, copy / name)
@@ -96,8 +97,7 @@ def test_a_run_that_is_being_written_is_no_error(copy, monkeypatch):
 def test_a_link_inside_the_run_is_a_file(copy):
     (copy / "folds.csv").rename(copy / "dealt.csv")
     (copy / "folds.csv").symlink_to(copy / "dealt.csv")
-    open_finished(copy)
-    read_record(copy)
+    assert open_finished(copy).folds.n == 2
 
 
 @pytest.mark.parametrize("plant", [pipe, zeros], ids=lambda plant: plant.__name__)
@@ -116,7 +116,6 @@ def test_a_folder_in_the_place_of_a_file_is_one_error(copy, sample_folder):
     for name in (
         "blend/blend.json",
         "blend/config.yaml",
-        "blend/blend.csv",
         "heads/swin.svr/fold0.safetensors",
         "heads/swin.gbm/fold0.txt",
         "finetune/swin/fold0/weights.safetensors",
@@ -132,12 +131,16 @@ def test_a_folder_in_the_place_of_a_file_is_one_error(copy, sample_folder):
 
 def test_a_file_of_terabytes_is_not_read(copy):
     """They are holes: nothing of them lies on the disk."""
-    for name, size in (("blend/blend.json", 2**38), ("config.yaml", 2**38), ("folds.csv", 2**42)):
+    for name, size in (
+        ("blend/blend.json", 2**38),
+        ("blend/config.yaml", 2**38),
+        ("folds.csv", 2**42),
+    ):
         kept = copy.parent / "kept"
         (copy / name).rename(kept)
         (copy / name).touch()
         os.truncate(copy / name, size)
-        assert "above the limit" in refusal(lambda: read_record(copy)), name
+        assert "above the limit" in refusal(lambda: open_finished(copy).folds), name
         kept.replace(copy / name)
 
 
@@ -153,25 +156,22 @@ def named(name: str):
 def test_names_in_a_run_are_no_ways_out_of_it(copy, name):
     rewritten(copy / "blend" / "blend.json", named(name))
     assert "cannot be file names" in refusal(lambda: open_finished(copy))
-    assert "cannot be file names" in refusal(lambda: read_record(copy))
 
 
 def test_a_backbone_of_a_run_has_a_plain_name(copy):
     for place in ("config.yaml", "blend/config.yaml"):
         rewritten(copy / place, lambda c: c["backbones"][0].update(name="../../../../etc"))
     assert "backbones.0.name" in refusal(lambda: open_finished(copy))
-    assert "backbones.0.name" in refusal(lambda: read_record(copy))
 
 
 def test_the_config_of_a_run_starts_from_no_other_file(copy, tmp_path):
     (tmp_path / "secret.yaml").write_text("password: [1")
     for place in ("config.yaml", "blend/config.yaml"):
         rewritten(copy / place, lambda c: c.update(extends=str(tmp_path / "secret.yaml")))
-    for read in (open_finished, read_record):
-        said = refusal(lambda read=read: read(copy))
-        assert "extends" in said
-        assert "password" not in said
-    assert [one.config for one in logged_runs(copy.parent)] == [None]
+    said = refusal(lambda: open_finished(copy))
+    assert "extends" in said
+    assert "password" not in said
+    assert [one.config for one in listed_runs(copy.parent)] == [None]
 
 
 OPENED: list[str] = []
@@ -202,7 +202,7 @@ def test_no_file_that_a_run_names_is_opened(sample_folder, tmp_path):
     WATCH.append(True)
     predict(run, [Path(photo)], out=tmp_path / "scores.csv", explained=Path(photo))
     make_report(run)
-    logged_runs(tmp_path)
+    listed_runs(tmp_path)
     opened = open_finished(run)
     assert opened.metadata.shape == (42, 1)
     WATCH.clear()
@@ -221,7 +221,7 @@ def test_what_another_run_lends_lies_inside_it(copy, run, tmp_path):
     refusal(lambda: take_over([step], tmp_path / "mine", copy.parent))
     assert not (tmp_path / "mine").exists()
     refusal(lambda: candidate_files(copy))
-    folds = read_record(run).labelled.set_index("Id")["fold"]
+    folds = pd.read_csv(run / "folds.csv", dtype={"Id": str}).set_index("Id")["fold"]
     refusal(lambda: RunFolder(config).warm_start("warm_start", copy, "swin", 0, folds))
 
 
@@ -231,7 +231,6 @@ def test_forged_records_are_errors_and_no_tracebacks(copy, text):
         (copy / name).unlink()
         (copy / name).write_text(text, encoding="latin-1")
     assert json_or_nothing(copy / "predictions" / "swin.svr.done.json").get("seconds") is None
-    for read in (open_finished, read_record):
-        with pytest.raises(PawStackError):
-            read(copy)
-    assert logged_runs(copy.parent)[0].seconds > 0
+    with pytest.raises(PawStackError):
+        open_finished(copy)
+    assert listed_runs(copy.parent)[0].seconds > 0

@@ -127,6 +127,7 @@ def test_the_shift_of_test_predictions_by_hand():
     assert (found["std_oof"], found["std_test"]) == (1, 2)
     assert found["mean_z"] == pytest.approx(5 / np.sqrt(1 / 4 + 4 / 2))
     assert prediction_shift(test, oof)["mean_z"] < 0
+    assert prediction_shift(oof, test[:1]) is None
 
 
 @pytest.mark.parametrize(("low", "said"), [(0.49, "cannot be told"), (0.51, "can be told")])

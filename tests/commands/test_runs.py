@@ -9,10 +9,11 @@ import pytest
 import yaml
 from helpers.commands import FROZEN, call, failure, write_config
 
+from paw_stack.artifacts.finished.runs import listed_runs, set_leaderboard
 from paw_stack.commands.compare import compare
 from paw_stack.commands.runs import show_runs
 from paw_stack.console import printing
-from paw_stack.metrics import paired_bootstrap, rmse
+from paw_stack.metrics import rmse
 
 
 @pytest.fixture(scope="module")
@@ -127,29 +128,20 @@ def test_runs_on_other_scores_are_not_compared(runs, tmp_path, capsys, monkeypat
     assert f"learn other scores for '{labelled.loc[3, 'Id']}' (1 in all)" in said
 
 
-def test_the_bootstraps_ends_are_those_of_a_normal_difference():
-    """On many rows: the difference, give or take 1.96 standard errors of the mean gap's root."""
-    rng = np.random.default_rng(0)
-    y, a = rng.normal(size=(2, 4000))
-    b = a + 0.4 * rng.normal(size=4000) + 0.1
-    ends = paired_bootstrap(y, a, b, draws=6000)
-    first, second = rmse(y, a), rmse(y, b)
-    gap = (b - y) ** 2 / second - (a - y) ** 2 / first
-    error = gap.std() / np.sqrt(4000) / 2
-    assert np.subtract(ends, second - first) / error == pytest.approx([-1.96, 1.96], abs=0.1)
-
-
-def test_the_bootstrap_is_paired():
-    rng = np.random.default_rng(0)
-    y, noise = rng.normal(size=(2, 1000))
-    low, high = paired_bootstrap(y, y + noise, y + 1.1 * noise)
-    assert low > 0  # paired: the same errors, a tenth larger, are told apart
-    assert low < 0.1 * rmse(noise, 0 * noise) < high
-    assert high - low < 0.02  # a tenth of what either side's own error varies by
-
-
 def test_a_run_can_be_named_by_its_config(runs, tmp_path):
     config = yaml.safe_load((runs / "tiny" / "config.yaml").read_text())
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     (blend, _) = compare(tmp_path / "mine.yaml", runs / "tiny")
     assert blend.first == blend.second
+
+
+def test_a_later_score_replaces_its_own_name_and_leaves_the_others(tmp_path):
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "config.yaml").touch()
+    known: dict[str, float] = {}
+    for scores in ({"public": 18.5}, {"private": 17.25}, {"public": 18.0, "late": 20.0}):
+        set_leaderboard(folder, scores)
+        known |= scores
+        assert listed_runs(tmp_path)[0].leaderboard == known
+    assert known == {"public": 18.0, "private": 17.25, "late": 20.0}

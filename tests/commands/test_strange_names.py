@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from paw_stack import PawStack
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.finished.runs import listed_runs
 from paw_stack.commands.embed_collection import embed_source
 from paw_stack.config import load_config
 from paw_stack.console import printing, say
@@ -180,7 +180,7 @@ def test_a_run_in_a_folder_of_such_a_name_is_opened(run, tmp_path, folder, capsy
     call("compare", there, run)
     with pytest.raises(ArtifactError, match="name is not UTF-8; rename it"):
         call("predict", tmp_path / "runs" / LATIN, folder / "-rf.jpg")
-    assert {one.name for one in logged_runs(tmp_path / "runs")} == {shown(LATIN), r"red\x1b[31m"}
+    assert {one.name for one in listed_runs(tmp_path / "runs")} == {shown(LATIN), r"red\x1b[31m"}
     call("runs", "--root", tmp_path / "runs")
     assert "\x1b" not in capsys.readouterr().out
     assert open_finished(there).folder == there

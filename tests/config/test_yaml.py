@@ -7,9 +7,8 @@ import pytest
 import yaml
 from helpers.commands import write_config
 
-from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished.model import open_finished, run_folder
-from paw_stack.artifacts.finished.runs import logged_runs
+from paw_stack.artifacts.finished.runs import listed_runs
 from paw_stack.commands.report import make_report
 from paw_stack.config import load_config
 from paw_stack.config.study import load_study
@@ -67,13 +66,13 @@ def test_a_strangers_run_makes_nothing(name, run, tmp_path):
     with (copy / name).open("a") as file:
         file.write(f"\nx: {bomb(mark)}\n")
     readers = {
-        "config.yaml": (read_record, make_report, lambda place: run_folder(place / "config.yaml")),
-        "blend/config.yaml": (open_finished,),
+        "config.yaml": (lambda place: run_folder(place / "config.yaml"),),
+        "blend/config.yaml": (open_finished, make_report),
     }
     for read in readers[name]:
         with pytest.raises(PawStackError) as caught:
             read(copy)
         assert isinstance(caught.value, ArtifactError | ConfigError)
-    (logged,) = logged_runs(tmp_path)
+    (logged,) = listed_runs(tmp_path)
     assert (logged.config is None) == name.startswith("blend")
     assert not mark.exists()

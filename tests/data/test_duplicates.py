@@ -1,5 +1,7 @@
 """Duplicates: planted copies are found, look-alikes are not; groups, their order and merging."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools import planted_duplicates as made
 
-from paw_stack.data.duplicates import between, duplicate_groups, duplicate_pairs, merge_rows
+from paw_stack.data.duplicates import (
+    LARGE,
+    between,
+    duplicate_groups,
+    duplicate_pairs,
+    merge_rows,
+    tight_groups,
+)
 from paw_stack.data.images.decode import decode
 
 pairs_of_rows = st.integers(1, 25).flatmap(
@@ -230,3 +239,22 @@ def test_merging_keeps_the_first_row_and_the_mean_target(drawn):
     ]
     for row, value in zip(kept, mean, strict=True):
         assert value == pytest.approx(target[group_of == group_of[row]].mean())
+
+
+def pairs_of(n: int, share: float) -> np.ndarray:
+    """This share of all pairs of n rows, drawn by chance."""
+    every = np.array(list(itertools.combinations(range(n), 2)))
+    drawn = np.random.default_rng(0).permutation(len(every))[: round(share * len(every))]
+    return every[np.sort(drawn)]
+
+
+@pytest.mark.parametrize("n", [LARGE + 1, 2 * LARGE])
+def test_many_copies_of_one_photo_stay_together_though_some_pairs_were_missed(n):
+    for share in (0.6, 0.8, 0.97):
+        assert not tight_groups(n, pairs_of(n, share)).any(), share
+
+
+@pytest.mark.parametrize("n", [LARGE + 1, 2 * LARGE])
+def test_what_hangs_together_by_fewer_than_half_of_its_pairs_is_cut(n):
+    assert tight_groups(n, pairs_of(n, 0.4)).max() > 0
+    assert not tight_groups(LARGE, pairs_of(LARGE, 0.4)).any()  # few enough

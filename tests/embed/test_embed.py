@@ -31,7 +31,7 @@ from paw_stack.embed import (
 )
 from paw_stack.embed import engines as engine_rules
 from paw_stack.embed.extract import prefetched
-from paw_stack.errors import ArtifactError, ConfigError, DataError
+from paw_stack.errors import ConfigError, DataError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device
 
@@ -219,16 +219,6 @@ def test_a_file_of_rows_may_be_filled_in_any_order(tmp_path):
     file.finish()
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), rows.astype(np.float16))
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
-
-
-def test_a_file_with_a_hole_is_refused_and_leaves_nothing(tmp_path):
-    file = RowsFile(tmp_path / "a.npy", (4, 2), "float32")
-    file.put(0, np.zeros((2, 2)))
-    file.put(3, np.zeros((1, 2)))
-    with pytest.raises(ArtifactError, match=r"no values for rows '2' \(1 in all\)"):
-        file.finish()
-    file.discard()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_closeness_sees_an_error_beside_a_large_mean():

@@ -1,9 +1,9 @@
-"""A report read back, and the record of a run that is full of hostile names."""
+"""A report read back, and runs that hold other facts or hostile names."""
 
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from paw_stack.data.types import RunRecord
+from paw_stack.artifacts.finished.model import FinishedRun
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;{{ 7 * 7 }}.jpg"
 
@@ -27,7 +27,14 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def hostile(record: RunRecord) -> RunRecord:
+def changed(run: FinishedRun, **facts: object) -> FinishedRun:
+    """The same run, of which these are told in place of what its folder holds."""
+    other = replace(run)
+    vars(other).update(facts)
+    return other
+
+
+def hostile(record: FinishedRun) -> FinishedRun:
     """The same run, whose first photo, first candidate and config are called names."""
     first = record.labelled["Id"].iloc[0]
     name = next(iter(record.blend["weights"]))
@@ -39,13 +46,16 @@ def hostile(record: RunRecord) -> RunRecord:
 
     # A sheet shows twelve of each kind; of 42 photos the largest error is among them.
     target = record.labelled["target"].where(record.labelled["Id"] != first, 1000.0)
-    return replace(
+    section = record.config.run.model_copy(update={"name": HOSTILE})
+    return changed(
         record,
         name=HOSTILE,
-        config={**record.config, "note": HOSTILE},
+        config=record.config.model_copy(update={"run": section}),
         labelled=record.labelled.assign(target=target).replace({"Id": {first: HOSTILE}}),
-        picture=lambda kind, name: record.picture(kind, first if name == HOSTILE else name),
+        pictures=lambda kind, name: record.pictures(kind, first if name == HOSTILE else name),
         oof=record.oof.rename(columns={name: HOSTILE}),
         test=record.test.rename(columns={name: HOSTILE}),
         blend=renamed(record.blend),
+        steps=record.steps,
+        sample=record.sample,
     )

@@ -11,7 +11,6 @@ from helpers.commands import FROZEN, call, failure, served, write_config
 from PIL import Image
 
 from paw_stack.inference.predict import predict
-from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
 
 # Of gradio's client, whose sockets the garbage collector closes.
@@ -106,20 +105,6 @@ def test_a_busy_port_and_a_missing_extra_are_one_line(run, capsys, monkeypatch):
         said = failure(capsys, monkeypatch, "app", run, "--port", port)
     assert len(said.splitlines()) == 1
     assert f"--port {port}: cannot be opened" in said or "app needs gradio" in said
-
-
-def test_tips_tell_the_strongest_associations_and_claim_no_more():
-    rng = np.random.default_rng(0)
-    columns = rng.integers(0, 2, (400, 3)).astype(float)
-    columns[:, 2] = rng.normal(size=400)
-    target = 40 - 8 * columns[:, 1] + rng.normal(0, 3, 400)
-    found = tips(columns, target, ["Eyes", "Blur", "Size"], np.array([1.0, 0.0, 0.5]), n=1)
-    assert len(found) == 1
-    assert re.match(
-        r"Blur: photos with it scored [78]\.\d points lower on average \(this photo has 0;",
-        found[0],
-    )
-    assert tips(columns[:, :1] * 0, target, ["None"], np.zeros(1)) == []
 
 
 def test_text_from_outside_is_escaped():

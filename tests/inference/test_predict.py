@@ -13,8 +13,7 @@ from PIL import Image
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.config import EmbedSection, LossSection, RegressorSection
 from paw_stack.embed import embed
-from paw_stack.inference.explain import explain, occluded
-from paw_stack.inference.overlay import overlay
+from paw_stack.inference.explain import explain, occluded, overlay
 from paw_stack.inference.predict import photos_of, predict, score_paths
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.device import Device

@@ -10,7 +10,6 @@ import pytest
 from helpers.commands import FROZEN, SWIN, call, write_config
 from PIL import Image
 
-from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.commands.runs import show_runs
 from paw_stack.inference.explain import explain, occluded
@@ -100,7 +99,7 @@ def test_a_later_config_changes_no_score(config, sample_folder, capsys):
 
 def test_the_in_sample_score_is_that_of_the_model_that_is_kept(run):
     """By hand from the candidates' tables; the nested score is told as the blend's."""
-    facts, record = facts_of(run), read_record(run)
+    facts, record = facts_of(run), open_finished(run)
     candidates = record.oof[list(facts["weights"])].to_numpy()
     model = facts["model"]
     line = model["calibration"]

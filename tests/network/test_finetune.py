@@ -206,17 +206,6 @@ def test_batches_cover_every_fit_row_once_an_epoch_and_are_equal_within_one(stri
         assert sorted(np.concatenate([batch.rows for batch in epoch]).tolist()) == list(range(27))
 
 
-def test_processes_share_every_batch(striped, rows):
-    """And a photo looks the same whichever of them takes it."""
-    whole = epoch_photos(striped[0], rows, workers=0)
-    parts = [epoch_photos(striped[0], rows, 0, slice(rank, None, 2)) for rank in (0, 1)]
-    for batch, *shares in zip(whole, *parts, strict=True):
-        for rank, share in enumerate(shares):
-            assert share.rows.tolist() == batch.rows[rank::2].tolist()
-            assert torch.equal(share.photos, batch.photos[rank::2])
-            assert share.n_all == len(batch.rows)
-
-
 def test_worker_processes_change_nothing_and_repeat_nothing(striped, rows):
     """Left alone, workers of albumentations draw alike, and draw alike again in every epoch."""
     alone = epoch_photos(striped[0], rows, workers=0)
@@ -256,16 +245,6 @@ def test_a_symmetric_prediction_is_the_mean_over_the_views(striped, tiny_swin):
     np.save(mirrored, np.load(striped[0])[:, :, ::-1])
     other = predict(model, mirrored, rows, NO_METADATA, CPU)
     np.testing.assert_allclose(both, (plain + other) / 2, rtol=1e-5)
-
-
-def test_pooled_rmse_is_no_mean_of_batches():
-    """D15: a mean of per-batch RMSEs understates."""
-    from paw_stack.metrics import rmse
-
-    error = np.random.default_rng(0).normal(0, 18, 4000)
-    by_batch = np.mean([np.sqrt(np.mean(part**2)) for part in error.reshape(-1, 4)])
-    assert rmse(error, np.zeros(4000)) == pytest.approx(np.sqrt(np.sum(error**2) / 4000))
-    assert 0.88 < by_batch / rmse(error, np.zeros(4000)) < 0.96
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_ids(striped, rows, tiny_swin):

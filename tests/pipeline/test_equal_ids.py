@@ -8,7 +8,6 @@ import pytest
 from helpers.commands import FROZEN, SWIN, call, write_config
 from PIL import Image
 
-from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.inference.explain import explain
 
@@ -61,7 +60,7 @@ def test_the_submission_is_that_of_the_same_photos_under_other_names(runs):
 
 
 def test_the_report_shows_the_same_photos(runs):
-    equal, other = (read_record(run) for run in runs)
+    equal, other = (open_finished(run) for run in runs)
     np.testing.assert_array_equal(equal.oof, other.oof)
     np.testing.assert_array_equal(equal.test, other.test)
     np.testing.assert_array_equal(equal.sample.vectors, other.sample.vectors)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers.commands import FROZEN, call, write_config
 
-from paw_stack.artifacts import CandidateFile, read_candidates, read_record
+from paw_stack.artifacts import CandidateFile, read_candidates
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.commands.compare import compared
 from paw_stack.commands.study import Studied, _compared
@@ -69,11 +69,11 @@ def test_predictions_that_lie_in_another_order_are_read_by_id(finished, tmp_path
     copy = tmp_path / "runs" / "tiny"
     shutil.copytree(finished[1], copy)
     job = open_job(load_config(finished[0], [f"run.root={copy.parent}"]))
-    before, record = predictions(job), read_record(copy)
+    before, record = predictions(job), open_finished(copy)
     for path in [*copy.glob("finetune/*/*/*.csv"), *copy.glob("predictions/*.csv")]:
         if path.name != "history.csv":
             reversed_rows(path)
-    after, again = predictions(job), read_record(copy)
+    after, again = predictions(job), open_finished(copy)
     assert len(after) == 2
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.oof, other.oof)

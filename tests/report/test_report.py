@@ -2,19 +2,18 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.commands import CANDIDATES, N_LABELLED, N_TEST, call, failure
-from helpers.pages import HOSTILE, Page, hostile
+from helpers.pages import HOSTILE, Page, changed, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paw_stack.artifacts.finished.steps import StepRecord, VectorSample
 from paw_stack.blend.dispersion import dispersion_report
-from paw_stack.data.types import VectorSample
 from paw_stack.report import numbers, svg
 from paw_stack.report.page import CONTENTS, render
 
@@ -50,7 +49,7 @@ def test_it_reads_back_what_the_run_learned(run, record, sample_folder):
     assert error == pytest.approx(record.blend["scores"]["blend"]["rmse"])
     assert {unit.stage for unit in record.steps} == {"finetune", "embed", "fit"}
     assert record.sample is not None
-    assert (record.labelled["fold"].iloc[record.sample.rows] == 0).all()
+    assert (record.folds.fold_of[record.sample.rows] == 0).all()
     stored = np.load(run / "embeddings" / "swin" / "fold0" / "embedding.npy")
     ids = pd.read_csv(run / "embeddings" / "swin" / "fold0" / "ids.csv", dtype=str)["Id"].tolist()
     row = ids.index(record.labelled["Id"].iloc[record.sample.rows[3]])
@@ -100,7 +99,7 @@ def test_hostile_names_stay_text(record):
 
 
 def test_photos_without_a_picture_leave_a_place(record):
-    page = Page(render(replace(record, picture=lambda kind, name: b"")))
+    page = Page(render(changed(record, pictures=lambda kind, name: b"")))
     assert not page.all("img")
     assert "photo not at hand" in page.text
 
@@ -110,9 +109,9 @@ def test_warnings(record):
     blend["shift"] = {**blend["shift"], "adversarial": {"auc": 0.9, "low": 0.8, "high": 0.95}}
     blend["scores"] = {**blend["scores"], "swin.svr": {**blend["scores"]["swin.svr"], "rmse": 0.1}}
     photos = record.photos.assign(reason=["truncated", *[""] * (len(record.photos) - 1)])
-    old = replace(record.steps[0], facts={**record.steps[0].facts, "versions": {"torch": "1.0"}})
+    old = StepRecord("finetune", "old", {**record.steps[0].facts, "versions": {"torch": "1.0"}})
     units = [old, *record.steps[1:]]
-    text = Page(render(replace(record, blend=blend, photos=photos, steps=units))).text
+    text = Page(render(changed(record, blend=blend, photos=photos, steps=units))).text
     assert "Optimistic: held-out photos chose the epoch" in text
     assert "no better than its best candidate, swin.svr" in text
     assert "another kind than labelled ones (AUC 0.90)" in text
@@ -122,7 +121,7 @@ def test_warnings(record):
 
 def test_a_run_without_test_photos_and_embeddings_has_fewer_sections(record):
     shift = {**record.blend["shift"], "adversarial": None, "predictions": None}
-    bare = replace(
+    bare = changed(
         record,
         blend={**record.blend, "shift": shift},
         test=record.test.iloc[:0],
@@ -147,7 +146,7 @@ def test_a_blend_that_is_constant_is_told_of(record):
         "squash": {**record.blend["squash"], "blend": told},
         "scores": {**scores, "blend": {**scores["blend"], "slope": None, "r2": None}},
     }
-    page = Page(render(replace(record, blend=blend, oof=record.oof.assign(blend=40.0))))
+    page = Page(render(changed(record, blend=blend, oof=record.oof.assign(blend=40.0))))
     assert "Every photo gets the same prediction" in page.text
     assert "no better than guessing the average" in page.text
     assert "in the right order 50 times of 100" in page.text
@@ -186,7 +185,7 @@ def _forget(folder: Path, key: str) -> None:
 
 def test_no_such_run(tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
-    assert "a report needs a run" in failure(capsys, monkeypatch, "report", tmp_path / "empty")
+    assert "no run; give a folder" in failure(capsys, monkeypatch, "report", tmp_path / "empty")
     assert "cannot be read" in failure(capsys, monkeypatch, "report", tmp_path / "gone.yaml")
 
 
@@ -211,6 +210,7 @@ def test_the_interval_of_an_rmse_is_that_of_resampled_rows():
     drawn = np.sqrt(squares[rng.integers(0, 800, (4000, 800))].mean(axis=1))
     low, high = numbers.rmse_interval(target, predicted)
     assert [low, high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), rel=0.01)
+    assert numbers.rmse_interval(target, target) == (0, 0)
 
 
 def test_tenths_hold_every_photo_in_order():

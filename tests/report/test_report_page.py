@@ -1,12 +1,11 @@
 """The report in a real browser: Debian's Chromium without a screen, driven by selenium."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.commands import CANDIDATES
-from helpers.pages import HOSTILE, hostile
+from helpers.pages import HOSTILE, changed, hostile
 
 from paw_stack.report.page import CONTENTS, render
 
@@ -90,7 +89,7 @@ def show(browser, folder: Path, html: str, width: int = 1280, colours: str = "li
 @pytest.fixture(scope="module")
 def html(record) -> str:
     """With a warning, so that every section is there."""
-    return render(replace(record, blend={**record.blend, "optimistic": ["swin.nn"]}))
+    return render(changed(record, blend={**record.blend, "optimistic": ["swin.nn"]}))
 
 
 def column(browser, table: str, number: int) -> list[str]:

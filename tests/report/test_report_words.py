@@ -1,13 +1,16 @@
 """What the report says in words and numbers: signs, shares and counts, on figures made by hand."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pages import changed
 
-from paw_stack.data.types import RunRecord, StepRecord
-from paw_stack.metrics import decimals
+from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.artifacts.finished.steps import StepRecord
+from paw_stack.config import Config, DataSection
 from paw_stack.report import numbers, sentences
 from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
@@ -73,19 +76,16 @@ def record(facts):
     units += [StepRecord("fit", "b.svr", {"seconds": 3.0, "versions": versions})]
     oof = pd.DataFrame({name: np.arange(4.0) for name in facts["scores"]})
     history = pd.DataFrame({"photos_per_second": [100.0, 200], "peak_megabytes": [30.0, 20]})
-    return RunRecord(
-        name="r",
-        config={"data": {"bounds": [1, 100]}},
+    config = Config.model_construct(data=DataSection(root="r", target="score", bounds=(1, 100)))
+    return changed(
+        FinishedRun(Path("r"), config, facts),
         labelled=pd.DataFrame({"target": np.arange(4.0)}),
         oof=oof,
         test=oof.iloc[:2],
-        blend=facts,
         photos=pd.DataFrame({"reason": ["", "", ""]}),
-        picture=lambda kind, name: b"",
         pairs=pd.DataFrame({"set_a": ["labelled"], "set_b": ["labelled"]}),
         steps=units,
         histories={"b fold 0": history},
-        sample=None,
     )
 
 
@@ -227,20 +227,6 @@ def test_the_error_of_a_tenth_is_that_of_its_mean():
     found = numbers.tenths(target, predicted)
     assert found[3, 2] == pytest.approx(target[15:20].std() / np.sqrt(5))
     assert len(numbers.tenths(target[:4], predicted[:4])) == 4
-
-
-def test_the_interval_of_an_rmse_by_hand():
-    target, predicted = np.array([3.0, 0, 4, 5]), np.zeros(4)
-    rmse = np.sqrt(50 / 4)
-    error = np.array([9.0, 0, 16, 25]).std() / 2 / (2 * rmse)
-    found = numbers.rmse_interval(target, predicted)
-    assert found == pytest.approx((rmse - 1.96 * error, rmse + 1.96 * error))
-    assert numbers.rmse_interval(predicted, predicted) == (0, 0)
-
-
-@pytest.mark.parametrize(("bounds", "digits"), [((1, 100), 2), ((1, 10), 3), ((0, 20), 3)])
-def test_a_narrow_scale_has_more_digits(bounds, digits):
-    assert decimals(*bounds) == digits
 
 
 def test_a_verdict_counts_the_photos_below_and_marks_its_own_bin():

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from helpers.commands import (
     AUTOENCODER,
     ENCODER,
@@ -21,17 +20,12 @@ from helpers.commands import (
     held_out,
     run_folder,
 )
-from helpers.training import CPU
 from PIL import Image
 from sklearn.linear_model import Ridge
 
 from paw_stack.artifacts import Step
-from paw_stack.config import AutoencoderSection, GanSection
 from paw_stack.data.synthetic.competition import write_sample
-from paw_stack.data.types import Checkpoint
 from paw_stack.metrics import rmse
-from paw_stack.semi_supervised.autoencoder import pixel_rmse, reconstruct, train_autoencoder
-from paw_stack.semi_supervised.gan import Discriminator, steepness, train_gan
 
 
 def slow_but(*fast: str) -> list:
@@ -66,6 +60,7 @@ def test_a_variant_runs_and_the_second_time_nothing_is_done(
         photos = sample_folder / "test"
         said = failure(capsys, monkeypatch, "predict", run_folder(tmp_path), photos)
         assert "autoencoder of its own" in said
+        call("compare", run_folder(tmp_path), run_folder(tmp_path))
 
 
 def test_another_runs_networks_can_label(sample_folder, tmp_path, capsys, monkeypatch):
@@ -163,97 +158,6 @@ def test_nothing_is_found_in_permuted_targets(name, many_permuted, tmp_path):
     target = pd.read_csv(many_permuted / "train.csv", index_col="Id")["Pawpularity"]
     target = target.reindex(ours.index).to_numpy(dtype=float)
     assert rmse(target, ours) > 0.995 * target.std()
-
-
-def stopped(work, after: int, **arguments) -> Checkpoint:
-    """The state that `work` leaves when it is interrupted after an epoch."""
-    kept: list[Checkpoint] = []
-
-    def crash(state: Checkpoint) -> None:
-        kept.append(state)
-        if state.epoch == after:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        work(after_epoch=crash, **arguments)
-    return kept[-1]
-
-
-def test_an_interrupted_generator_draws_the_same_photos(striped):
-    section = GanSection(images=6, size=32, width=4, epochs=3, batch_size=8)
-
-    def work(**arguments):
-        return train_gan(striped[0], np.arange(30), section, CPU, 5, **arguments)
-
-    whole, resumed = work(), work(resumed=stopped(work, after=2))
-    assert whole.photos.shape == (6, 32, 32, 3)
-    assert np.array_equal(whole.photos, resumed.photos)
-    assert whole.history == resumed.history
-    assert not np.array_equal(whole.photos[0], whole.photos[1])
-
-
-def test_a_generator_sees_its_fit_rows_alone(striped):
-    section = GanSection(images=2, size=32, width=4, epochs=1, batch_size=8)
-    other = striped[0].with_name("other.npy")
-    pixels = np.load(striped[0])
-    pixels[30:] = 0
-    np.save(other, pixels)
-    first, second = (
-        train_gan(path, np.arange(30), section, CPU, 5).photos for path in (striped[0], other)
-    )
-    assert np.array_equal(first, second)
-
-
-def test_the_penalty_is_the_mean_over_photos_of_their_squared_gradients():
-    torch.manual_seed(0)
-    discriminator, photos = Discriminator(GanSection(size=32, width=4)), torch.rand(5, 3, 32, 32)
-    photos.requires_grad_(True)
-    squares = [
-        torch.autograd.grad(discriminator(photo[None]).sum(), photo)[0].square().sum()
-        for photo in photos
-    ]
-    found = steepness(discriminator(photos), photos)
-    torch.testing.assert_close(found, torch.stack(squares).mean())
-    found.backward()  # it is learned from
-    assert all(part.grad is not None for part in list(discriminator.parameters())[:-1:2])
-
-
-def test_a_generator_comes_to_draw_the_stripes_of_its_photos(striped):
-    """They run down or across, and none of its photos has both."""
-
-    def striped_share(epochs):
-        section = GanSection(images=64, size=32, width=8, epochs=epochs, batch_size=8)
-        photos = train_gan(striped[0], np.arange(40), section, CPU, 0).photos.astype(float)
-        across = np.abs(np.diff(photos.mean(axis=(1, 3)), axis=1)).mean(axis=1)  # (n,) levels
-        down = np.abs(np.diff(photos.mean(axis=(2, 3)), axis=1)).mean(axis=1)
-        return np.mean(np.maximum(down, across) > 5 * np.minimum(down, across))
-
-    assert striped_share(1) < 0.1
-    assert striped_share(40) > 0.8
-
-
-@pytest.mark.slow
-def test_an_autoencoder_beats_the_mean_image_on_photos_that_it_never_saw(striped, encoder):
-    section = AutoencoderSection(
-        backbone="ae", epochs=20, batch_size=4, width=8, learning_rate=3e-3
-    )
-    done = train_autoencoder(striped[0], np.arange(28), encoder, section, CPU, 0)
-    photos = np.load(striped[0])
-    mean = photos[:28].mean(axis=0)[None]
-    ours = pixel_rmse(reconstruct(done.model, photos[28:], CPU), photos[28:])
-    assert ours < 0.9 * pixel_rmse(mean, photos[28:])
-    assert [line["epoch"] for line in done.history] == list(range(1, 21))
-
-
-def test_an_interrupted_autoencoder_ends_with_the_same_bytes(striped, encoder):
-    section = AutoencoderSection(backbone="ae", epochs=3, batch_size=8, width=4)
-
-    def work(**arguments):
-        return train_autoencoder(striped[0], np.arange(20), encoder, section, CPU, 3, **arguments)
-
-    whole, resumed = work(), work(resumed=stopped(work, after=1))
-    ours, theirs = whole.model.state_dict(), resumed.model.state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_an_interrupted_unit_goes_on(sample_folder, tmp_path, monkeypatch, capsys):

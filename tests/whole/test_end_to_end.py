@@ -2,18 +2,14 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from helpers.commands import CANDIDATES, N_LABELLED, N_TEST, call, failure, write_config
 from helpers.places import BASS, ROOT
-from PIL import Image
 
-from paw_stack import cli
 from paw_stack.commands import run as pipeline
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, ConfigError
@@ -137,33 +133,6 @@ def test_a_changed_section_redoes_what_depends_on_it_and_no_more(finished, capsy
     assert (run / "submission.csv").read_bytes() == before
 
 
-def test_a_changed_photo_redoes_everything(own_sample, tmp_path, capsys):
-    config = write_config(tmp_path, own_sample, heads={"ridge": {}})
-    call("run", config)
-    first, second = sorted((own_sample / "train").glob("*.jpg"))[:2]
-    shutil.copyfile(first, second)
-    capsys.readouterr()
-    call("run", config)
-    assert "skipped" not in capsys.readouterr().out
-
-
-def test_rows_may_come_in_any_order(finished, sample_folder, own_sample, tmp_path):
-    """Frozen backbone: nothing but the order differs, so predictions move with their rows."""
-    table = pd.read_csv(own_sample / "train.csv", dtype=str)
-    table.sample(frac=1, random_state=0).to_csv(own_sample / "train.csv", index=False)
-    frozen = yaml.safe_load(finished[0].read_text())["backbones"][0] | {"frozen": True}
-    predictions = []
-    for name, folder in (("a", sample_folder), ("b", own_sample)):
-        config = write_config(tmp_path / name, folder, backbones=[frozen], heads={"ridge": {}})
-        call("embed", config)
-        embedded = tmp_path / name / "runs" / "tiny" / "embeddings" / "swin" / "all"
-        ids = pd.read_csv(embedded / "ids.csv", dtype=str)["Id"]
-        predictions.append(pd.DataFrame(np.load(embedded / "embedding.npy"), index=ids))
-    np.testing.assert_allclose(
-        predictions[1].loc[predictions[0].index], predictions[0], rtol=1e-3, atol=1e-4
-    )
-
-
 BAD = {
     "an unknown key": (["finetune.epoch=3"], "finetune.epoch: unknown key; did you mean epochs?"),
     "an unknown backbone": (["backbones.0.model=swin_tiny_patch4"], "timm has no model"),
@@ -244,58 +213,12 @@ def test_a_run_that_another_process_writes_is_left_alone(finished):
     assert not (run / "lock.json").exists()
 
 
-def test_the_lock_of_a_process_that_is_gone_is_taken_over(finished):
-    config, run = finished
-    (run / "lock.json").write_text(
-        json.dumps({"host": os.uname().nodename, "pid": 2**22 + 1, "since": "long ago"})
-    )
-    pipeline.blend(load_config(config))
-    assert not (run / "lock.json").exists()
-
-
 def test_a_blend_of_chosen_candidates(finished):
     config, _ = finished
     chosen = load_config(config, ["blend.candidates=[swin.svr, swin.ridge]"])
     assert list(pipeline.blend(chosen).weights) == ["swin.svr", "swin.ridge"]
     with pytest.raises(ConfigError, match=r"swin\.forest.* are not in this run"):
         pipeline.blend(load_config(config, ["blend.candidates=[swin.forest]"]))
-
-
-def test_check_reports_photos_scores_duplicates_and_folds(own_sample, tmp_path, capsys):
-    photos = sorted((own_sample / "train").glob("*.jpg"))
-    shutil.copyfile(photos[0], photos[5])
-    shutil.copyfile(photos[1], next((own_sample / "test").glob("*.jpg")))
-    Image.open(photos[8]).save(photos[8], format="PNG")
-    config = write_config(tmp_path, own_sample)
-    call("check", config)
-    said = capsys.readouterr().out
-    assert "42 labelled photos, 9 test photos" in said
-    assert "PNG 1" in said
-    assert f"{photos[8].name} is PNG" in said
-    assert "near-duplicates: " in said
-    assert f"= {photos[1].stem}" in said
-    assert "scores of one picture differ by" in said
-    assert "2 folds (dealt): 21 to 21 rows" in said
-    check = tmp_path / "runs" / "tiny" / "check"
-    table = pd.read_csv(check / "photos.csv", dtype=str)
-    assert len(table) == N_LABELLED + N_TEST
-    pairs = pd.read_csv(check / "duplicates.csv", dtype=str)
-    found = [set(pair) for pair in zip(pairs["Id_a"], pairs["Id_b"], strict=True)]
-    assert {photos[0].stem, photos[5].stem} in found
-
-
-def test_check_tells_everything_before_it_refuses(own_sample, tmp_path, capsys, monkeypatch):
-    broken = next((own_sample / "train").glob("*.jpg"))
-    broken.write_bytes(b"")
-    monkeypatch.setattr("sys.argv", ["paw-stack", "check", str(write_config(tmp_path, own_sample))])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == 2
-    printed = capsys.readouterr()
-    assert f"{broken.name}: empty file" in printed.out
-    assert "Pawpularity: mean" in printed.out
-    assert "set data.unreadable: drop" in printed.err
-    assert not (tmp_path / "runs" / "tiny").exists()
 
 
 def test_dropped_photos_leave_the_rows_and_test_photos_get_the_mean(own_sample, tmp_path, capsys):
@@ -317,34 +240,6 @@ def test_dropped_photos_leave_the_rows_and_test_photos_get_the_mean(own_sample, 
     mean = target[folds["Id"]].mean()
     assert submission.loc[test_photo.stem, "Pawpularity"] == pytest.approx(mean)
     assert f"mean score {mean:.2f}: '{test_photo.stem}' (1 in all)" in said
-
-
-def test_folds_are_an_artifact_that_can_be_edited_and_handed_back(
-    finished, sample_folder, tmp_path
-):
-    _, run = finished
-    folds = pd.read_csv(run / "folds.csv", dtype={"Id": str})
-    folds["fold"] = 1 - folds["fold"]
-    folds.to_csv(tmp_path / "mine.csv", index=False)
-    config = write_config(tmp_path, sample_folder, folds={"file": str(tmp_path / "mine.csv")})
-    call("check", config)
-    again = pd.read_csv(tmp_path / "runs" / "tiny" / "folds.csv", dtype={"Id": str})
-    assert again["fold"].tolist() == folds["fold"].tolist()
-
-
-def test_merged_duplicates_are_one_row(own_sample, tmp_path):
-    first, second = sorted((own_sample / "train").glob("*.jpg"))[:2]
-    shutil.copyfile(first, second)
-    call("check", write_config(tmp_path, own_sample), "--set", "data.duplicates=merge")
-    folds = pd.read_csv(tmp_path / "runs" / "tiny" / "folds.csv", dtype={"Id": str})
-    assert len({first.stem, second.stem} & set(folds["Id"])) == 1
-    assert folds["group"].is_unique
-
-
-def test_a_contact_sheet_is_written(sample_folder, tmp_path):
-    call("show-augment", write_config(tmp_path, sample_folder))
-    with Image.open(tmp_path / "runs" / "tiny" / "augment.png") as picture:
-        assert picture.size == (8 * 36, 6 * 36)
 
 
 def test_sample_is_a_command(tmp_path, capsys):

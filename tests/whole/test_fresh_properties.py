@@ -11,7 +11,6 @@ from torch import nn
 
 from paw_stack.blend.calibration import KINDS, calibrate, fit_calibration
 from paw_stack.blend.intervals import fit_interval, predict_interval
-from paw_stack.blend.nested import Recipe, fit_blend
 from paw_stack.blend.scores import score
 from paw_stack.config import (
     FinetuneSection,
@@ -147,26 +146,6 @@ def test_beyond_known_predictions_an_interval_keeps_its_width():
     np.testing.assert_allclose(width[:3], width[0])
     np.testing.assert_allclose(width[3:], width[3])
     assert width[3] > 2 * width[0]
-
-
-def blended_case(n=60):
-    rng = np.random.default_rng(0)
-    signal = rng.normal(0, 10, n)
-    columns = 30 + 0.5 * signal[:, None] + rng.normal(0, 4, (n, 3))
-    return columns, 70 + signal + rng.normal(0, 3, n), np.arange(n) % 5
-
-
-def test_an_average_of_methods_is_the_average_of_their_predictions():
-    columns, target, fold_of = blended_case()
-    folds = Folds(fold_of, np.arange(len(target)))
-    part = {"ridge": 0.25, "nnls": 0.75}
-
-    def predicted(shares):
-        model = fit_blend(columns, target, folds, Recipe("auto", "none", shares=shares))
-        return model["intercept"] + columns @ np.array(model["weights"])
-
-    each = sum(share * predicted({method: 1.0}) for method, share in part.items())
-    np.testing.assert_allclose(predicted(part), each, atol=1e-6)
 
 
 def test_spearmans_correlation_knows_ranks_alone():

@@ -2,22 +2,18 @@
 
 import contextlib
 import shutil
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from helpers.commands import failure, write_config
-from helpers.photos import damaged, pictures_of_all_kinds
-from helpers.runs import within_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paw_stack.config import Config, load_config
 from paw_stack.data.competition import load_competition
 from paw_stack.data.folds import make_folds
-from paw_stack.data.images.decode import decode_with_facts
 from paw_stack.errors import ConfigError, DataError, PawStackError
 from paw_stack.pipeline.experiment import open_job
 
@@ -174,23 +170,6 @@ def test_a_column_that_is_there_twice_is_told(pictures):
     path.write_text(path.read_text().replace("Id,score,a,b", "Id,score,score,b", 1))
     with pytest.raises(DataError, match="more than once"):
         load_competition(pictures)
-
-
-@pytest.mark.parametrize("per_kind", [40, pytest.param(500, marks=pytest.mark.slow)])
-def test_a_damaged_photo_is_pixels_or_a_reason(per_kind):
-    rng, readable, cases = np.random.default_rng(per_kind), 0, 0
-    for data in pictures_of_all_kinds().values():
-        for _ in range(per_kind):
-            spoiled = damaged(data, rng)
-            facts, pixels = within_limit(partial(decode_with_facts, spoiled, 48, "crop"))
-            cases += 1
-            assert (pixels is None) == (facts.reason != "")
-            assert facts.reason.isprintable()
-            if pixels is not None:
-                assert (pixels.shape, pixels.dtype) == ((48, 48, 3), np.uint8)
-                readable += 1
-    assert 0 < readable < cases
-    print(f"{cases} damaged photos: {readable} readable, {cases - readable} refused")
 
 
 def test_equal_targets_are_told_before_anything_is_trained(

@@ -52,7 +52,7 @@ BELOW = {
     "network": GROUND | DATA,
     "heads": GROUND | DATA,
     "blend": GROUND | DATA,
-    "report": GROUND | DATA,
+    "report": GROUND | DATA | ARTIFACTS,
     "semi_supervised": GROUND | DATA | {"network"},
     "embed": GROUND | DATA | {"network"},
     "artifacts": GROUND | DATA,

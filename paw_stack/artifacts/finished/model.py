@@ -1,8 +1,9 @@
-"""A finished run, opened to score new photos: neither its tables nor its photos are needed.
+"""A finished run, read back from its folder: neither its tables nor its photos are needed.
 
 `blend/` holds the config that the blend was made with, and in `blend.json` the fingerprints of all
 steps behind it and the versions. What was begun again since, or made by another version of
-paw-stack, is refused: it would give other scores than the submission's.
+paw-stack, is refused: it would give other scores than the submission's. All else is read from the
+folder when it is first asked for, wherever that lies now.
 """
 
 from dataclasses import dataclass
@@ -13,30 +14,50 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts.files import read_array, read_csv, read_weights
-from paw_stack.artifacts.finished.pictures import Pictures, read_pictures
-from paw_stack.artifacts.finished.record import PHOTO_TEXTS, labelled_rows
-from paw_stack.artifacts.finished.trust import making_sense, read_blend, read_config, require_plain
+from paw_stack.artifacts.files import read_array, read_csv, read_weights, write_text
+from paw_stack.artifacts.finished.pictures import PHOTO_TEXTS, Pictures, read_pictures
+from paw_stack.artifacts.finished.steps import (
+    StepRecord,
+    VectorSample,
+    labelled_rows,
+    read_histories,
+    read_steps,
+    step_name,
+)
+from paw_stack.artifacts.finished.trust import (
+    making_sense,
+    no_run,
+    read_blend,
+    read_config,
+    require_plain,
+    require_whole,
+)
 from paw_stack.artifacts.predictions import load_heads
-from paw_stack.artifacts.run_folder import RunFolder
 from paw_stack.artifacts.step import fingerprints, versions
 from paw_stack.config import Config, load_config
+from paw_stack.data.folds import Folds
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.metrics import shown_range
-from paw_stack.regular import json_or_nothing
+from paw_stack.regular import json_or_nothing, shown
 
 if TYPE_CHECKING:
     import torch
 
+PAIR_TEXTS = ("set_a", "Id_a", "score_a", "set_b", "Id_b", "score_b")
+
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """Config, facts and files of a run whose blend is made."""
+    """A run whose blend is made; scores in points, rows of `labelled` and `oof` in one order."""
 
     folder: Path
     config: Config  # as the blend was made with it
     blend: dict[str, Any]  # blend.json
+
+    @cached_property
+    def name(self) -> str:
+        return shown(self.folder.resolve().name)
 
     @property
     def candidates(self) -> list[str]:
@@ -47,47 +68,96 @@ class FinishedRun:
         """Share of photos whose score lies in its interval."""
         return float(self.blend["interval"]["level"])
 
+    @property
+    def n_folds(self) -> int:
+        return len(self.blend["scores"]["blend"]["fold_rmse"])
+
     @cached_property
     def shown_range(self) -> tuple[float, float]:
         """Lowest and highest score to speak of, points: the bounds, or the labelled photos'."""
         return shown_range(self.config.data.limits, self.labelled["target"].to_numpy())
 
     @cached_property
-    def n_folds(self) -> int:
-        return int(self.oof("blend")["fold"].max()) + 1
-
-    @cached_property
     def labelled(self) -> pd.DataFrame:
         """Id, target: the labelled photos that took part, points."""
         return read_csv(self.folder / "labelled.csv")
 
-    def group_of(self, ids: pd.Index) -> np.ndarray:
-        """(n,) float64, the same number for labelled photos of one picture: near-duplicates.
+    @cached_property
+    def folds(self) -> Folds:
+        """Folds of the rows of `labelled`, and their groups of near-duplicates.
 
         Raises:
-            ArtifactError: folds.csv lacks ids.
+            ArtifactError: folds.csv lacks rows.
         """
-        path = self.folder / "folds.csv"
-        found = read_csv(path, needs=("Id", "group")).set_index("Id")["group"].reindex(ids)
-        if len(lacking := ids[found.isna()]):
+        path, ids = self.folder / "folds.csv", self.labelled["Id"]
+        table = read_csv(path, needs=("Id", "fold", "group")).set_index("Id").reindex(ids)
+        if len(lacking := table.index[table["group"].isna()]):
             raise ArtifactError(f"{path}: no group for {offenders(lacking)}; run it again")
-        return found.to_numpy()
+        return Folds(table["fold"].to_numpy(np.int64), table["group"].to_numpy(np.int64))
 
-    def oof(self, name: str) -> pd.DataFrame:
-        """Id, fold, prediction of a candidate, or of the blend (nested), points."""
-        place = "blend" if name == "blend" else "predictions"
-        return read_csv(self.folder / place / f"{name}.csv")
+    @cached_property
+    def oof(self) -> pd.DataFrame:
+        """Out-of-fold predictions (n, n_candidates + 1), the nested blend's in the last column."""
+        return self._predictions("").reindex(self.labelled["Id"]).reset_index(drop=True)
+
+    @cached_property
+    def test(self) -> pd.DataFrame:
+        """Predictions of the test photos (m, n_candidates + 1), indexed by Id."""
+        return self._predictions(".test")
+
+    @cached_property
+    def metadata(self) -> np.ndarray:
+        """(n, n_metadata) float64, raw columns of the rows of `labelled`."""
+        return read_array(self.folder / "check" / "metadata.npy", len(self.labelled))
+
+    @cached_property
+    def photos(self) -> pd.DataFrame:
+        """A row a photo that was checked, those that were left out too."""
+        return read_csv(self.folder / "check" / "photos.csv", PHOTO_TEXTS)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Small pictures of all photos."""
+        return read_pictures(self.folder / "pictures", self.photos)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """A row a pair of near-duplicates; a test photo has no score."""
+        table = read_csv(self.folder / "check" / "duplicates.csv", PAIR_TEXTS)
+        scores = {name: pd.to_numeric(table[name]) for name in ("score_a", "score_b")}
+        return table.assign(**scores)
+
+    @cached_property
+    def steps(self) -> list[StepRecord]:
+        """Records of networks, embeddings and heads, in this order."""
+        return read_steps(self.folder, self._backbones, self.candidates)
+
+    @cached_property
+    def histories(self) -> dict[str, pd.DataFrame]:
+        """Name of a step such as 'swin fold 0' -> its history.csv, a row an epoch."""
+        return read_histories(self.folder, self._backbones)
+
+    @cached_property
+    def sample(self) -> VectorSample | None:
+        """The first embedding there is, of rows that its backbone never learned from."""
+        for backbone in self.config.backbones:
+            fold = None if backbone.frozen else 0
+            stored = self.labelled_vectors(backbone.name, fold, backbone.layers[0])
+            if stored is not None:
+                known = np.arange(len(stored)) if fold is None else self.folds.held_out_rows(fold)
+                vectors = np.asarray(stored[known], dtype=np.float32)
+                return VectorSample(step_name(backbone.name, _part(fold)), vectors, known)
+        return None
 
     def heads(self, candidate: str) -> dict[str, StoredHead]:
-        return load_heads(RunFolder(self.config).heads(candidate))
+        return load_heads(self.folder / "heads" / candidate)
 
     def weights(self, backbone: str, fold: int) -> "dict[str, torch.Tensor]":
         return read_weights(self._network(backbone, fold) / "weights.safetensors")
 
     def embed_engine(self, backbone: str, fold: int | None) -> str:
-        """By which the photos of the run were embedded; torch where nothing was."""
-        place = "all" if fold is None else f"fold{fold}"
-        record = json_or_nothing(self.folder / "embeddings" / backbone / place / "done.json")
+        """Name of the engine that embedded the run's photos; torch where nothing was embedded."""
+        record = json_or_nothing(self._embedding(backbone, fold) / "done.json")
         return str(record.get("engine", "torch"))
 
     def metadata_scale(self, backbone: str, fold: int) -> dict[str, list[float]]:
@@ -101,73 +171,83 @@ class FinishedRun:
         known = json_or_nothing(self._network(backbone, fold) / "done.json").get("span")
         return (known[0], known[1]) if known else None
 
-    def device(self) -> str:
-        """Where its networks ran, such as 'cuda bf16'; '' where nothing was computed."""
-        records = sorted(self.folder.glob("embeddings/*/*/done.json"))
-        records += sorted(self.folder.glob("finetune/*/*/done.json"))
-        return str(json_or_nothing(records[0]).get("device", "")) if records else ""
-
     def labelled_vectors(self, backbone: str, fold: int | None, layer: str) -> np.ndarray | None:
         """Embeddings (n, d) of the rows of `labelled`; None: none were kept, or of other rows."""
-        place = self.folder / "embeddings" / backbone / ("all" if fold is None else f"fold{fold}")
-        if not (place / "done.json").is_file():
+        place = self._embedding(backbone, fold)
+        if not all((place / name).is_file() for name in ("done.json", f"{layer}.npy")):
             return None
         return labelled_rows(place, layer, self.labelled["Id"])
 
-    @cached_property
-    def pictures(self) -> Pictures:
-        """Small pictures of all photos."""
-        table = read_csv(self.folder / "check" / "photos.csv", PHOTO_TEXTS)
-        return read_pictures(self.folder / "pictures", table)
+    def save_report(self, html: str) -> Path:
+        write_text(self.folder / "report.html", html)
+        return self.folder / "report.html"
 
-    @cached_property
-    def metadata(self) -> np.ndarray:
-        """(n, n_metadata) float64, raw columns of the rows of `labelled`."""
-        return read_array(self.folder / "check" / "metadata.npy", len(self.labelled))
+    @property
+    def _backbones(self) -> list[str]:
+        return [backbone.name for backbone in self.config.backbones]
 
     def _network(self, backbone: str, fold: int) -> Path:
-        return self.folder / "finetune" / backbone / f"fold{fold}"
+        return self.folder / "finetune" / backbone / _part(fold)
+
+    def _embedding(self, backbone: str, fold: int | None) -> Path:
+        return self.folder / "embeddings" / backbone / _part(fold)
+
+    def _predictions(self, kind: str) -> pd.DataFrame:
+        """Id -> the predictions of every candidate, and of the blend."""
+        own = self.folder / "predictions"
+        files = {name: own / f"{name}{kind}.csv" for name in self.candidates}
+        files["blend"] = self.folder / "blend" / f"blend{kind}.csv"
+        columns = {name: read_csv(path).set_index("Id") for name, path in files.items()}
+        return pd.DataFrame({name: table["prediction"] for name, table in columns.items()})
+
+
+def _part(fold: int | None) -> str:
+    return "all" if fold is None else f"fold{fold}"
 
 
 def open_finished(place: Path) -> FinishedRun:
     """Open a run by its folder or by its config.
 
     Raises:
-        ArtifactError: no run, one without a blend, changed since its blend, of another version, or
-            with an autoencoder.
+        ArtifactError: no run, one without a blend, changed since its blend, or of another version.
     """
-    folder = run_folder(place)
-    config_file, facts_file = folder / "blend" / "config.yaml", folder / "blend" / "blend.json"
-    again = f"run paw-stack run {folder / 'config.yaml'}"
+    run = read_finished(run_folder(place))
+    again = f"run paw-stack run {run.folder / 'config.yaml'}"
+    with making_sense(run.folder):
+        _require_version(run, again)
+        require_whole(run.blend)
+        _require_unchanged(run, again)
+    return run
+
+
+def read_finished(folder: Path) -> FinishedRun:
+    """The run in `folder`, also where it was changed since its blend or is of another version.
+
+    Raises:
+        ArtifactError: no blend, or one that cannot be read.
+    """
+    facts = folder / "blend" / "blend.json"
     try:
-        blend = read_blend(facts_file)
+        blend = read_blend(facts)
     except FileNotFoundError:
-        raise ArtifactError(f"{folder}: not finished, there is no blend yet; {again}") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{facts_file}: cannot be read ({error}); {again}") from None
-    with making_sense(folder):
-        _require_version(folder, blend, again)
-        _require_unchanged(folder, blend, again)
-    config = read_config(config_file)
-    if config.extra.autoencoder:
         raise ArtifactError(
-            f"{folder}: the run has an autoencoder of its own, that new photos are not put through;"
-            " leave extra.autoencoder and its backbone out and run it again"
-        )
-    return FinishedRun(folder, _located(config, folder), blend)
+            f"{folder}: not finished, there is no blend yet (no blend/blend.json); run paw-stack"
+            f" run {folder / 'config.yaml'}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise no_run(facts, error) from None
+    return FinishedRun(folder, read_config(folder / "blend" / "config.yaml"), blend)
 
 
 def run_folder(place: Path) -> Path:
     """A run's folder, given itself or a config that names it.
 
     Raises:
-        ArtifactError: no run; one that holds links out of it, or what is no file; a name that is
-            not UTF-8.
+        ArtifactError: no run; or `require_plain`.
     """
     if place.is_file():
         run = load_config(place).run
         place = run.root / run.name
-    _require_text(place)
     require_plain(place)
     if not (place / "config.yaml").is_file():
         raise ArtifactError(
@@ -176,35 +256,21 @@ def run_folder(place: Path) -> Path:
     return place
 
 
-def _require_text(place: Path) -> None:
-    """The libraries that map weights take no other names."""
-    try:
-        str(place.absolute()).encode()
-    except UnicodeEncodeError:
-        raise ArtifactError(f"{place}: the folder's name is not UTF-8; rename it") from None
-
-
-def _located(config: Config, folder: Path) -> Config:
-    """With the run where it lies now: folders are copied and renamed."""
-    place = {"root": folder.parent, "name": folder.resolve().name}
-    return config.model_copy(update={"run": config.run.model_copy(update=place)})
-
-
-def _require_version(folder: Path, blend: dict[str, Any], again: str) -> None:
+def _require_version(run: FinishedRun, again: str) -> None:
     here = versions()["paw-stack"]
-    given = blend.get("versions")
+    given = run.blend.get("versions")
     theirs = given.get("paw-stack") if isinstance(given, dict) else None
     theirs = str(theirs or "an earlier version")
-    if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in blend:
+    if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in run.blend:
         raise ArtifactError(
-            f"{folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"
+            f"{run.folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"
             " version"
         )
 
 
-def _require_unchanged(folder: Path, blend: dict[str, Any], again: str) -> None:
-    made_from = blend["made_from"]
-    present = fingerprints(folder, list(blend["weights"]))
+def _require_unchanged(run: FinishedRun, again: str) -> None:
+    made_from = run.blend["made_from"]
+    present = fingerprints(run.folder, run.candidates)
     changed = [place for place, own in made_from.items() if present.get(place) != own]
     if changed:
-        raise ArtifactError(f"{folder}: changed since its blend: {offenders(changed)}; {again}")
+        raise ArtifactError(f"{run.folder}: changed since its blend: {offenders(changed)}; {again}")

@@ -18,6 +18,17 @@ from paw_stack.regular import require_regular
 
 AGAIN = "delete its folder and run paw-stack blend"
 LARGEST = 200_000  # bytes of one; 132 x 132 pixels of noise take a tenth of that
+PHOTO_TEXTS = (
+    "set",
+    "Id",
+    "file",
+    "digest",
+    "format",
+    "mode",
+    "animated",
+    "wrong_extension",
+    "reason",
+)
 WEBP = b"RIFF", b"WEBP"  # the first four bytes, and the third four
 
 

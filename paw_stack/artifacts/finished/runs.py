@@ -2,11 +2,12 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.files import write_json
+from paw_stack.artifacts.finished.model import FinishedRun, read_finished
 from paw_stack.artifacts.finished.trust import read_config, require_plain
 from paw_stack.config import Config
 from paw_stack.errors import ArtifactError
@@ -16,26 +17,26 @@ LEADERBOARD = "leaderboard.json"
 
 
 @dataclass(frozen=True)
-class LoggedRun:
-    """A run's folder, read without its data."""
+class ListedRun:
+    """A run's folder in a list: finished, begun, or damaged."""
 
     name: str
-    when: str  # local time of its blend, or else of its config
-    config: Config | None  # None: of another version, or damaged
-    blend: dict[str, Any]  # blend.json; empty where the run is not finished
-    seconds: float  # of all finished steps together
-    leaderboard: dict[str, float]
+    when: str = ""  # local time of its blend, or else of its config
+    seconds: float = 0.0  # of all finished steps together
+    leaderboard: dict[str, float] = field(default_factory=dict)
+    config: Config | None = None  # None: of another version, or damaged
+    finished: FinishedRun | None = None
 
 
-def logged_runs(root: Path) -> list[LoggedRun]:
-    """Every folder in `root` that holds a config, by name.
+def listed_runs(root: Path) -> list[ListedRun]:
+    """List the folders in `root` that hold a config, by name.
 
     Raises:
         ArtifactError: no such folder.
     """
     if not root.is_dir():
         raise ArtifactError(f"{root}: no such folder; give the one that holds the runs with --root")
-    return [_logged(path.parent) for path in sorted(root.glob("*/config.yaml"))]
+    return [_listed(path.parent) for path in sorted(root.glob("*/config.yaml"))]
 
 
 def set_leaderboard(folder: Path, scores: dict[str, float]) -> None:
@@ -43,32 +44,36 @@ def set_leaderboard(folder: Path, scores: dict[str, float]) -> None:
     write_json(folder / LEADERBOARD, _leaderboard(folder) | scores)
 
 
-def _logged(folder: Path) -> LoggedRun:
-    """Of a folder that may be no run of ours its name alone: other runs are listed still."""
+def _listed(folder: Path) -> ListedRun:
+    """Name alone of a folder that may be no run of ours, so that the others are listed still."""
+    name = shown(folder.name)
     try:
         require_plain(folder)
     except ArtifactError:
-        return LoggedRun(shown(folder.name), "", None, {}, 0.0, {})
-    blend = json_or_nothing(folder / "blend" / "blend.json")
-    stamp = folder / "blend" / "blend.json" if blend else folder / "config.yaml"
+        return ListedRun(name)
+    config, finished = _opened(folder)
+    stamp = folder / "blend" / "blend.json" if finished else folder / "config.yaml"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.stat().st_mtime))
-    config, name = _config(folder), shown(folder.name)
-    return LoggedRun(name, when, config, blend, seconds_of(folder), _leaderboard(folder))
+    return ListedRun(name, when, seconds_of(folder), _leaderboard(folder), config, finished)
 
 
 def seconds_of(folder: Path) -> float:
-    """Of all steps that are done in a run's folder, also where another run did them."""
+    """Sum the seconds of all steps in a run's folder, those too that another run did for it."""
     records = [json_or_nothing(done) for done in folder.rglob("*done.json")]
     return sum(_finite(record.get("seconds")) or 0.0 for record in records)
 
 
-def _config(folder: Path) -> Config | None:
-    """As the blend was made with it: a later command may have changed the other one."""
-    own = folder / "blend" / "config.yaml"
+def _opened(folder: Path) -> tuple[Config | None, FinishedRun | None]:
+    """The blend's config where there is one: a later command may have changed the other one."""
     try:
-        return read_config(own if own.is_file() else folder / "config.yaml")
+        finished = read_finished(folder)
+        return finished.config, finished
     except ArtifactError:
-        return None
+        own = folder / "blend" / "config.yaml"
+    try:
+        return read_config(own if own.is_file() else folder / "config.yaml"), None
+    except ArtifactError:
+        return None, None
 
 
 def _leaderboard(folder: Path) -> dict[str, float]:

@@ -18,6 +18,21 @@ from paw_stack.errors import ArtifactError, ConfigError, PawStackError, offender
 from paw_stack.regular import kind_of, read_json, shown
 
 LONGEST_REASON = 200  # characters
+BLEND_KEYS = (
+    "weights",
+    "intercept",
+    "in_sample_rmse",
+    "interval",
+    "scores",
+    "squash",
+    "shift",
+    "nested",
+    "comparisons",
+    "diversity",
+    "optimistic",
+    "constant_rmse",
+    "label_noise",
+)
 
 
 def require_plain(root: Path) -> None:
@@ -74,7 +89,7 @@ def making_sense(root: object) -> Iterator[None]:
 
 
 def no_run(root: object, error: Exception) -> ArtifactError:
-    """What to raise where the files in `root` make no run, of which `error` tells."""
+    """Make the error that says why the files in `root` are no run; `error` holds the reason."""
     reason = shown(" ".join(str(error).split()))[:LONGEST_REASON]
     return ArtifactError(
         f"{root}: cannot be read as a run of this version ({type(error).__name__}: {reason}); run"
@@ -108,3 +123,10 @@ def read_blend(path: Path) -> dict[str, Any]:
     if bad := [name for name in names if not is_file_name(name)]:
         raise ValueError(f"{path.name}: candidates that cannot be file names: {offenders(bad)}")
     return facts
+
+
+def require_whole(blend: dict[str, Any]) -> None:
+    """See that the facts of `blend.json` are all there; a ValueError names those that are not."""
+    lacking = [key for key in BLEND_KEYS if key not in blend]
+    if lacking or "pruned" not in blend["diversity"]:
+        raise ValueError(f"blend.json lacks {offenders(lacking or ['diversity.pruned'])}")

@@ -47,7 +47,7 @@ DUPLICATE_EVERY, FIRST_DUPLICATE = 50, 29
 
 @dataclass(frozen=True)
 class SampleFacts:
-    """What a sample holds and how well a model can do on its labelled rows; scores in points."""
+    """Size of a sample, and how well a model can do on its labelled rows; scores in points."""
 
     n_labelled: int
     n_test: int

@@ -71,7 +71,7 @@ def create_from_file(
 
 
 def classifier_names(model: Any) -> tuple[str, ...]:
-    """Of the modules that timm replaces for other classes."""
+    """Names of the modules that timm replaces for other classes."""
     names = model.pretrained_cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 

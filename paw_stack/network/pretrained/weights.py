@@ -75,7 +75,7 @@ class Wanted:
         return [n for n in given if n not in self._known and not self.is_classifiers(n)]
 
     def deeper(self, given: Mapping[str, Tensor]) -> list[str]:
-        """Those inside the model's own modules: the file is of a larger model."""
+        """Names of weights inside the model's own modules: the file is of a larger model."""
         return [name for name in self.beyond(given) if name.partition(".")[0] in self._parts]
 
 

@@ -12,10 +12,10 @@ from paw_stack.pipeline.candidates import Source, embed_name, layer_name, places
 from paw_stack.pipeline.experiment import Job
 
 
-def fold_rows(
+def mapped_vectors(
     job: Job, source: Source, needs: Steps, metadata: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[int], tuple[Concatenated, Concatenated]]:
-    """Fold -> labelled (n, d) and test (m, d), on disk, with metadata columns where given.
+    """Fold -> labelled (n, d) and test (m, d), read where they are sliced; metadata columns last.
 
     Args:
         needs: the steps of embedding, by their names.
@@ -42,8 +42,8 @@ def _block(
 def fold_vectors(
     job: Job, source: Source, needs: Steps, metadata: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
-    """The same as float32 arrays in memory."""
-    rows = fold_rows(job, source, needs, metadata)
+    """Fold -> what `mapped_vectors` gives, as float32 arrays in memory."""
+    rows = mapped_vectors(job, source, needs, metadata)
 
     def vectors(fold: int) -> tuple[np.ndarray, np.ndarray]:
         labelled, test = rows(fold)

@@ -95,7 +95,7 @@ def _start_file(job: Job, backbone: BackboneSection, fold: int, step: Step) -> P
 
 
 def teacher_weights(job: Job, backbone: BackboneSection, fold: int, labels: Step) -> Path:
-    """Of the network that labels: another run's fold k, or this run's teacher.
+    """Weights of the network that labels: another run's fold k, or this run's teacher.
 
     Raises:
         ArtifactError: it is not there.
@@ -121,7 +121,7 @@ def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:
 
 
 def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> "Recipe":
-    """How fold k's network is trained."""
+    """Settings that fold k's network is trained with."""
     from paw_stack.network.device import resolve_device
     from paw_stack.network.train_loop import Recipe
 
@@ -139,7 +139,7 @@ def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> "Recipe":
 
 
 def fold_rows(job: Job, fold: int) -> "FoldRows":
-    """What fold k's network learns from, is chosen by and predicts."""
+    """Rows that fold k's network learns from, is chosen by and predicts."""
     from paw_stack.network.dataloader import FoldRows
 
     competition, n = job.competition, len(job.competition.target)

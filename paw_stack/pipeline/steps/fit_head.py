@@ -12,7 +12,7 @@ from paw_stack.data.types import Predictions
 from paw_stack.heads.registry import HEADS, engine_of, fit_head
 from paw_stack.pipeline.candidates import Source, source_is_optimistic
 from paw_stack.pipeline.experiment import Job
-from paw_stack.pipeline.steps.features import fold_rows, fold_vectors, layer_vectors
+from paw_stack.pipeline.steps.features import fold_vectors, layer_vectors, mapped_vectors
 
 if TYPE_CHECKING:
     from paw_stack.heads.cross_fit import CrossFitted
@@ -37,14 +37,16 @@ def fit_one(job: Job, source: Source, head: str, folds: list[int], step: Step) -
     from paw_stack.heads.stored import predict_heads
 
     name = f"{source.name}.{head}"
-    fold_rows(job, source, step.needs, None)(folds[0])  # what is missing is said before all else
+    mapped_vectors(job, source, step.needs, None)(
+        folds[0]
+    )  # what is missing is said before all else
     step.begin()
     section = head_section(job.config, source, head)
     fitted = _fitted(job, source, head, section, folds, step)
     save_heads(job.run.heads(name), fitted.heads, fitted.search)
     # The heads as they are kept predict the test rows, not the engine that fitted them: whatever
     # photo comes later gets the same score.
-    rows = fold_rows(job, source, step.needs, metadata_of(job, section))
+    rows = mapped_vectors(job, source, step.needs, metadata_of(job, section))
     test = predict_heads(fitted.heads, lambda fold: rows(fold)[1])
     predictions = Predictions(name, fitted.oof, test, tuple(folds), job.folds.fold_of)
     ids, test_ids = job.competition.labelled.ids, job.competition.test.ids
@@ -72,7 +74,7 @@ def _fitted(
 
     if source.chosen_from:
         return _selected(job, source, section, step)
-    read = fold_rows if HEADS[head].streams else fold_vectors
+    read = mapped_vectors if HEADS[head].streams else fold_vectors
     vectors = read(job, source, step.needs, metadata_of(job, section))
     seed, what = job.config.run.seed, step.name
     target = job.competition.target

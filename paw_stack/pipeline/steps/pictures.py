@@ -14,7 +14,7 @@ SIDE, QUALITY = 132, 62  # pixels, or fewer where the network sees fewer; of 100
 
 
 def picture_inputs(job: Job) -> dict[str, object]:
-    """What the small pictures are made from."""
+    """Inputs of the step that makes the small pictures."""
     key, backbone = photos_key(job.findings.table), job.config.backbones[0].model_dump(mode="json")
     return {"photos": key, "model": backbone, "resize": job.config.data.resize, "side": SIDE}
 

@@ -4,8 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -38,35 +37,13 @@ KEEP_EVERY_S = 5.0
 SHOWN = 8  # photos in a line of a contact sheet, and lines
 
 
-def autoencode(job: Job, step: Step) -> None:
-    """Train the autoencoder on the extra and the test photos."""
-    _make(job, step, _autoencode)
-
-
-def reconstruct_photos(job: Job, step: Step) -> None:
-    """Keep what the autoencoder makes of every photo."""
-    _make(job, step, _reconstruct)
-
-
-def pretrain(job: Job, backbone: BackboneSection, step: Step) -> None:
-    """Let the backbone learn the class column of the extra rows."""
-    _make(job, step, partial(_pretrain, backbone=backbone))
-
-
-def draw(job: Job, fold: int, step: Step) -> None:
-    """Train fold k's generator on its training rows and keep what it draws."""
-    _make(job, step, partial(_draw, fold=fold))
-
-
-def _make(job: Job, step: Step, work: Any) -> None:
-    """Do the step's work, from the last finished epoch."""
+def _begun(step: Step) -> Checkpoint | None:
+    """Begin a step; the state after its last finished epoch, where it was interrupted."""
     resumed = step.interrupted()
     if resumed:
         say(f"{step.name}: goes on after epoch {resumed.epoch}")
     step.begin()
-    facts, sentence = work(job, step, resumed)
-    step.finish(**facts)
-    say(f"{step.name}: {sentence}")
+    return resumed
 
 
 def _keeper(step: Step) -> Callable[[Checkpoint], None]:
@@ -82,12 +59,14 @@ def _keeper(step: Step) -> Callable[[Checkpoint], None]:
     return keep
 
 
-def _pretrain(
-    job: Job, step: Step, resumed: Checkpoint | None, backbone: BackboneSection
-) -> tuple[dict[str, Any], str]:
-    """The backbone learns the class column; scores weigh nothing and no labelled row takes part."""
+def pretrain(job: Job, backbone: BackboneSection, step: Step) -> None:
+    """Let the backbone learn the class column of the extra rows.
+
+    Scores weigh nothing and no labelled row takes part.
+    """
     from paw_stack.network.train_loop import finetune_fold
 
+    resumed = _begun(step)
     section = job.config.extra.pretrain
     assert section is not None
     rows = _class_rows(job)
@@ -107,9 +86,8 @@ def _pretrain(
     history = pd.DataFrame(done.history).drop(columns=["loss_main", "fit_rmse"])
     write_csv(step.folder / "history.csv", history)
     loss = float(history["loss_auxiliary"].iloc[-1])
-    return {"cross_entropy": loss, "classes": rows.n_classes}, (
-        f"{len(rows.fit)} rows, {rows.n_classes} classes, cross entropy {loss:.3f}"
-    )
+    step.finish(cross_entropy=loss, classes=rows.n_classes)
+    say(f"{step.name}: {len(rows.fit)} rows, {rows.n_classes} classes, cross entropy {loss:.3f}")
 
 
 def _class_rows(job: Job) -> "FoldRows":
@@ -144,12 +122,13 @@ def _class_rows(job: Job) -> "FoldRows":
     )
 
 
-def _autoencode(job: Job, step: Step, resumed: Checkpoint | None) -> tuple[dict[str, Any], str]:
-    """Trained on photos without a label, measured on those that have one."""
+def autoencode(job: Job, step: Step) -> None:
+    """Train the autoencoder on the extra and the test photos; measure it on the labelled ones."""
     from paw_stack.network.backbone import input_size
     from paw_stack.network.device import resolve_device
     from paw_stack.semi_supervised.autoencoder import pixel_rmse, reconstruct, train_autoencoder
 
+    resumed = _begun(step)
     section, backbone = job.config.extra.autoencoder, encoder(job)
     assert section is not None and backbone is not None
     device, n = resolve_device(job.config.compute), len(job.competition.target)
@@ -169,17 +148,21 @@ def _autoencode(job: Job, step: Step, resumed: Checkpoint | None) -> tuple[dict[
     errors = pixel_rmse(pictures, photos[:n]), pixel_rmse(mean[None], photos[:n])
     shown = np.linspace(0, n - 1, SHOWN * SHOWN // 2).astype(int)
     write_picture(step.folder / "samples.png", _pairs(photos[shown], pictures[shown]))
-    return {"pixel_rmse": errors[0], "mean_image_rmse": errors[1]}, (
-        f"{len(rows)} photos; on the {n} labelled ones, which it never saw, it misses a pixel by"
-        f" {errors[0]:.1f} levels, a mean image by {errors[1]:.1f}; {step.folder / 'samples.png'}"
+    step.finish(pixel_rmse=errors[0], mean_image_rmse=errors[1])
+    say(
+        f"{step.name}: {len(rows)} photos; on the {n} labelled ones, which it never saw, it misses"
+        f" a pixel by {errors[0]:.1f} levels, a mean image by {errors[1]:.1f};"
+        f" {step.folder / 'samples.png'}"
     )
 
 
-def _reconstruct(job: Job, step: Step, resumed: Checkpoint | None) -> tuple[dict[str, Any], str]:
+def reconstruct_photos(job: Job, step: Step) -> None:
+    """Keep what the autoencoder makes of every photo."""
     from paw_stack.network.backbone import input_size
     from paw_stack.network.device import resolve_device
     from paw_stack.semi_supervised.autoencoder import load_autoencoder, reconstruct
 
+    step.begin()
     section, backbone = job.config.extra.autoencoder, encoder(job)
     assert section is not None and backbone is not None
     source = step.needs["autoencoder"]
@@ -190,15 +173,16 @@ def _reconstruct(job: Job, step: Step, resumed: Checkpoint | None) -> tuple[dict
     pictures = reconstruct(model.to(device.name), np.load(pixels, mmap_mode="r"), device)
     write_array(step.folder / "all.npy", pictures)
     write_array(step.folder / "known.npy", pictures[: len(job.ids)])
-    return {}, f"{len(pictures)} photos"
+    step.finish()
+    say(f"{step.name}: {len(pictures)} photos")
 
 
-def _draw(
-    job: Job, step: Step, resumed: Checkpoint | None, fold: int
-) -> tuple[dict[str, Any], str]:
+def draw(job: Job, fold: int, step: Step) -> None:
+    """Train fold k's generator on its training rows and keep what it draws."""
     from paw_stack.network.device import Device, resolve_device
     from paw_stack.semi_supervised.gan import train_gan
 
+    resumed = _begun(step)
     section = job.config.extra.gan
     assert section is not None
     pixels = job.decoded(job.paths, section.size)
@@ -210,7 +194,9 @@ def _draw(
         write_picture(step.folder / f"drawn_{number:05}.png", photo)
     write_csv(step.folder / "history.csv", pd.DataFrame(done.history))
     write_picture(step.folder / "samples.png", _sheet(done.photos[: SHOWN * SHOWN]))
-    return {}, f"{len(done.photos)} photos drawn from {len(rows)}; {step.folder / 'samples.png'}"
+    step.finish()
+    drawn = f"{len(done.photos)} photos drawn from {len(rows)}"
+    say(f"{step.name}: {drawn}; {step.folder / 'samples.png'}")
 
 
 def _sheet(photos: np.ndarray) -> np.ndarray:
