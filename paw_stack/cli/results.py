@@ -58,7 +58,7 @@ def runs(
 
     paw-stack runs --set-lb artifacts/v5 public=18.04 private=17.24
     """
-    from paw_stack.commands.runs import note_leaderboard, show_runs
+    from paw_stack.commands.results.runs import note_leaderboard, show_runs
 
     if set_lb:
         note_leaderboard(set_lb, scores or [])
@@ -72,7 +72,7 @@ def compare(first: FinishedRun, second: FinishedRun) -> None:
 
     Example: paw-stack compare artifacts/base artifacts/v5
     """
-    from paw_stack.commands.compare import compare as compare_runs
+    from paw_stack.commands.results.compare import compare as compare_runs
 
     compare_runs(first, second)
 
@@ -85,7 +85,7 @@ def report(
     set_: Overrides = None,
 ) -> None:
     """Write report.html of a finished run again: paw-stack report artifacts/demo."""
-    from paw_stack.commands.report import make_report
+    from paw_stack.commands.results.report import make_report
 
     make_report(source, set_)
 

@@ -227,7 +227,7 @@ def study(
     address: Address = None,
 ) -> None:
     """Compare variants of a config with the first: paw-stack study configs/studies/extra.yaml"""
-    from paw_stack.commands.study import run_study
+    from paw_stack.commands.results.study import run_study
 
     run_study(file, set_, only, on, address)
 

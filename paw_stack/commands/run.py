@@ -13,7 +13,7 @@ from paw_stack.commands.check import (
     summarise,
     write_contact_sheet,
 )
-from paw_stack.commands.report import write_report
+from paw_stack.commands.results.report import write_report
 from paw_stack.commands.tables import show_scores, tell
 from paw_stack.config import Config
 from paw_stack.console import say

@@ -10,8 +10,8 @@ from helpers.runs import replaced, rewritten
 
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.runs import listed_runs
-from paw_stack.commands.compare import compare
-from paw_stack.commands.report import make_report
+from paw_stack.commands.results.compare import compare
+from paw_stack.commands.results.report import make_report
 from paw_stack.errors import ArtifactError
 from paw_stack.inference.predict import predict
 

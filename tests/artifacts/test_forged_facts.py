@@ -12,9 +12,9 @@ from paw_stack.artifacts.files import write_text
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.runs import listed_runs
 from paw_stack.artifacts.run_folder import RunFolder
-from paw_stack.commands.compare import compare
-from paw_stack.commands.report import make_report
-from paw_stack.commands.runs import show_runs
+from paw_stack.commands.results.compare import compare
+from paw_stack.commands.results.report import make_report
+from paw_stack.commands.results.runs import show_runs
 from paw_stack.config import load_config
 from paw_stack.data.tables import read_cells
 from paw_stack.errors import ArtifactError

@@ -19,8 +19,8 @@ from paw_stack.artifacts.finished.trust import require_plain
 from paw_stack.artifacts.reuse import take_over
 from paw_stack.artifacts.run_folder import RunFolder
 from paw_stack.artifacts.step import Location, Step
-from paw_stack.commands.compare import compare
-from paw_stack.commands.report import make_report
+from paw_stack.commands.results.compare import compare
+from paw_stack.commands.results.report import make_report
 from paw_stack.config import load_config
 from paw_stack.errors import ArtifactError, PawStackError
 from paw_stack.inference.predict import predict

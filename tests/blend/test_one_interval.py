@@ -12,8 +12,8 @@ from paw_stack.blend import Recipe, blend
 from paw_stack.blend.diversity import diversity
 from paw_stack.blend.nested import nested_blend
 from paw_stack.blend.scores import compare
-from paw_stack.commands.compare import compared
-from paw_stack.commands.study import Studied, _compared
+from paw_stack.commands.results.compare import compared
+from paw_stack.commands.results.study import Studied, _compared
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.types import Predictions
 from paw_stack.errors import ArtifactError

@@ -10,8 +10,8 @@ import yaml
 from helpers.commands import FROZEN, call, failure, write_config
 
 from paw_stack.artifacts.finished.runs import listed_runs, set_leaderboard
-from paw_stack.commands.compare import compare
-from paw_stack.commands.runs import show_runs
+from paw_stack.commands.results.compare import compare
+from paw_stack.commands.results.runs import show_runs
 from paw_stack.console import printing
 from paw_stack.metrics import rmse
 

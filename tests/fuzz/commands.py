@@ -84,13 +84,13 @@ def predict(case: Case) -> None:
 
 
 def report(case: Case) -> None:
-    from paw_stack.commands.report import make_report
+    from paw_stack.commands.results.report import make_report
 
     make_report(case.run)
 
 
 def runs(case: Case) -> None:
-    from paw_stack.commands.runs import note_leaderboard, show_runs
+    from paw_stack.commands.results.runs import note_leaderboard, show_runs
 
     show_runs(case.home / "runs")
     show_runs(case.home / "runs", "-blend", csv=case.home / "runs.csv")
@@ -98,7 +98,7 @@ def runs(case: Case) -> None:
 
 
 def compare(case: Case) -> None:
-    from paw_stack.commands.compare import compare as compare_runs
+    from paw_stack.commands.results.compare import compare as compare_runs
 
     compare_runs(case.whole, case.run)
 

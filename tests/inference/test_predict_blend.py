@@ -11,7 +11,7 @@ from helpers.commands import FROZEN, SWIN, call, write_config
 from PIL import Image
 
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.commands.runs import show_runs
+from paw_stack.commands.results.runs import show_runs
 from paw_stack.inference.explain import explain, occluded
 from paw_stack.inference.predict import predict, score_paths
 from paw_stack.metrics import rmse

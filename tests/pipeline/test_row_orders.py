@@ -11,8 +11,8 @@ from helpers.commands import FROZEN, call, write_config
 
 from paw_stack.artifacts import CandidateFile, read_candidates
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.commands.compare import compared
-from paw_stack.commands.study import Studied, _compared
+from paw_stack.commands.results.compare import compared
+from paw_stack.commands.results.study import Studied, _compared
 from paw_stack.config import load_config
 from paw_stack.data.folds import Folds
 from paw_stack.data.in_memory import photo_columns
