@@ -60,8 +60,7 @@ def scored(
 def _with_scores(
     data: DataSection, table: pd.DataFrame, problems: list[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    missing = is_missing(table[data.target])
-    if data.missing_scores == "error" or not missing.any():
+    if data.missing_scores == "error" or not (missing := is_missing(table[data.target])).any():
         return table, []
     if missing.all():
         problems.append(f"{data.labelled}: {data.target} is missing for all rows")
