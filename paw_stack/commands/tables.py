@@ -39,8 +39,10 @@ def show_scores(
     rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
     for name, known in (("label noise, exact", exact), ("label noise", noise)):
         if known and (known is exact or np.isfinite(known.high)):
-            interval = f"95 %: {known.low:.{2 + more}f} to {known.high:.{2 + more}f}"
-            rows.append((name, interval, f"{known.sd:.{3 + more}f}"))
+            few = 2 + (finer(known.sd) if known is exact else more)
+            ends = f"95 %: {known.low:.{few}f} to {known.high:.{few}f}"
+            told = ends if np.isfinite(known.high) else ""
+            rows.append((name, told, f"{known.sd:.{few + 1}f}"))
     print_table("out-of-fold scores, points", columns, rows)
 
 

@@ -41,7 +41,7 @@ def _noise(facts: dict[str, Any]) -> list[str]:
     """Where raters tell it exactly, or enough near-duplicates do; what raters tell leads."""
     exact, known = facts.get("rating_noise"), facts["label_noise"]
     few = 1 + finer(facts["constant_rmse"])
-    told = [_exact(exact, few)] if exact else []
+    told = [_exact(exact)] if exact else []
     if known and known["high"] is not None:
         told.append(
             f"{'Near-duplicates say' if exact else 'People do not agree either'}: the same picture,"
@@ -59,11 +59,11 @@ def _noise(facts: dict[str, Any]) -> list[str]:
     return told
 
 
-def _exact(noise: dict[str, Any], few: int) -> str:
+def _exact(noise: dict[str, Any]) -> str:
+    few = 2 + finer(noise["sd"])
     return (
         "People do not agree either: by the spread of the raters, the scores themselves are off by"
-        f" {noise['sd']:.{few + 1}f} points{_ends(noise, few + 1)}, and no model can get below that"
-        " RMSE."
+        f" {noise['sd']:.{few}f} points{_ends(noise, few)}, and no model can get below that RMSE."
     )
 
 

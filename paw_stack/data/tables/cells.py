@@ -19,6 +19,7 @@ from paw_stack.regular import require_regular
 
 LARGEST = 4_000_000_000  # bytes of a table; 100 million rows of an id and a score take half of it
 FORM = "form"  # of a table's `attrs`: how it was written, '' for a CSV table in UTF-8 with commas
+NOT_TEXT = {".xlsx", ".xlsm", ".parquet", *JSON_NAMES}
 OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -133,7 +134,8 @@ def read_table(
         problems.append(f"{path}: cannot be read ({error.strerror}); {cure}")
         return pd.DataFrame()
     except ValueError as error:
-        problems.append(f"{path}: is no CSV table: {' '.join(str(error).split())}")
+        kind = "table" if path.suffix.lower() in NOT_TEXT else "CSV table"
+        problems.append(f"{path}: is no {kind}: {' '.join(str(error).split())}")
         return pd.DataFrame()
     header = list(table.columns)
     at = {column: _places(header, column) for column in columns}
@@ -205,8 +207,9 @@ def _too_long(path: Path, form: Form) -> str:
                 if len(row) > len(names):
                     return (
                         f"line {rows.line_num + form.skipped} has {len(row)} fields, the header"
-                        f" {len(names)} ({', '.join(names)[:100]}); put a text that holds a comma"
-                        " in quotes, and leave out a comma at the end of a row"
+                        f" {len(names)} ({', '.join(names)[:100]}); put a text that holds a"
+                        f" {form.separator_name} in quotes, and leave out a {form.separator_name}"
+                        " at the end of a row"
                     )
     except csv.Error:  # such as a field of megabytes
         pass

@@ -57,9 +57,9 @@ def _texts(column: Any) -> list[str]:
 
 
 def read_documents(path: Path) -> pd.DataFrame:
-    """JSON: a list of objects, an object of columns, or an object a line.
+    """JSON: a list of objects, an object a line, an object of columns, or what pandas writes.
 
-    Numbers stay as they are written.
+    Numbers stay as they are written, but for a `.0` at their end.
 
     Raises:
         OSError: it cannot be read. ValueError: it is none of these.
@@ -70,7 +70,7 @@ def read_documents(path: Path) -> pd.DataFrame:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if isinstance(found, dict):
-        return _of_columns(found)
+        found = _rows(found)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise ValueError("it is no list of objects, such as [{'Id': 'cat', 'score': 4}]")
     names = list(dict.fromkeys(name for row in found for name in row))
@@ -89,27 +89,30 @@ def _parsed(data: bytes) -> Any:
 
 def _lines(data: bytes) -> list[Any]:
     text = data.decode("utf-8-sig")
-    return [_value(line) for line in text.splitlines() if line.strip()]
+    return [_value(line) for line in text.split("\n") if line.strip()]
 
 
 def _value(text: bytes | str) -> Any:
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=lambda _: None)
+    def number(written: str) -> str:
+        return written.removesuffix(".0")
+
+    return json.loads(text, parse_float=number, parse_int=str, parse_constant=lambda _: None)
 
 
-def _of_columns(found: dict[str, Any]) -> pd.DataFrame:
-    """Columns as lists or as objects by row, as pandas writes them; or named rows of lists."""
-    if isinstance(found.get("data"), list) and isinstance(found.get("columns"), list):
-        found = dict(zip(map(str, found["columns"]), zip(*found["data"], strict=True), strict=True))
-    columns: dict[str, list[Any]] = {}
-    for name, values in found.items():
-        if not isinstance(values, dict | list | tuple):
-            raise ValueError(f"its {name!r} is no column of values")
-        columns[name] = list(values.values() if isinstance(values, dict) else values)
+def _rows(found: dict[str, Any]) -> Any:
+    """The rows of an object: `data`, with or without `columns`; or columns as lists or objects."""
+    data, names = found.get("data"), found.get("columns")
+    if isinstance(data, list) and isinstance(names, list):
+        return [dict(zip(map(str, names), row, strict=True)) for row in data]
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        return data
+    columns = {n: list(v.values()) if isinstance(v, dict) else v for n, v in found.items()}
+    if not all(isinstance(column, list) for column in columns.values()):
+        raise ValueError(f"it holds {', '.join(found)[:100]}, which are no columns of values")
     if len(set(map(len, columns.values()))) > 1:
         raise ValueError("its columns have different numbers of rows")
-    return pd.DataFrame(
-        {n: [_cell(v) for v in values] for n, values in columns.items()}, dtype="str"
-    )
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _cell(value: Any) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 BLOCK = 1 << 20  # bytes that are looked at at once
 HEAD = 1 << 16  # bytes that show the separator
 ROWS = 100  # that do
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 UTF_8 = "utf-8-sig"
 # The longer ones first: UTF-32's begins like UTF-16's.
 BOMS = {
@@ -43,6 +43,10 @@ class Form:
     spaced: bool = False  # a space follows each separator
     sheet: str = ""
 
+    @property
+    def separator_name(self) -> str:
+        return SEPARATORS.get(self.separator, f"'{self.separator}'")
+
     def __str__(self) -> str:
         """What is not plain; '' for a CSV table in UTF-8 with commas."""
         told = [] if self.kind == "CSV" else [self.kind]
@@ -50,7 +54,7 @@ class Form:
             guess = "" if self.encoding in BOMS.values() else " (a guess)"
             told.append(f"{self.encoding.upper()}{guess}")
         if self.separator != ",":
-            told.append(f"separated by {SEPARATORS.get(self.separator, repr(self.separator))}")
+            told.append(f"separated by {self.separator_name}s")
         if self.skipped:
             told.append("a first line sep=")
         if self.sheet:

@@ -5,7 +5,7 @@ neither a sheet's claim of its size nor a row's of its number is believed.
 """
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 UNPACKED = 500_000_000  # bytes; a million rows of ten columns take half of it
 PARTS = 10_000  # files in the zip
-ROWS = 1 << 20  # of a sheet, and columns: what Excel itself can hold
-COLUMNS = 1 << 14
+ROWS = 1 << 20  # of a sheet; Excel itself holds no more
+HEADER_ROWS = 100  # among which the header is looked for
+CELLS = 20_000_000  # below the header; a row of one far cell costs as much as a full one
 
 
 def read_workbook(path: Path, columns: Collection[str]) -> tuple[pd.DataFrame, str]:
@@ -39,9 +40,9 @@ def read_workbook(path: Path, columns: Collection[str]) -> tuple[pd.DataFrame, s
 
     _require_small(path)
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on styles, which nobody looks at here
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             try:
                 sheet = _chosen(book, columns)
                 return _table(sheet), str(sheet.title)
@@ -72,33 +73,37 @@ def _chosen(book: "Workbook", columns: Collection[str]) -> "ReadOnlyWorksheet":
     sheets = list(book.worksheets)
     if not sheets:
         raise ValueError("it has no sheet of cells")
-    having = [sheet for sheet in sheets if set(columns) <= {normal(c) for c in _first(sheet)}]
-    only = having[0] if len(having) == 1 else sheets[0]
-    return sheets[0] if sheets[0] in having else only
+    wanted = set(columns)
+    having = [sheet for sheet in sheets if wanted <= {normal(c) for c in _header(sheet)[1]}]
+    return having[0] if sheets[0] in having or len(having) == 1 else sheets[0]
 
 
-def _first(sheet: "ReadOnlyWorksheet") -> list[str]:
-    return next(_rows(sheet), [])
-
-
-def _rows(sheet: "ReadOnlyWorksheet") -> Iterator[list[str]]:
-    """Rows that hold anything, as text, without empty cells at their end."""
+def _header(sheet: "ReadOnlyWorksheet") -> tuple[int, list[str]]:
+    """The first row that holds anything: its number, from 1, and its cells."""
     sheet.reset_dimensions()
-    for row in islice(sheet.iter_rows(max_col=None), ROWS):
-        texts = [_text(cell) for cell in row[:COLUMNS]]
-        while texts and not texts[-1].strip():
-            texts.pop()
-        if texts:
-            yield texts
+    for number, row in enumerate(islice(sheet.iter_rows(), HEADER_ROWS), 1):
+        texts = [_text(cell) for cell in row]
+        if any(text.strip() for text in texts):
+            return number, texts
+    return 1, []
 
 
 def _table(sheet: "ReadOnlyWorksheet") -> pd.DataFrame:
-    rows = _rows(sheet)
-    header = next(rows, [])
+    number, header = _header(sheet)
     named = [place for place, name in enumerate(header) if name.strip()]
-    cells = [[row[i] if i < len(row) else "" for i in named] for row in rows]
-    kept = [row for row in cells if any(row)]
-    return pd.DataFrame(kept, columns=[header[i] for i in named], dtype="str")
+    names = [header[place] for place in named]
+    if not named:
+        return pd.DataFrame()
+    width = named[-1] + 1
+    kept = []
+    rows = sheet.iter_rows(min_row=number + 1, max_col=width)
+    for count, row in enumerate(islice(rows, ROWS), 1):
+        if count * width > CELLS:
+            raise ValueError(f"more than {CELLS:,} cells; save the sheet as CSV")
+        texts = [_text(row[place]) for place in named]
+        if any(text.strip() for text in texts):
+            kept.append(texts)
+    return pd.DataFrame(kept, columns=names, dtype="str")
 
 
 def _text(cell: Any) -> str:
