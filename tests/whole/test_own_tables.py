@@ -23,7 +23,7 @@ SMALL = {"backbones": [FROZEN], "heads": {"ridge": {}}}
 
 @pytest.fixture(scope="module")
 def rated(sample_folder, tmp_path_factory):
-    """The config of a run on the sample with three raters a photo, one rating missing; the ratings."""
+    """Config of a run on the sample with three raters a photo, one rating missing; the ratings."""
     folder = tmp_path_factory.mktemp("rated")
     table = pd.read_csv(sample_folder / "train.csv", dtype={"Id": str})
     rng = np.random.default_rng(0)
