@@ -114,6 +114,15 @@ def test_any_ids_come_back_from_any_separator_and_encoding(tmp_path_factory, nam
     assert (problems, found["Id"].tolist()) == ([], names)
 
 
+@pytest.mark.parametrize(
+    "data", [b"Id;x, y;score\na;1,5;2\nb;2,5;3\n", b"Id,x;y,score\na,1;5,2\nb,2;5,3\n"]
+)
+def test_the_separator_is_the_one_that_shows_the_columns(data, tmp_path):
+    """Both signs make regular rows here."""
+    table, problems = read(tmp_path / "t.csv", data, ["Id", "score"])
+    assert (problems, table["Id"].tolist(), table["score"].tolist()) == ([], ["a", "b"], ["2", "3"])
+
+
 def test_excels_numbers_are_what_excel_shows(tmp_path):
     rows = [[7, 0.45], [8.0, 0.5], ["007", None], [1e20, True], [12345678901, 2.0]]
     data = workbook(rows, COLUMNS[:2], formats={"A2": "000", "B2": "0%", "B3": "0.0%"})

@@ -15,7 +15,7 @@ from paw_stack.data.tables.documents import JSON_NAMES, read_documents, read_par
 from paw_stack.data.tables.form import BLOCK, PLAIN, UTF_8, Form, normal, recognise
 from paw_stack.data.tables.workbook import read_workbook
 from paw_stack.errors import offenders
-from paw_stack.regular import require_regular
+from paw_stack.regular import require_regular, shown
 
 LARGEST = 4_000_000_000  # bytes of a table; 100 million rows of an id and a score take half of it
 FORM = "form"  # of a table's `attrs`: how it was written, '' for a CSV table in UTF-8 with commas
@@ -135,7 +135,7 @@ def read_table(
         return pd.DataFrame()
     except ValueError as error:
         kind = "table" if path.suffix.lower() in NOT_TEXT else "CSV table"
-        problems.append(f"{path}: is no {kind}: {' '.join(str(error).split())}")
+        problems.append(f"{path}: is no {kind}: {shown(' '.join(str(error).split()))}")
         return pd.DataFrame()
     header = list(table.columns)
     at = {column: _places(header, column) for column in columns}

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from paw_stack.regular import shown
+
 BLOCK = 1 << 20  # bytes that are looked at at once
 HEAD = 1 << 16  # bytes that show the separator
 ROWS = 100  # that do
@@ -29,7 +31,7 @@ BOMS = {
 # Of old Windows and Mac programs, in the order in which they are believed.
 OLD = ("cp1252", "latin_1", "cp1250", "cp1251", "mac_roman", "cp932", "gb18030", "big5", "cp949")
 SURE = 0.3  # coherence from which text is known to be in a language; short texts have none
-SEP_LINE = re.compile(r'"?sep=(.)"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IGNORECASE)  # Excel's
+SEP_LINE = re.compile(r'"?sep=([,;\t|:~^])"?[ ,;\t|]*(?:\r\n|\n|\r)', re.IGNORECASE)  # Excel's
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Form:
         if self.skipped:
             told.append("a first line sep=")
         if self.sheet:
-            told.append(f"sheet {self.sheet}")
+            told.append(f"sheet {shown(self.sheet)}")
         return ", ".join(told)
 
 

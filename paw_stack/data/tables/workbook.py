@@ -112,9 +112,8 @@ def _text(cell: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if shown.endswith("%"):
             return f"{100 * value:.12g}%"
-        if float(value).is_integer():
-            whole = str(int(value))
-            return whole.zfill(len(shown)) if set(shown) == {"0"} else whole
+        if set(shown) == {"0"} and float(value).is_integer():
+            return str(int(value)).zfill(len(shown))
     return cell_text(value)
 
 
