@@ -198,7 +198,7 @@ def test_an_id_in_latin_1_whose_photo_is_not_there_is_one_error(
         said = failure(capsys, monkeypatch, word, config)
         assert "train.csv: photos that do not exist" in said
         assert "f\xf6t" in said
-        assert "train.csv: read as CP1252 (a guess)" in said
+        assert "train.csv: read as CSV, CP1252 (a guess)" in said
 
 
 def test_ids_of_a_table_are_shown_as_one_line(sample_folder, tmp_path, capsys, monkeypatch):

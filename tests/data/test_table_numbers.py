@@ -98,6 +98,7 @@ def test_fractions_are_shares_of_the_upper_bound(bounds, whole):
     [
         (["10 %", "20 %", "30 %", "40 %", "50 %", "60 %"], "set data.scores: percent"),
         (["1/9", "2/9", "3/9", "4/9", "5/9", "6/9"], "set data.scores: fraction"),
+        (["2026-10-0" + digit for digit in "123456"], "took them for dates"),
         (["1", "", "NA", "4", "5", "6"], "set data.missing_scores: drop"),
         (["1,234", "2,345", "3", "4", "5", "6"], None),
     ],

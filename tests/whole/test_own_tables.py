@@ -76,7 +76,9 @@ def test_folds_of_a_spreadsheet_are_said_with_their_form(rated, tmp_path, capsys
     table = pd.DataFrame({"Id": ids, "fold": np.arange(len(ids)) % 2})
     table.to_csv(tmp_path / "folds.csv", index=False, sep=";")
     call("check", config, "--set", f"folds.file={tmp_path / 'folds.csv'}", "--set", KEEP)
-    assert "folds.csv, read as separated by semicolons): 21 to 21 rows" in capsys.readouterr().out
+    assert (
+        "folds.csv, read as CSV, separated by semicolons): 21 to 21 rows" in capsys.readouterr().out
+    )
 
 
 def test_the_photos_whose_raters_spread_is_known_are_checked(tmp_path, capsys):

@@ -51,7 +51,7 @@ class Form:
 
     def __str__(self) -> str:
         """What is not plain; '' for a CSV table in UTF-8 with commas."""
-        told = [] if self.kind == "CSV" else [self.kind]
+        told = []
         if self.encoding != UTF_8:
             guess = "" if self.encoding in BOMS.values() else " (a guess)"
             told.append(f"{self.encoding.upper()}{guess}")
@@ -61,7 +61,7 @@ class Form:
             told.append("a first line sep=")
         if self.sheet:
             told.append(f"sheet {shown(self.sheet)}")
-        return ", ".join(told)
+        return ", ".join([self.kind, *told]) if told or self.kind != "CSV" else ""
 
 
 PLAIN = Form()

@@ -15,6 +15,7 @@ SPACES = " \u00a0\u2009\u202f'\u2019"  # between thousands
 SPACED = rf"[+-]?\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d*)?"
 PERCENT = r"\s*%$"
 FRACTION = r"^([^/]+)/([^/]+)$"
+DATE = r"\d{4}-\d\d-\d\d(?:T.*)?"  # as Excel keeps the 4/10 that somebody typed
 NO_BOUNDS = (-math.inf, math.inf)
 
 
@@ -33,8 +34,10 @@ def is_missing(cells: pd.Series) -> np.ndarray:
 
 
 def scores_key(cells: pd.Series) -> str:
-    """What to set where all of these cells, which are no numbers, are written in one other way."""
+    """What to do where all of these cells, which are no numbers, are written in one other way."""
     cells = cells[~is_missing(cells)].str.strip()
+    if len(cells) and cells.str.fullmatch(DATE).all():
+        return "a spreadsheet took them for dates; make the column text and enter them again"
     for scores, ends in (("percent", "%"), ("fraction", "/")):
         if len(cells) and cells.str.contains(ends, regex=False).all():
             return f"set data.scores: {scores}"

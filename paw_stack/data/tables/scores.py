@@ -172,7 +172,8 @@ def _tell(
 
 def form_remarks(name: str, table: pd.DataFrame) -> list[str]:
     """One sentence on how a table was written, or none where it is plain."""
-    told = [table.attrs[FORM]] if table.attrs.get(FORM) else []
-    if commas := table.attrs.get(COMMAS):
-        told.append(f"decimal commas in {', '.join(dict.fromkeys(commas))}")
-    return [f"{name}: read as {', '.join(told)}"] if told else []
+    form, commas = table.attrs.get(FORM, ""), table.attrs.get(COMMAS, [])
+    if not form and not commas:
+        return []
+    decimals = f", decimal commas in {', '.join(dict.fromkeys(commas))}" if commas else ""
+    return [f"{name}: read as {form or 'CSV'}{decimals}"]
