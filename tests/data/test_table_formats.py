@@ -42,6 +42,7 @@ def workbook(rows, header=COLUMNS, before=(), formats=()):
 
 
 def parquet():
+    pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
     table = pd.DataFrame(ROWS, columns=COLUMNS).astype({"score": "float32", "a": int})
     file = io.BytesIO()
     table.assign(photo=[b"\xff"] * 4, tags=[["x"]] * 4).to_parquet(file)
@@ -70,7 +71,7 @@ FORMATS = {
     "book.xlsx": (workbook([[i, float(s), int(a)] for i, s, a in ROWS]), "Excel workbook, sheet S"),
     "named.csv": (workbook(ROWS), "Excel workbook, sheet Sheet"),
     "second.xlsx": (workbook(ROWS, before=[["Ratings"], ["2026"]]), "sheet ratings"),
-    "columns.parquet": (parquet(), "Parquet"),
+    "columns.parquet": (b"", "Parquet"),  # made in the test: pyarrow is an extra
     "rows.json": (json.dumps(OBJECTS).encode(), "JSON"),
     "lines.jsonl": ("\n".join(map(json.dumps, OBJECTS)).encode(), "JSON"),
     "frame.json": (pd.DataFrame(OBJECTS).to_json().encode(), "JSON"),
@@ -88,7 +89,7 @@ def read(path, data, columns=COLUMNS):
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_holds_the_same_cells(name, tmp_path):
     data, told = FORMATS[name]
-    table, problems = read(tmp_path / name, data)
+    table, problems = read(tmp_path / name, data or parquet())
     assert problems == []
     assert table["Id"].tolist() == [row[0] for row in ROWS]
     for place, column in ((1, "score"), (2, "a")):
@@ -167,7 +168,6 @@ def test_names_that_are_written_with_other_accents_are_found(tmp_path):
         ("t.csv", b"sep=;\nId;score\na;1;2\n", "line 3 has 3 fields"),
         ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 9, "save it as .xlsx"),
         ("t.xlsx", b"PK\3\4" + b"x" * 50, "damaged zip or Excel workbook"),
-        ("t.parquet", b"PAR1" + b"x" * 50, "damaged Parquet file"),
         ("t.json", b"{", "is no table"),
         ("t.json", b"[" * 100_000, "nested too deep"),
         ("t.json", b"[1, 2]", "no list of objects"),
@@ -182,6 +182,13 @@ def test_what_cannot_be_read_is_one_problem(name, data, message, tmp_path):
     assert message in problems[0]
 
 
+def test_a_damaged_parquet_file_is_one_problem(tmp_path):
+    for data in (parquet()[:200], b"PAR1" + b"x" * 50):
+        table, (problem,) = read(tmp_path / "t.parquet", data)
+        assert table.empty
+        assert "t.parquet: is no table: it is a damaged Parquet file" in problem
+
+
 def test_a_table_in_any_format_is_a_competitions(pictures):
     """Labelled, test and sample submission, each in another one."""
     plain = load_competition(pictures)
@@ -190,8 +197,8 @@ def test_a_table_in_any_format_is_a_competitions(pictures):
     comma = tables["train"].to_csv(index=False, sep=";", decimal=",")
     (root / "train.csv").write_bytes(comma.encode("utf-16"))
     tables["test"].to_excel(root / "test.xlsx", index=False)
-    pd.read_csv(root / "sample_submission.csv").to_parquet(root / "sample.parquet")
-    other = {"test": "test.xlsx", "sample_submission": "sample.parquet"}
+    pd.read_csv(root / "sample_submission.csv").to_json(root / "sample.json")
+    other = {"test": "test.xlsx", "sample_submission": "sample.json"}
     found = load_competition(pictures.model_copy(update=other))
     assert found.target.tolist() == plain.target.tolist()
     assert found.labelled.metadata.tolist() == plain.labelled.metadata.tolist()
@@ -199,7 +206,7 @@ def test_a_table_in_any_format_is_a_competitions(pictures):
     assert found.submission_ids.tolist() == plain.submission_ids.tolist()
     assert plain.remarks == ()
     assert list(found.remarks) == [
-        "sample.parquet: read as Parquet",
+        "sample.json: read as JSON",
         "train.csv: read as CSV, UTF-16, separated by semicolons, decimal commas in score, b",
         "test.xlsx: read as Excel workbook, sheet Sheet1",
     ]

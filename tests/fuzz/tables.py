@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -57,17 +58,16 @@ def seeds() -> dict[str, bytes]:
     """File name -> a small table in its format."""
     table = pd.DataFrame({"Id": ["007", "Käte 2", "a;b"], "score": [1.5, 2.25, 3], "a": [1, 2, 3]})
     german = table.to_csv(index=False, sep=";", decimal=",")
-    book, workbook, parquet = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+    book, workbook = openpyxl.Workbook(), io.BytesIO()
     for row in [list(table.columns), *table.itertuples(index=False)]:
         book.active.append(list(row))
     book.save(workbook)
-    table.to_parquet(parquet)
     return {
+        **({"columns.parquet": table.to_parquet()} if find_spec("pyarrow") else {}),
         "comma.csv": table.to_csv(index=False).encode(),
         "german.csv": b"sep=;\n" + german.encode("cp1252"),
         "wide.csv": german.encode("utf-16"),
         "book.xlsx": workbook.getvalue(),
-        "columns.parquet": parquet.getvalue(),
         "rows.json": json.dumps(table.to_dict("records")).encode(),
         "lines.jsonl": table.to_json(orient="records", lines=True).encode(),
     }
