@@ -12,7 +12,7 @@ import pandas as pd
 
 from paw_stack.artifacts.finished.trust import require_plain
 from paw_stack.data.folds import Folds
-from paw_stack.data.tables import as_known, id_problems, read_table
+from paw_stack.data.tables import as_known, id_problems, read_numbers, read_table
 from paw_stack.data.types import Predictions
 from paw_stack.errors import DataError, offenders
 from paw_stack.regular import json_or_nothing
@@ -107,9 +107,10 @@ def _aligned(
             problems.append(f"{path}: holds no rows")
         return None
     found = [f"{path}: {problem}" for problem in id_problems(table["Id"], ids, "prediction")]
-    number = pd.to_numeric(table["prediction"], errors="coerce").to_numpy(dtype=np.float64)
+    column = read_numbers(table["prediction"])
+    number, cure = column.array, f"; {column.hint}" if column.hint else ""
     if len(bad := table["Id"][~np.isfinite(number)]):
-        found.append(f"{path}: prediction is no finite number for ids {offenders(bad)}")
+        found.append(f"{path}: prediction is no finite number for ids {offenders(bad)}{cure}")
     problems += found
     if found:
         return None

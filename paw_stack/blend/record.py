@@ -26,7 +26,7 @@ from paw_stack.blend.nested import (
 from paw_stack.blend.scores import compare, score
 from paw_stack.blend.shift import prediction_shift
 from paw_stack.data.folds import Folds
-from paw_stack.data.label_noise import LabelNoise
+from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Blend, Predictions
 from paw_stack.errors import ArtifactError, DataError, offenders
 from paw_stack.metrics import rmse
@@ -38,6 +38,7 @@ def blend(
     folds: Folds,
     recipe: Recipe,
     noise: LabelNoise | None = None,
+    exact: RatingNoise | None = None,
 ) -> Blend:
     """Weigh candidates that cover all folds.
 
@@ -46,6 +47,7 @@ def blend(
         recipe: with the lowest and highest score; predictions are clipped to them here and nowhere
             else.
         noise: of the labels, where duplicates tell it; the floor beside every RMSE.
+        exact: the same where raters tell it.
 
     Raises:
         ArtifactError: a candidate lacks folds.
@@ -81,6 +83,7 @@ def blend(
             "interval": interval,
             **_told(candidates, predictions, target, folds),
             "label_noise": asdict(noise) if noise else None,
+            "rating_noise": asdict(exact) if exact else None,
             "nested": _nested_facts(nested, model, peers, target),
             "comparisons": _comparisons(candidates, nested.predictions, peers, target, folds),
             "diversity": diversity(oof, target, folds, names, recipe, nested),

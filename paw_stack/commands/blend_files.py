@@ -20,7 +20,7 @@ from paw_stack.blend.methods import METHODS
 from paw_stack.commands.tables import show_scores, tell
 from paw_stack.console import say
 from paw_stack.data.folds import Folds, require_pictures
-from paw_stack.data.tables import double_ids, read_table
+from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.data.types import Blend
 from paw_stack.errors import ConfigError, DataError, offenders
 
@@ -103,10 +103,11 @@ def _labelled(wanted: FilesToBlend, candidate: Path) -> tuple[np.ndarray, np.nda
     table = read_table(wanted.labelled, ["Id", wanted.target], problems)
     if problems:
         raise DataError(problems)
-    target = pd.to_numeric(table[wanted.target], errors="coerce").to_numpy(dtype=np.float64)
+    column = read_numbers(table[wanted.target])
+    target, cure = column.array, f"; {column.hint}" if column.hint else ""
     if len(bad := table["Id"][~np.isfinite(target)]):
         problems.append(
-            f"{wanted.labelled}: {wanted.target} is no finite number for ids {offenders(bad)}"
+            f"{wanted.labelled}: {wanted.target} is no finite number for ids {offenders(bad)}{cure}"
         )
     if double := double_ids(table["Id"]):
         problems.append(f"{wanted.labelled}: double ids {offenders(double)}")

@@ -10,8 +10,10 @@ from paw_stack.console import say
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import imbalance
 from paw_stack.data.images.cache import unreadable_sentence
-from paw_stack.data.label_noise import LabelNoise
+from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.screening import Findings
+from paw_stack.data.tables import read_table
+from paw_stack.data.tables.cells import FORM
 from paw_stack.errors import offenders
 from paw_stack.metrics import finer
 from paw_stack.pipeline.experiment import Job
@@ -24,6 +26,8 @@ def report_data(config: Config, competition: Competition, findings: Findings) ->
     table = findings.table
     labelled, test = competition.labelled.ids, competition.test.ids
     say(f"{config.data.root}: {len(labelled)} labelled photos, {len(test)} test photos")
+    for remark in competition.remarks:
+        say(remark)
     good = table[findings.readable]
     if len(good):
         _report_photos(good)
@@ -67,8 +71,24 @@ def _report_duplicates(competition: Competition, findings: Findings) -> None:
         labelled, test = competition.labelled.ids, competition.test.ids
         named = [f"{test[j]} = {labelled[i]}" for i, j in findings.crossing]
         say(f"test photos that nearly repeat a labelled one: {offenders(named)}")
+    _report_noise(competition, findings)
+
+
+def _report_noise(competition: Competition, findings: Findings) -> None:
+    """The exact one first, where raters tell it; that of near-duplicates is of a few photos."""
+    if known := competition.rating_noise:
+        say(_rating_sentence(known))
     if findings.noise:
         say(_noise_sentence(findings.noise))
+
+
+def _rating_sentence(noise: RatingNoise) -> str:
+    few = 2 + finer(noise.sd)
+    known = f"label noise, exact: SD {noise.sd:.{few}f}"
+    if np.isfinite(noise.high):
+        known += f" (95 %: {noise.low:.{few}f} to {noise.high:.{few}f})"
+    told = f"{known}, from the raters' spread in {noise.n_rows} scores"
+    return f"{told}; no model can reach a lower RMSE" if noise.sd else f"{told}: they never differ"
 
 
 def _duplicates_sentence(findings: Findings) -> str:
@@ -103,10 +123,11 @@ def summarise(job: Job) -> None:
     unreadable = int((~findings.readable).sum())
     left_out = f", {unreadable} of them unreadable" if unreadable else ""
     say(f"{len(findings.table)} photos{left_out}; {_duplicates_sentence(findings)}")
+    for remark in job.competition.remarks:
+        say(remark)
     if unreadable:
         say(unreadable_sentence(findings.table))
-    if findings.noise:
-        say(_noise_sentence(findings.noise))
+    _report_noise(job.competition, findings)
 
 
 def report_folds(job: Job) -> None:
@@ -114,13 +135,21 @@ def report_folds(job: Job) -> None:
     target, fold_of = job.competition.target, job.folds.fold_of
     sizes = np.bincount(fold_of)
     means = np.bincount(fold_of, target) / sizes
-    source, few = job.config.folds.file or "dealt", 2 + finer(float(target.std()))
+    source, few = _source(job.config.folds.file), 2 + finer(float(target.std()))
     say(
         f"{job.folds.n} folds ({source}): {sizes.min()} to {sizes.max()} rows,"
         f" mean targets {means.min():.{few}f} to {means.max():.{few}f}"
     )
     for sentence in imbalance(job.folds, target):
         say(f"uneven: {sentence}")
+
+
+def _source(file: Path | None) -> str:
+    """Where folds come from, and how that table is written."""
+    if file is None:
+        return "dealt"
+    form = read_table(file, ["Id", "fold"], []).attrs.get(FORM)
+    return f"{file}, read as {form}" if form else str(file)
 
 
 PHOTOS, DRAWS = 6, 7

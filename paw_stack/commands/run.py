@@ -175,7 +175,8 @@ def _finished(job: Job, steps: Steps) -> Blend:
 
 
 def _show(job: Job, candidates: Sequence[Predictions]) -> None:
-    show_scores(candidates, job.competition.target, job.findings.noise)
+    competition = job.competition
+    show_scores(candidates, competition.target, job.findings.noise, competition.rating_noise)
 
 
 def _begin(

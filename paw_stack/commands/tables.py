@@ -8,18 +8,22 @@ import pandas as pd
 
 from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import print_table, say
-from paw_stack.data.label_noise import LabelNoise
+from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Blend, Predictions
 from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
 
 
 def show_scores(
-    candidates: Sequence[Predictions], target: np.ndarray, noise: LabelNoise | None
+    candidates: Sequence[Predictions],
+    target: np.ndarray,
+    noise: LabelNoise | None,
+    exact: RatingNoise | None = None,
 ) -> None:
     """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
 
     `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
-    Below them what frames every RMSE: a constant's, and the label noise where it is known.
+    Below them what frames every RMSE: a constant's, and the label noise where raters or
+    near-duplicates tell it.
     """
     from rich.table import Column
 
@@ -33,9 +37,12 @@ def show_scores(
     more = finer(constant)
     rows = [_cells(candidate, target) for candidate in candidates]
     rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
-    if noise and np.isfinite(noise.high):
-        interval = f"95 %: {noise.low:.{2 + more}f} to {noise.high:.{2 + more}f}"
-        rows.append(("label noise", interval, f"{noise.sd:.{3 + more}f}"))
+    for name, known in (("label noise, exact", exact), ("label noise", noise)):
+        if known and (known is exact or np.isfinite(known.high)):
+            few = 2 + (finer(known.sd) if known is exact else more)
+            ends = f"95 %: {known.low:.{few}f} to {known.high:.{few}f}"
+            told = ends if np.isfinite(known.high) else ""
+            rows.append((name, told, f"{known.sd:.{few + 1}f}"))
     print_table("out-of-fold scores, points", columns, rows)
 
 

@@ -109,6 +109,39 @@ class DataSection(Section):
     extra: ExtraRowsSection | None = Field(
         None, description="photos without a score; section extra says what is made of them"
     )
+    missing_scores: Literal["error", "drop"] = Field(
+        "error",
+        description="labelled rows whose score is empty, NA, NaN, null, n/a or -: stop; or leave"
+        " them out",
+    )
+    raters: Literal["error", "average"] = Field(
+        "error",
+        description="several labelled rows of one photo: stop; or take the mean of their scores,"
+        " whose spread tells how noisy it is",
+    )
+    score_sd: str | None = Field(
+        None,
+        description="column of the standard deviation of a photo's ratings, in points, where the"
+        " score is their mean; with score_n it tells the label noise",
+    )
+    score_n: str | None = Field(
+        None, description="column of the number of ratings that the score is the mean of"
+    )
+    scores: Literal["number", "percent", "fraction"] = Field(
+        "number",
+        description="how scores are written. percent: 45 % is 45 points; fraction: 4/10 is that"
+        " share of the upper bound, 4 of [1, 10], or 0.4 where there is none",
+    )
+
+    @model_validator(mode="after")
+    def _spread_has_one_source(self) -> "DataSection":
+        if (self.score_sd is None) != (self.score_n is None):
+            raise ValueError("score_sd, score_n: one alone tells no noise; give both or neither")
+        if self.score_sd and self.raters == "average":
+            raise ValueError(
+                "raters: average takes the spread from the rows; leave out score_sd and score_n"
+            )
+        return self
 
     @field_validator("target", mode="before")
     @classmethod

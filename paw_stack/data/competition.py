@@ -1,9 +1,10 @@
-"""Tables and image paths of a competition, checked: Kaggle's layout or any CSV of photos.
+"""Tables and image paths of a competition, checked: Kaggle's layout or any table of photos.
 
 Enters: the `data` section. Leaves: a `Competition` whose every id, number and path is known to be
 sound; or one `DataError` with all problems of both tables.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.label_noise import RatingNoise, rating_noise
 from paw_stack.data.tables import double_ids, read_table
+from paw_stack.data.tables.scores import form_remarks, numeric_column, scored
 from paw_stack.errors import DataError, offenders
 
 LONGEST_ID = 200  # bytes; file systems take 255 with the extension
@@ -40,15 +43,25 @@ class Competition:
     bounds: tuple[float, float]  # points, infinite where there is none
     submission_ids: np.ndarray  # (m,) str, the order that the submission must have
     classes: np.ndarray | None = None  # (n,) str, of the auxiliary column; '' is unknown
+    score_variance: np.ndarray | None = None  # (n,) float64, points^2, of a row's mean score
+    variance_error: float = math.inf  # standard error of the log of its mean
+    remarks: tuple[str, ...] = ()  # how tables were read, rows that were left out or averaged
+
+    @property
+    def rating_noise(self) -> RatingNoise | None:
+        """The noise of the labels, where raters tell it."""
+        return rating_noise(self.score_variance, self.variance_error)
 
     def take(self, labelled: np.ndarray, test: np.ndarray) -> "Competition":
         """Only these labelled and these test rows; the submission keeps all of its own."""
+        variance = self.score_variance
         return replace(
             self,
             labelled=self.labelled.take(labelled),
             test=self.test.take(test),
             target=self.target[labelled],
             classes=None if self.classes is None else self.classes[labelled],
+            score_variance=None if variance is None else variance[labelled],
         )
 
 
@@ -63,22 +76,30 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
     if not data.root.is_dir():
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
+    spread = [column for column in (data.score_sd, data.score_n) if column]
     wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
-    labelled = read_rows(data, data.labelled, wanted, problems)
+    labelled = read_rows(data, data.labelled, [*wanted, *spread], problems)
     test = read_rows(data, data.test, [data.id, *data.metadata], problems)
     if problems:
         raise DataError(problems)
+    known = scored(data, labelled, wanted, problems)
+    labelled = known.table
+    remarks = list(known.remarks)
     competition = Competition(
         labelled=_rows(data, data.labelled, labelled, data.labelled_images, problems),
         test=_rows(data, data.test or "", test, data.test_images, problems),
-        target=_target(data, labelled, problems),
+        target=known.target,
         bounds=data.limits,
-        submission_ids=_submission_ids(data, test[data.id], problems),
+        submission_ids=_submission_ids(data, test[data.id], problems, remarks),
         classes=labelled[auxiliary].to_numpy(dtype=str) if auxiliary else None,
+        score_variance=known.variance,
+        variance_error=known.variance_error,
     )
+    remarks += [*form_remarks(data.labelled, labelled), *form_remarks(data.test or "", test)]
     if problems:
-        raise DataError(problems)
-    return competition
+        guessed = [remark for remark in remarks if "(a guess)" in remark]
+        raise DataError([*problems, *guessed])
+    return replace(competition, remarks=tuple(remarks))
 
 
 def read_rows(
@@ -103,7 +124,8 @@ def _rows(
         problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
         return Rows(ids, (), np.empty((0, 0)))
     if double := double_ids(table[data.id]):
-        problems.append(f"{name}: ids that occur more than once: {offenders(double)}")
+        cure = "; where rows are raters, set data.raters: average" if name == data.labelled else ""
+        problems.append(f"{name}: ids that occur more than once: {offenders(double)}{cure}")
     paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
     missing = [path for path in paths if not path.is_file()]
     if missing and (data.unreadable == "error" or len(missing) == len(paths)):
@@ -111,7 +133,7 @@ def _rows(
             f"{name}: photos that do not exist: {offenders(missing)};"
             " see data.labelled_images, data.test_images and data.extension"
         )
-    numbers = [_numbers(name, table, data.id, column, problems) for column in data.metadata]
+    numbers = [numeric_column(name, table, data.id, column, problems) for column in data.metadata]
     return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
 
 
@@ -120,42 +142,16 @@ def is_file_name(text: str) -> bool:
     return plain and 0 < len(text.encode()) <= LONGEST_ID and text.strip(" .") != ""
 
 
-def _numbers(
-    name: str, table: pd.DataFrame, id_column: str, column: str, problems: list[str]
+def _submission_ids(
+    data: DataSection, test_ids: pd.Series, problems: list[str], remarks: list[str]
 ) -> np.ndarray:
-    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        problems.append(
-            f"{name}: column {column} holds no finite number for ids"
-            f" {offenders(table[id_column][bad])}; first found {table[column][bad].iloc[0]!r}"
-        )
-    return numbers
-
-
-def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
-    target = _numbers(data.labelled, table, data.id, data.target, problems)
-    low, high = data.limits
-    outside = (target < low) | (target > high)
-    if outside.any():
-        problems.append(
-            f"{data.labelled}: {data.target} outside data.bounds [{low:g}, {high:g}] for ids"
-            f" {offenders(table[data.id][outside])}; first found {target[outside][0]:g}"
-        )
-    if len(target) > 1 and np.isfinite(target).all() and np.ptp(target) == 0:
-        problems.append(
-            f"{data.labelled}: {data.target} is {target[0]:g} for all rows: nothing can be learned"
-        )
-    return target
-
-
-def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str]) -> np.ndarray:
     if data.test is None or data.sample_submission is None:
         return test_ids.to_numpy(dtype=str)
     before = len(problems)
     sample = read_rows(data, data.sample_submission, [data.id, data.target], problems)
     if len(problems) > before:
         return np.empty(0, dtype=str)
+    remarks += form_remarks(data.sample_submission, sample)
     lacking = sorted(set(test_ids) - set(sample[data.id]))
     extra = sorted(set(sample[data.id]) - set(test_ids))
     for what, ids in (("lacks", lacking), ("has unknown", extra)):

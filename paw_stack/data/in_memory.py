@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.data.competition import is_file_name
-from paw_stack.data.tables import double_ids, read_table
+from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.errors import DataError, offenders
 
 
@@ -96,7 +96,7 @@ def photo_columns(
 
     Raises:
         DataError: no table, columns that it lacks or has twice, ids that are double; a row that is
-            meant for several photos.
+            meant for several photos; a column whose commas may mean two things.
     """  # noqa: E501
     table = _read(source, [id_column, *columns])
     row_of = {name: row for row, name in enumerate(table[id_column])}
@@ -105,8 +105,15 @@ def photo_columns(
         for photo in photos
     ]
     _require_own_rows(source, table[id_column].tolist(), photos, rows)
-    numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    numbers = np.column_stack([_numbers(source, table, column) for column in columns])
     return np.vstack([numbers, np.full(len(columns), np.nan)])[rows]
+
+
+def _numbers(source: Path, table: pd.DataFrame, column: str) -> np.ndarray:
+    found = read_numbers(table[column])
+    if found.hint:
+        raise DataError(f"{source}: column {column}: {found.hint}")
+    return found.array
 
 
 def _names(photo: Path, extension: str) -> Iterator[str]:

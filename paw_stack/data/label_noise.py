@@ -1,10 +1,11 @@
-"""How noisy the labels are, told by duplicate photos whose targets differ."""
+"""How noisy the labels are, told by duplicate photos whose targets differ, or by raters."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 DRAWS = 2000
+NORMAL = 1.959963984540054  # standard errors that a 95 % interval reaches
 TAILS = (0.025, 0.975)  # a 95 % interval
 FEWEST_GROUPS = 5  # below it resampled groups say nothing of the spread
 ROUNDING = 1e-9  # of the scores' range: a deviation below it is none
@@ -25,6 +26,67 @@ class LabelNoise:
     n_groups: int  # of two rows or more
     n_rows: int  # in these groups
     mean_difference: float  # mean absolute difference, over all pairs within groups
+
+
+@dataclass(frozen=True)
+class RatingNoise:
+    """What mean scores differ by from the means of all raters that there could be, in points.
+
+    The best RMSE that any model can reach on such labels: nothing needs to be assumed on photos.
+    """
+
+    sd: float  # root of the mean variance of a score
+    low: float  # 95 % interval; 0 and inf where it is not known
+    high: float
+    n_rows: int
+
+
+def rating_noise(score_variance: np.ndarray | None, error: float) -> RatingNoise | None:
+    """The noise of scores whose variances are known, or None where they are not.
+
+    The interval is that of the log of the mean variance (delta method).
+
+    Args:
+        score_variance: (n,) float64, points^2.
+        error: standard error of the log of its mean.
+    """
+    if score_variance is None:
+        return None
+    sd = float(np.sqrt(score_variance.mean()))
+    if not np.isfinite(error):
+        return RatingNoise(sd, 0.0, np.inf, len(score_variance))
+    factor = float(np.exp(NORMAL * error / 2))
+    return RatingNoise(sd, sd / factor, sd * factor, len(score_variance))
+
+
+def variance_within(score: np.ndarray, group_of: np.ndarray) -> tuple[float, float] | None:
+    """The variance of a rating, pooled within groups, and the standard error of its log.
+
+    None where no group has two ratings; the error is inf where few have, or all agree.
+
+    Args:
+        score: (n,) float, points.
+        group_of: (n,) int, 0..n_groups-1; ratings of one photo share a number.
+    """
+    size = np.bincount(group_of)
+    deviation = score - (np.bincount(group_of, score) / size)[group_of]
+    several = size > 1
+    squares, freedom = np.bincount(group_of, deviation**2)[several], size[several] - 1
+    if not len(squares):
+        return None
+    variance = float(squares.sum() / freedom.sum())
+    if len(squares) < FEWEST_GROUPS or variance == 0:
+        return variance, np.inf
+    _, error = _log_variance(np.ones((1, len(squares))), squares, freedom)
+    return variance, float(error[0])
+
+
+def error_of_mean(score_variance: np.ndarray) -> float:
+    """Standard error of the log of the mean of (n,) variances; inf for few, or where all are 0."""
+    n, mean = len(score_variance), score_variance.mean()
+    if n < FEWEST_GROUPS or mean == 0:
+        return np.inf
+    return float(score_variance.std(ddof=1) / np.sqrt(n) / mean)
 
 
 def label_noise(target: np.ndarray, group_of: np.ndarray, seed: int) -> LabelNoise | None:

@@ -92,9 +92,13 @@ def admit(
     group_of = findings.group_of[rows]
     if data.duplicates == "group":
         return kept, group_of
-    first, mean = merge_rows(findings.same_as[rows], kept.target)
-    merged = kept.take(first, np.arange(len(test_rows)))
-    return replace(merged, target=mean), np.unique(group_of[first], return_inverse=True)[1]
+    same_as = findings.same_as[rows]
+    first, mean = merge_rows(same_as, kept.target)
+    merged = replace(kept.take(first, np.arange(len(test_rows))), target=mean)
+    if kept.score_variance is not None:  # a mean of k scores has a k-th of their mean variance
+        size = np.bincount(same_as)[same_as]
+        merged = replace(merged, score_variance=merge_rows(same_as, kept.score_variance / size)[1])
+    return merged, np.unique(group_of[first], return_inverse=True)[1]
 
 
 def cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from paw_stack.data.competition import is_file_name, read_rows
 from paw_stack.data.duplicates import duplicate_groups
 from paw_stack.data.images.cache import EXTENSIONS, cached_photos
 from paw_stack.data.screening import THUMBNAIL, cached_pairs
+from paw_stack.data.tables.scores import form_remarks
 from paw_stack.errors import DataError, offenders
 from paw_stack.regular import shown
 
@@ -26,7 +27,7 @@ class ExtraRows:
     paths: tuple[Path, ...]  # e files
     classes: np.ndarray  # (e,) str; '' is unknown
     content: str = ""  # digest of the files
-    remark: str = ""  # how many were used, and why not all
+    remark: str = ""  # how the table was read, how many were used, and why not all
 
     def take(self, rows: np.ndarray) -> "ExtraRows":
         """Only these rows (k,), in this order."""
@@ -59,7 +60,8 @@ def load_extra(data: DataSection) -> ExtraRows:
         raise DataError(problems)
     ids = table[data.id].to_numpy(dtype=str)
     classes = table[column].to_numpy(dtype=str) if column else np.full(len(ids), "")
-    extra = ExtraRows(ids, _paths(data, data.extra, ids), classes)
+    remark = "".join(form_remarks(data.extra.table, table))
+    extra = ExtraRows(ids, _paths(data, data.extra, ids), classes, remark=remark)
     _require_sound(data.extra.table, extra)
     return extra
 
@@ -108,4 +110,4 @@ def admit_extra(
         f" a labelled photo, {int((~readable[n:]).sum())} cannot be read"
     )
     content = digest(kept.ids.tolist(), contents.tolist())
-    return replace(kept, content=content, remark=remark)
+    return replace(kept, content=content, remark="; ".join(filter(None, [extra.remark, remark])))

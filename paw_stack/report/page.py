@@ -141,8 +141,13 @@ def _rungs(facts: dict[str, Any], best: str, interval: tuple[float, float]) -> l
         charts.Rung(f"best single candidate: {best}", scores[best]["rmse"], kind="best"),
         charts.Rung("this run's blend", scores["blend"]["rmse"], *interval, "blend"),
     ]
+    if exact := facts.get("rating_noise"):
+        low = exact["low"] if exact["high"] is not None else None
+        floor = "label noise, exact: no model can do better"
+        rungs.append(charts.Rung(floor, exact["sd"], low, exact["high"], "noise"))
     if noise and noise["high"] is not None:
-        floor = "label noise: no model can do better"
+        told = "told by near-duplicates" if exact else "no model can do better"
+        floor = f"label noise: {told}"
         rungs.append(charts.Rung(floor, noise["sd"], noise["low"], noise["high"], "noise"))
     return rungs
 

@@ -38,21 +38,39 @@ def story(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> list[str]:
 
 
 def _noise(facts: dict[str, Any]) -> list[str]:
-    """Only where there are enough near-duplicates to know it."""
-    known, few = facts["label_noise"], 1 + finer(facts["constant_rmse"])
-    if not known or known["high"] is None:
+    """Where raters tell it exactly, or enough near-duplicates do; what raters tell leads."""
+    exact, known = facts.get("rating_noise"), facts["label_noise"]
+    few = 1 + finer(facts["constant_rmse"])
+    told = [_exact(exact)] if exact else []
+    if known and known["high"] is not None:
+        told.append(
+            f"{'Near-duplicates say' if exact else 'People do not agree either'}: the same picture,"
+            f" scored twice, differs by {known['mean_difference']:.{few}f} points on average, so no"
+            f" model can get below an RMSE of about {known['sd']:.{few}f}{_ends(known, few)}."
+        )
+    if not told:
         return []
-    differ = (
-        "People do not agree either: the same picture, scored twice, differs by"
-        f" {known['mean_difference']:.{few}f} points on average, so no model can get below an RMSE"
-        f" of about {known['sd']:.{few}f} (95{PERCENT}: {known['low']:.{few}f} to"
-        f" {known['high']:.{few}f})."
-    )
-    possible = facts["constant_rmse"] - known["sd"]
+    floor = (exact or known)["sd"]
+    possible = facts["constant_rmse"] - floor
     if possible <= 0:
-        return [differ]
+        return told
     done = 100 * (facts["constant_rmse"] - facts["scores"]["blend"]["rmse"]) / possible
-    return [f"{differ} Of the way from guessing to there, {done:.0f}{PERCENT} is done."]
+    told[0] += f" Of the way from guessing to there, {done:.0f}{PERCENT} is done."
+    return told
+
+
+def _exact(noise: dict[str, Any]) -> str:
+    few = 2 + finer(noise["sd"])
+    return (
+        "People do not agree either: by the spread of the raters, the scores themselves are off by"
+        f" {noise['sd']:.{few}f} points{_ends(noise, few)}, and no model can get below that RMSE."
+    )
+
+
+def _ends(noise: dict[str, Any], few: int) -> str:
+    if noise["high"] is None:
+        return ""
+    return f" (95{PERCENT}: {noise['low']:.{few}f} to {noise['high']:.{few}f})"
 
 
 def spread(facts: dict[str, Any], name: str) -> str:

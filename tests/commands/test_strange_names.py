@@ -186,7 +186,9 @@ def test_a_run_in_a_folder_of_such_a_name_is_opened(run, tmp_path, folder, capsy
     assert open_finished(there).folder == there
 
 
-def test_a_table_in_latin_1_is_one_error(sample_folder, tmp_path, capsys, monkeypatch):
+def test_an_id_in_latin_1_whose_photo_is_not_there_is_one_error(
+    sample_folder, tmp_path, capsys, monkeypatch
+):
     shutil.copytree(sample_folder, tmp_path / "c")
     table = (tmp_path / "c" / "train.csv").read_bytes()
     first = table.splitlines()[1].partition(b",")[0]
@@ -194,7 +196,9 @@ def test_a_table_in_latin_1_is_one_error(sample_folder, tmp_path, capsys, monkey
     config = write_config(tmp_path, tmp_path / "c")
     for word in ("check", "run"):
         said = failure(capsys, monkeypatch, word, config)
-        assert "train.csv: is no CSV table in UTF-8" in said
+        assert "train.csv: photos that do not exist" in said
+        assert "f\xf6t" in said
+        assert "train.csv: read as CSV, CP1252 (a guess)" in said
 
 
 def test_ids_of_a_table_are_shown_as_one_line(sample_folder, tmp_path, capsys, monkeypatch):

@@ -143,7 +143,7 @@ def test_a_missing_folder_is_named(pictures):
 
 def test_a_table_that_is_no_text_is_named(pictures):
     (pictures.root / "train.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
-    assert "train.csv: is no CSV table in UTF-8" in problems(pictures)[0]
+    assert "train.csv: is no CSV table: its bytes are no text" in problems(pictures)[0]
 
 
 def test_all_problems_come_at_once(pictures):

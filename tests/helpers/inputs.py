@@ -46,6 +46,8 @@ ELSEWHERE = (
     "extra.gan",
 )
 TOGETHER = {  # keys that are only taken with others
+    "data.score_sd": {"data.score_sd": "sd", "data.score_n": "n"},
+    "data.score_n": {"data.score_sd": "sd", "data.score_n": "n"},
     "finetune.patience": {"finetune.keep": "best_inner", "finetune.patience": 2},
     "backbones.0.layers": {
         "backbones.0.frozen": True,

@@ -12,6 +12,7 @@ from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.steps import StepRecord
 from paw_stack.config import Config, DataSection
 from paw_stack.report import numbers, sentences
+from paw_stack.report.page import _rungs
 from paw_stack.report.tips import tips
 from paw_stack.report.verdict import verdict
 
@@ -252,3 +253,27 @@ def test_the_ends_of_the_scale_have_a_bin(score, own):
     html = verdict(row, 0.9, [], (0, 100), np.array([50.0]), [])
     fills = re.findall(r"fill='(.*?)'", html)
     assert fills.index("#e66101") == own
+
+
+EXACT = {"sd": 5.0, "low": 4.9, "high": 5.125, "n_rows": 40}
+
+
+@pytest.mark.parametrize("duplicates", [None, {**NOISE, "high": None}, NOISE])
+def test_what_raters_tell_leads_and_is_the_floor(facts, record, duplicates):
+    facts |= {"rating_noise": EXACT, "label_noise": duplicates}
+    said = sentences.story(record, np.arange(5.0), np.arange(5.0))[4:]
+    assert f"off by 5.00 points (95{sentences.PERCENT}: 4.90 to 5.12)" in said[0]
+    assert f"from guessing to there, 40{sentences.PERCENT} is done" in said[0]
+    assert len(said) == (2 if duplicates == NOISE else 1)
+    assert "done" not in " ".join(said[1:])
+    rungs = _rungs(facts, "b.svr", (13.0, 15.0))[3:]
+    assert [rung.value for rung in rungs] == ([5.0, 10.0] if duplicates == NOISE else [5.0])
+    assert (rungs[0].low, rungs[0].high) == (4.9, 5.125)
+
+
+def test_few_raters_tell_a_noise_without_an_interval(facts, record):
+    facts |= {"rating_noise": {**EXACT, "low": 0.0, "high": None}, "label_noise": None}
+    said = sentences.story(record, np.arange(5.0), np.arange(5.0))[4]
+    assert "off by 5.00 points, and" in said
+    rung = _rungs(facts, "b.svr", (13.0, 15.0))[-1]
+    assert (rung.value, rung.low, rung.high) == (5.0, None, None)

@@ -73,6 +73,8 @@ def run_tiny(path: Path, sample: Path, weights: dict[str, tuple[str, Path]], roo
         "data.target=Pawpularity",
         "data.bounds=[1, 100]",
         "data.extension=.jpg",
+        "data.score_sd=null",
+        "data.score_n=null",
         f"data.metadata={['Eyes', 'Blur'] if as_shipped.data.metadata else []}",
     ]
     if source := as_shipped.finetune.warm_start:

@@ -1,11 +1,11 @@
-"""A small, fixed part of what `fuzz/photos.py` and `fuzz/runs.py` try by hand; more, slowly."""
+"""A small, fixed part of what the scripts of `fuzz/` try by hand; more, slowly."""
 
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from fuzz import photos, runs
+from fuzz import photos, runs, tables
 from fuzz.commands import lay_out, make_stage, stage_of
 from fuzz.seeds import seeds
 
@@ -44,6 +44,16 @@ def test_mutated_photos_are_pixels_or_a_reason(cases):
     assert not told.deaths
     assert sum(told.outcomes.values()) == cases
     assert told.outcomes["read"] > cases // 10
+
+
+@pytest.mark.parametrize("cases", [400, pytest.param(8000, marks=pytest.mark.slow)])
+def test_mutated_tables_are_tables_or_one_problem(cases):
+    told = tables.fuzz(range(cases), 1)
+    assert not told.broken
+    outcomes = sum(told.outcomes.values(), tables.Counter())
+    assert outcomes.total() == cases
+    assert min(told.outcomes[name]["refused"] for name in told.outcomes) > 0
+    assert outcomes["read"] > cases // 20
 
 
 @pytest.mark.skipif(os.name != "posix", reason="forks")

@@ -40,8 +40,8 @@ def make_blend(job: Job, steps: Steps) -> Blended:
     competition, section = job.competition, job.config.blend
     candidates = _chosen(job, steps)
     recipe = Recipe(section.method, section.calibration, competition.bounds)
-    noise = job.findings.noise
-    result = blend(candidates, competition.target, job.folds, recipe, noise)
+    noises = job.findings.noise, competition.rating_noise
+    result = blend(candidates, competition.target, job.folds, recipe, *noises)
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
     job.run.begin_blend()
     for candidate in candidates:
