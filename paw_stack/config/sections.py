@@ -101,6 +101,12 @@ class DataSection(Section):
     extra: ExtraRowsSection | None = Field(
         None, description="photos without a score; section extra says what is made of them"
     )
+    weight: str | None = Field(
+        None,
+        description="numeric column of the labelled table, above 0: how much a row counts in"
+        " losses, heads, blend and scores, such as the number of its ratings; brought to mean 1;"
+        " null: each counts once",
+    )
 
     @field_validator("bounds")
     @classmethod

@@ -13,8 +13,10 @@ import pandas as pd
 from paw_stack.config import DataSection
 from paw_stack.data.tables import double_ids, read_table
 from paw_stack.errors import DataError, offenders
+from paw_stack.metrics import taken
 
 LONGEST_ID = 200  # bytes; file systems take 255 with the extension
+MOST_UNLIKE = 1e6  # the largest weight over the smallest
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Competition:
     bounds: tuple[float, float]  # points, infinite where there is none
     submission_ids: np.ndarray  # (m,) str, the order that the submission must have
     classes: np.ndarray | None = None  # (n,) str, of the auxiliary column; '' is unknown
+    # (n,) float64 above 0, on average 1 over the rows that take part; None: each counts once
+    weight: np.ndarray | None = None
 
     def take(self, labelled: np.ndarray, test: np.ndarray) -> "Competition":
         """Only these labelled and these test rows; the submission keeps all of its own."""
@@ -49,6 +53,7 @@ class Competition:
             test=self.test.take(test),
             target=self.target[labelled],
             classes=None if self.classes is None else self.classes[labelled],
+            weight=taken(self.weight, labelled),
         )
 
 
@@ -57,13 +62,14 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
 
     Raises:
         DataError: missing files, columns or (unless `data.unreadable` is drop) photos; ids that are
-            double or no file names; targets that are no numbers, missing or outside the bounds. All
-            of them at once.
+            double or no file names; targets that are no numbers, missing or outside the bounds;
+            weights that are no numbers above 0. All of them at once.
     """
     if not data.root.is_dir():
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
-    wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
+    further = [column for column in (auxiliary, data.weight) if column]
+    wanted = [data.id, data.target, *data.metadata, *further]
     labelled = read_rows(data, data.labelled, wanted, problems)
     test = read_rows(data, data.test, [data.id, *data.metadata], problems)
     if problems:
@@ -75,6 +81,7 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
         bounds=data.limits,
         submission_ids=_submission_ids(data, test[data.id], problems),
         classes=labelled[auxiliary].to_numpy(dtype=str) if auxiliary else None,
+        weight=_weight(data, labelled, problems) if data.weight else None,
     )
     if problems:
         raise DataError(problems)
@@ -147,6 +154,25 @@ def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.n
             f"{data.labelled}: {data.target} is {target[0]:g} for all rows: nothing can be learned"
         )
     return target
+
+
+def _weight(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
+    assert data.weight is not None
+    weight = _numbers(data.labelled, table, data.id, data.weight, problems)
+    low = weight <= 0
+    if low.any():
+        problems.append(
+            f"{data.labelled}: data.weight: {data.weight} is not above 0 for ids"
+            f" {offenders(table[data.id][low])}; first found {weight[low][0]:g}; leave out rows"
+            " that shall not count"
+        )
+    elif np.isfinite(weight).all() and weight.max() > MOST_UNLIKE * weight.min():
+        problems.append(
+            f"{data.labelled}: data.weight: {data.weight} runs from {weight.min():g} to"
+            f" {weight.max():g}; with a factor above {MOST_UNLIKE:g} the light rows count for"
+            " nothing: leave them out, or take a root or a logarithm"
+        )
+    return weight
 
 
 def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str]) -> np.ndarray:
