@@ -39,8 +39,9 @@ def sd(values: np.ndarray, weight: Weight = None) -> float:
 
 def quantile(values: np.ndarray, share: float | np.ndarray, weight: Weight = None) -> np.ndarray:
     """The values (...) below which these shares of the rows lie; with weights, one of the rows'."""
-    method = "linear" if weight is None else "inverted_cdf"
-    return np.asarray(np.quantile(values, share, weights=weight, method=method))
+    if weight is None:
+        return np.asarray(np.quantile(values, share))
+    return np.asarray(np.quantile(values, share, weights=weight, method="inverted_cdf"))
 
 
 def ranks(values: np.ndarray, weight: Weight = None) -> np.ndarray:

@@ -180,8 +180,8 @@ def _backward(
     photos, target, metadata, label, weight = _on_device(training, batch)
     if recipe.finetune.mixup:
         known = [target, metadata] if weight is None else [target, metadata, weight]
-        photos, mixed = mixup(photos, known, recipe.finetune.mixup, mixing)
-        target, metadata, weight = mixed if len(mixed) == 3 else (*mixed, None)
+        photos, (target, metadata, *weights) = mixup(photos, known, recipe.finetune.mixup, mixing)
+        weight = weights[0] if weights else None
     outputs = training.forward(photos, metadata)
     terms = training.model.losses(outputs, target, label, weight)
     descended = torch.stack(list(terms.values())).sum()

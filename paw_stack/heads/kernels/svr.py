@@ -75,11 +75,11 @@ def standardise(
     blocks = [labelled.astype(np.float32), test.astype(np.float32)]
     weights = weight, None
     n = total(labelled, weight) + len(test)
-    middle = sum(map(_summed, blocks, weights)) / n
+    middle = np.sum([*map(_summed, blocks, weights)], axis=0) / n
     blocks = [block - middle.astype(np.float32) for block in blocks]
     # What is left of the mean after rounding it to float32 is taken out of the variance.
-    left = sum(map(_summed, blocks, weights)) / n
-    square = sum(map(_summed, map(np.square, blocks), weights)) / n
+    left = np.sum([*map(_summed, blocks, weights)], axis=0) / n
+    square = np.sum([*map(_summed, map(np.square, blocks), weights)], axis=0) / n
     deviation = np.sqrt(np.maximum(square - left**2, 0))
     if not np.isfinite(deviation).all():
         raise DataError("embeddings hold values that are not finite; make them again")
