@@ -56,6 +56,14 @@ def ranks(values: np.ndarray, weight: Weight = None) -> np.ndarray:
     return ranked
 
 
+def standard_error(values: np.ndarray, weight: Weight = None) -> float:
+    """Of the mean of values (n,): chance drew the rows, and not their weights."""
+    if weight is None:
+        return float(np.std(values) / np.sqrt(len(values)))
+    apart = weight * (values - mean(values, weight))
+    return float(np.sqrt((apart**2).sum()) / weight.sum())
+
+
 def n_effective(values: np.ndarray, weight: Weight = None) -> float:
     """How many rows of one weight tell a mean as well (Kish, Survey Sampling, 1965)."""
     return len(values) if weight is None else float(weight.sum() ** 2 / (weight**2).sum())

@@ -175,7 +175,8 @@ def _finished(job: Job, steps: Steps) -> Blend:
 
 
 def _show(job: Job, candidates: Sequence[Predictions]) -> None:
-    show_scores(candidates, job.competition.target, job.findings.noise)
+    known, column = job.competition, job.config.data.weight
+    show_scores(candidates, known.target, job.findings.noise, known.weight, column)
 
 
 def _begin(

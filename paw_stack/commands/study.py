@@ -9,6 +9,7 @@ import pandas as pd
 
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished.runs import seconds_of
+from paw_stack.commands.compare import same_weights
 from paw_stack.commands.tables import show_study
 from paw_stack.config import Config
 from paw_stack.config.study import load_study
@@ -29,6 +30,7 @@ class Studied:
     target: np.ndarray  # (n,) float64, points
     prediction: np.ndarray  # (n,) float64, points, nested
     folds: Folds
+    weight: np.ndarray | None  # (n,)
     seconds: float  # of all its steps, also where another variant did them
     seconds_here: float
 
@@ -78,13 +80,14 @@ def _run(config: Config, on: str, address: str | None) -> Studied:
     here = time.perf_counter() - start
     assert result is not None  # all folds were run
     job = open_job(config)
-    ids, target = job.competition.labelled.ids, job.competition.target
-    return Studied(ids, target, result.predictions.oof, job.folds, seconds_of(job.run.root), here)
+    rows, predicted = job.competition, result.predictions.oof
+    seconds = seconds_of(job.run.root)
+    return Studied(rows.labelled.ids, rows.target, predicted, job.folds, rows.weight, seconds, here)
 
 
 def _compared(base: Studied, found: Studied) -> dict[str, object]:
     """Nested RMSE, and its difference to the base's with a 95 % interval, on the same rows."""
-    score = rmse(found.target, found.prediction)
+    score = rmse(found.target, found.prediction, found.weight)
     facts: dict[str, object] = {
         "rmse": score,
         "seconds": round(found.seconds, 1),
@@ -95,10 +98,18 @@ def _compared(base: Studied, found: Studied) -> dict[str, object]:
         return facts
     if not (np.array_equal(base.ids, found.ids) and np.array_equal(base.target, found.target)):
         return facts | {"remark": "other rows: not comparable"}
+    weight, remarks = base.weight, []
     if not np.array_equal(base.folds.fold_of, found.folds.fold_of):
-        facts["remark"] = "other folds"
+        remarks.append("other folds")
+    if not same_weights(weight, found.weight):
+        remarks.append("other weights: in the difference each row counts once")
+        weight = None
+    a, b = (rmse(base.target, p, weight) for p in (base.prediction, found.prediction))
     low, high = paired_bootstrap(
-        base.target, base.prediction, found.prediction, group_of=base.folds.group_of
+        base.target,
+        base.prediction,
+        found.prediction,
+        group_of=base.folds.group_of,
+        weight=weight,
     )
-    difference = score - rmse(base.target, base.prediction)
-    return facts | {"difference": difference, "low": low, "high": high}
+    return facts | {"difference": b - a, "low": low, "high": high, "remark": "; ".join(remarks)}

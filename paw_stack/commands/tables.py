@@ -10,16 +10,32 @@ from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import print_table, say
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.types import Blend, Predictions
-from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
+from paw_stack.metrics import (
+    calibration_line,
+    correlation,
+    finer,
+    fold_rmse,
+    rmse,
+    sd,
+    std_ratio,
+    taken,
+)
 
 
 def show_scores(
-    candidates: Sequence[Predictions], target: np.ndarray, noise: LabelNoise | None
+    candidates: Sequence[Predictions],
+    target: np.ndarray,
+    noise: LabelNoise | None,
+    weight: np.ndarray | None = None,
+    weighted_by: str | None = None,
 ) -> None:
     """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
 
     `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
     Below them what frames every RMSE: a constant's, and the label noise where it is known.
+
+    Args:
+        weight: (n,) of the rows, from the column `weighted_by`; None: each counts once.
     """
     from rich.table import Column
 
@@ -29,14 +45,16 @@ def show_scores(
         Column("fold RMSE"),
         *(Column(name, justify="right", no_wrap=True) for name in numbers),
     ]
-    constant = float(np.std(target[np.isfinite(candidates[0].oof)]))
+    scored = np.isfinite(candidates[0].oof)
+    constant = sd(target[scored], taken(weight, scored))
     more = finer(constant)
-    rows = [_cells(candidate, target) for candidate in candidates]
+    rows = [_cells(candidate, target, weight) for candidate in candidates]
     rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
     if noise and np.isfinite(noise.high):
         interval = f"95 %: {noise.low:.{2 + more}f} to {noise.high:.{2 + more}f}"
         rows.append(("label noise", interval, f"{noise.sd:.{3 + more}f}"))
-    print_table("out-of-fold scores, points", columns, rows)
+    by = "" if weight is None else f"; weighted by {weighted_by}"
+    print_table(f"out-of-fold scores, points{by}", columns, rows)
 
 
 def show_study(table: pd.DataFrame) -> None:
@@ -74,17 +92,18 @@ def _variant(row: dict[Hashable, Any]) -> tuple[str, ...]:
     )
 
 
-def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
+def _cells(
+    candidate: Predictions, target: np.ndarray, weight: np.ndarray | None
+) -> tuple[str, ...]:
     covered = np.isfinite(candidate.oof)
-    y, p = target[covered], candidate.oof[covered]
-    more = finer(float(np.std(y)))
-    folds = " ".join(
-        f"{value:.{2 + more}f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
-    )
-    slope = calibration_line(y, p)[1]
+    y, p, w = target[covered], candidate.oof[covered], taken(weight, covered)
+    more = finer(sd(y, w))
+    errors = fold_rmse(target, candidate.oof, candidate.fold_of, weight)
+    folds = " ".join(f"{value:.{2 + more}f}" for value in errors)
+    slope = calibration_line(y, p, w)[1]
     name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
-    spread = f"{correlation(y, p):.3f}", f"{std_ratio(y, p):.3f}"
-    error, seconds = f"{rmse(y, p):.{3 + more}f}", f"{candidate.seconds:.1f}"
+    spread = f"{correlation(y, p, w):.3f}", f"{std_ratio(y, p, w):.3f}"
+    error, seconds = f"{rmse(y, p, w):.{3 + more}f}", f"{candidate.seconds:.1f}"
     return name, folds, error, *spread, f"{slope:.3f}", seconds
 
 

@@ -131,7 +131,7 @@ class RunRecord:
 
     name: str
     config: dict[str, Any]
-    labelled: pd.DataFrame  # Id, target, fold
+    labelled: pd.DataFrame  # Id, target, fold; weight where rows have any
     oof: pd.DataFrame  # (n, n_candidates + 1) float64; the last column is 'blend'
     test: pd.DataFrame  # (m, n_candidates + 1) float64, indexed by Id
     blend: dict[str, Any]  # blend.json
@@ -141,3 +141,22 @@ class RunRecord:
     steps: list[StepRecord]
     histories: dict[str, pd.DataFrame]  # 'swin fold 0' -> history.csv
     sample: VectorSample | None  # None: nothing was embedded
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        """(n,) float64, of the labelled rows; None: each counts once."""
+        return weights_of(self.labelled)
+
+
+def weights_of(labelled: pd.DataFrame) -> np.ndarray | None:
+    """The weights (n,) float64 of a run's labelled rows; None: each counts once.
+
+    Raises:
+        ValueError: they are no numbers above 0.
+    """
+    if "weight" not in labelled:
+        return None
+    weight = labelled["weight"].to_numpy(dtype=np.float64)
+    if not (np.isfinite(weight) & (weight > 0)).all():
+        raise ValueError("labelled.csv holds weights that are not above 0")
+    return weight

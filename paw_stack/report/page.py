@@ -94,7 +94,9 @@ def _view(record: RunRecord) -> dict[str, Any]:
     facts, data = record.blend, record.config["data"]
     best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
     target, blend = record.labelled["target"].to_numpy(), record.oof["blend"].to_numpy()
-    interval, drawn = numbers.rmse_interval(target, blend), numbers.drawn_range(record)
+    weight, drawn = record.weight, numbers.drawn_range(record)
+    interval = numbers.rmse_interval(target, blend, weight)
+    tenths = numbers.tenths(target, blend, weight)
     digits = decimals(target.min(), target.max())
     return {
         "run": record,
@@ -116,7 +118,7 @@ def _view(record: RunRecord) -> dict[str, Any]:
             name: charts.distributions(target, record.oof[name].to_numpy(), drawn, name)
             for name in ["blend", *facts["weights"]]
         },
-        "reliability": charts.reliability(target, blend, numbers.tenths(target, blend), drawn),
+        "reliability": charts.reliability(target, blend, tenths, drawn),
         "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
         "bars": charts.fold_bars(numbers.fold_table(record, best), facts["constant_rmse"]),
         "curves": _curves(record),

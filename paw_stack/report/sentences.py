@@ -34,6 +34,17 @@ def story(record: RunRecord, target: np.ndarray, blend: np.ndarray) -> list[str]
         if explained > 0
         else "It is no better than guessing the average.",
         *_noise(record.blend),
+        *_weights(record),
+    ]
+
+
+def _weights(record: RunRecord) -> list[str]:
+    if record.weight is None:
+        return []
+    return [
+        f"Weighted by {record.config['data']['weight']}: photos count by it in all that was learned"
+        " and in every RMSE, correlation, slope and interval on this page. Counts, shares, medians"
+        " and orders of photos count each once."
     ]
 
 

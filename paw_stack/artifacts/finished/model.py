@@ -58,7 +58,7 @@ class FinishedRun:
 
     @cached_property
     def labelled(self) -> pd.DataFrame:
-        """Id, target: the labelled photos that took part, points."""
+        """Id, target, weight where there is one: the labelled photos that took part, points."""
         return read_csv(self.folder / "labelled.csv")
 
     def group_of(self, ids: pd.Index) -> np.ndarray:

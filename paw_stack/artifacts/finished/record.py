@@ -9,7 +9,7 @@ import pandas as pd
 from paw_stack.artifacts.files import read_array, read_csv, write_text
 from paw_stack.artifacts.finished.pictures import read_pictures
 from paw_stack.artifacts.finished.trust import no_run, read_blend, read_config, require_plain
-from paw_stack.data.types import RunRecord, StepRecord, VectorSample
+from paw_stack.data.types import RunRecord, StepRecord, VectorSample, weights_of
 from paw_stack.errors import ArtifactError, offenders
 from paw_stack.regular import read_json, shown
 
@@ -71,6 +71,7 @@ def _record(root: Path) -> RunRecord:
     config = read_config(root / "config.yaml").model_dump(mode="json")
     blend = _blend(root / "blend" / "blend.json")
     labelled = read_csv(root / "labelled.csv")
+    weights_of(labelled)
     labelled["fold"] = read_csv(root / "folds.csv")["fold"].astype(int)
     names = list(blend["weights"])
     backbones = config["backbones"]
