@@ -2,27 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-from sklearn.neighbors import KNeighborsRegressor
-
 from paw_stack.config import KnnSection
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import neighbours_head
-
-
-class WeighedNeighbours(KNeighborsRegressor):
-    """Neighbours that count by a weight of their own too: the ratio of two means over them."""
-
-    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> "WeighedNeighbours":
-        """X (n, d), y (n,), sample_weight (n,) above 0."""
-        super().fit(X, np.column_stack([sample_weight * y, sample_weight]))
-        return self
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predictions (m,) float64 for X (m, d)."""
-        scores, weights = super().predict(X).T
-        return np.asarray(scores / weights)
 
 
 def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighed: bool = False) -> Any:
@@ -33,8 +16,11 @@ def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighed: bool 
     Args:
         weighed: rows have weights; k neighbours are k rows all the same.
     """
+    from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
+    from paw_stack.heads.kernels.estimators import WeighedNeighbours
 
     # Trees of neighbours are slower than products in hundreds of dimensions.
     kind = WeighedNeighbours if weighed else KNeighborsRegressor
