@@ -30,9 +30,9 @@ class Studied:
     target: np.ndarray  # (n,) float64, points
     prediction: np.ndarray  # (n,) float64, points, nested
     folds: Folds
-    weight: np.ndarray | None  # (n,)
     seconds: float  # of all its steps, also where another variant did them
     seconds_here: float
+    weight: np.ndarray | None = None  # (n,), of the rows
 
 
 def run_study(
@@ -82,7 +82,7 @@ def _run(config: Config, on: str, address: str | None) -> Studied:
     job = open_job(config)
     rows, predicted = job.competition, result.predictions.oof
     seconds = seconds_of(job.run.root)
-    return Studied(rows.labelled.ids, rows.target, predicted, job.folds, rows.weight, seconds, here)
+    return Studied(rows.labelled.ids, rows.target, predicted, job.folds, seconds, here, rows.weight)
 
 
 def _compared(base: Studied, found: Studied) -> dict[str, object]:

@@ -196,7 +196,7 @@ def test_merged_photos_have_the_weighed_mean_and_count_once(voted, tmp_path):
     others = table[table["Id"].isin(found.labelled.ids)].set_index("Id")["votes"].astype(float)
     expected = others.reindex(found.labelled.ids).to_numpy(copy=True)
     expected[row] = 2
-    # The copies counted (1 + 3) / 2 before the mean was brought to 1; the sample has two of its own.
+    # The copies count (1 + 3) / 2 before the mean is brought to 1; the sample has two of its own.
     alike = np.isclose(2 * found.weight / found.weight[row], expected)
     assert alike.sum() == len(alike) - 1
 
