@@ -13,10 +13,14 @@ from helpers.commands import FROZEN, call, failure, write_config
 from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.commands.compare import compare
-from paw_stack.config import load_config
+from paw_stack.config import KnnSection, RidgeSection, load_config
+from paw_stack.data.folds import Folds
+from paw_stack.heads.cross_fit import Problem
+from paw_stack.heads.registry import fit_head
 from paw_stack.metrics import rmse, sd
 from paw_stack.pipeline.experiment import open_job
 from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.steps.finetune import fold_rows
 
 HEADS = {
     "ridge": {},
@@ -97,6 +101,29 @@ def test_every_score_is_weighted_and_says_so(run, voted, capsys):
     assert "Weighted by votes: photos count by it" in page
     call("runs", "--root", run.parent)
     assert "weighted" in capsys.readouterr().out
+
+
+def test_a_fold_learns_with_the_weights_of_its_rows(voted, tmp_path):
+    job = job_of(weighted(voted, tmp_path))
+    rows, weight = fold_rows(job, 0), job.competition.weight
+    for own in (rows.weight, rows.sample_weight):
+        np.testing.assert_allclose(own[: len(weight)], weight, rtol=1e-6)
+        np.testing.assert_array_equal(own[len(weight) :], 1)
+    assert len(rows.weight) == len(rows.target)
+
+
+def test_heads_of_a_run_are_fitted_with_its_weights(light):
+    run = light["votes"]
+    labelled = pd.read_csv(run / "labelled.csv", dtype={"Id": str})
+    folds = pd.read_csv(run / "folds.csv")
+    vectors = np.load(run / "embeddings" / "swin" / "all" / "embedding.npy")
+    n, w = len(labelled), labelled["weight"].to_numpy()
+    parts = Folds(folds["fold"].to_numpy(), folds["group"].to_numpy())
+    target = labelled["target"].to_numpy()
+    problem = Problem(lambda fold: (vectors[:n], vectors[n:]), target, parts, [0, 1], weight=w)
+    for name, section in {"ridge": RidgeSection(), "knn": KnnSection(k=5)}.items():
+        kept = pd.read_csv(run / "predictions" / f"swin.{name}.csv")["prediction"]
+        np.testing.assert_allclose(kept, fit_head(section, name, problem).oof, rtol=1e-6)
 
 
 def test_check_says_how_far_weights_go(voted, tmp_path, capsys):
