@@ -99,8 +99,8 @@ def moments_of(
 
 def _products(rows: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     """Sums (k, k) of products of the columns of rows (n, k)."""
-    weighed = rows if weight is None else weight[:, None] * rows
-    return np.asarray(weighed.T @ rows)
+    weighted = rows if weight is None else weight[:, None] * rows
+    return np.asarray(weighted.T @ rows)
 
 
 def centred(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

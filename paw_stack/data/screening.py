@@ -87,7 +87,7 @@ def admit(
     if not readable[:n].any():
         raise DataError(f"{data.labelled}: no photo can be read; {offenders(data.labelled_images)}")
     rows, test_rows = np.flatnonzero(readable[:n]), np.flatnonzero(readable[n:])
-    kept = _weighed(competition.take(rows, test_rows))
+    kept = _weighted(competition.take(rows, test_rows))
     if data.duplicates == "keep":
         return kept, np.arange(len(rows))
     group_of = findings.group_of[rows]
@@ -97,11 +97,11 @@ def admit(
     first, mean = merge_rows(same_as, kept.target, kept.weight)
     merged = replace(kept.take(first, np.arange(len(test_rows))), target=mean)
     if kept.weight is not None:  # a photo that is kept counts as one, as it does without weights
-        merged = _weighed(replace(merged, weight=merge_rows(same_as, kept.weight)[1]))
+        merged = _weighted(replace(merged, weight=merge_rows(same_as, kept.weight)[1]))
     return merged, np.unique(group_of[first], return_inverse=True)[1]
 
 
-def _weighed(competition: Competition) -> Competition:
+def _weighted(competition: Competition) -> Competition:
     """With weights of mean 1; without any where all are alike, as nothing follows from them."""
     weight = competition.weight
     if weight is None or is_constant(weight):

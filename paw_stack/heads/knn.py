@@ -8,22 +8,22 @@ from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import neighbours_head
 
 
-def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighed: bool = False) -> Any:
+def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighted: bool = False) -> Any:
     """An unfitted pipeline: StandardScaler, then neighbours weighted by the inverse distance.
 
     They are the same whatever the `scale` of the target.
 
     Args:
-        weighed: rows have weights; k neighbours are k rows all the same.
+        weighted: rows have weights; k neighbours are k rows all the same.
     """
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from paw_stack.heads.kernels.estimators import WeighedNeighbours
+    from paw_stack.heads.kernels.estimators import WeightedNeighbours
 
     # Trees of neighbours are slower than products in hundreds of dimensions.
-    kind = WeighedNeighbours if weighed else KNeighborsRegressor
+    kind = WeightedNeighbours if weighted else KNeighborsRegressor
     neighbours = kind(n_neighbors=section.k, weights="distance", algorithm="brute")
     return make_pipeline(StandardScaler(), neighbours)
 

@@ -100,9 +100,9 @@ def _scaling(labelled: Any, test: Any, weight: np.ndarray) -> Scaling:
     for X, counted in ((labelled, weight), (test, np.ones(len(test)))):
         for rows, block in _blocks(X):
             centred = block - first
-            weighed = counted[rows, None] * centred
-            total += weighed.sum(0)
-            square += np.einsum("ij,ij->j", weighed, centred)
+            weighted = counted[rows, None] * centred
+            total += weighted.sum(0)
+            square += np.einsum("ij,ij->j", weighted, centred)
     n = weight.sum() + len(test)
     mean = total / n
     deviation = np.sqrt(np.maximum(square / n - mean**2, 0))
@@ -132,8 +132,8 @@ def _moments(marks: Landmarks, labelled: Any, problem: Problem, weight: np.ndarr
         for fold in range(problem.folds.n):
             held_out = problem.folds.fold_of[rows] == fold
             own = full[held_out]
-            weighed = own if problem.weight is None else weight[rows][held_out, None] * own
-            moments[fold] += weighed.T @ own
+            weighted = own if problem.weight is None else weight[rows][held_out, None] * own
+            moments[fold] += weighted.T @ own
     return moments
 
 

@@ -141,7 +141,7 @@ def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
     fewest = min(len(problem.folds.training_rows(fold)) for fold in problem.only)
     fitting = section.model_copy(update={"k": min(section.k, fewest)})
     return cross_fit(
-        partial(make_knn, fitting, weighed=problem.weight is not None), stored_knn, problem
+        partial(make_knn, fitting, weighted=problem.weight is not None), stored_knn, problem
     )
 
 

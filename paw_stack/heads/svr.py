@@ -64,7 +64,7 @@ def make_svr(section: SvrSection, engine: str, scale: TargetScale = IN_POINTS) -
 
 
 def standardised_gamma(gamma: float | str, vectors: np.ndarray) -> float:
-    """What 'scale' is once the columns of vectors (n, d) have a weighed variance of 1, or none.
+    """What 'scale' is once the columns of vectors (n, d) have a weighted variance of 1, or none.
 
     The engines themselves would take the variance of rows that count once each.
     """

@@ -206,7 +206,7 @@ def test_a_column_that_is_not_there_is_told(voted, tmp_path, capsys, monkeypatch
     )
 
 
-def test_merged_photos_have_the_weighed_mean_and_count_once(voted, tmp_path):
+def test_merged_photos_have_the_weighted_mean_and_count_once(voted, tmp_path):
     twins = Path(shutil.copytree(voted, tmp_path / "competition"))
     table = pd.read_csv(twins / "train.csv", dtype={"Id": str})
     first, second = table["Id"][:2]

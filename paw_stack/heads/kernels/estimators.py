@@ -78,10 +78,10 @@ class GramSVR(RegressorMixin, BaseEstimator):
         return np.asarray(K @ self.dual_coef_[0] + self.intercept_[0])
 
 
-class WeighedNeighbours(KNeighborsRegressor):
+class WeightedNeighbours(KNeighborsRegressor):
     """Neighbours that count by a weight of their own too: the ratio of two means over them."""
 
-    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> "WeighedNeighbours":
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> "WeightedNeighbours":
         """X (n, d), y (n,), sample_weight (n,) above 0."""
         super().fit(X, np.column_stack([sample_weight * y, sample_weight]))
         return self

@@ -71,20 +71,20 @@ def test_a_weight_is_as_good_as_copies(name):
         engine = resolve_engine(section) if isinstance(section, SvrSection) else name
     except ConfigError as error:
         pytest.skip(str(error))
-    weighed, copies, plain = (
+    weighted, copies, plain = (
         fit_head(section, engine, problem(repeated, shared, weight))
         for repeated, weight in ((False, True), (True, False), (False, False))
     )
     _, test, _, _, times = table()
     first = np.cumsum(times) - times
-    np.testing.assert_allclose(weighed.oof, copies.oof[first], atol=0.03)
-    np.testing.assert_allclose(weighed.test, copies.test, atol=0.03)
-    assert np.abs(weighed.oof - plain.oof).max() > 0.5
-    kept = predict_heads(weighed.heads, lambda fold: test)
-    np.testing.assert_allclose(kept, weighed.test, atol=0.01)
+    np.testing.assert_allclose(weighted.oof, copies.oof[first], atol=0.03)
+    np.testing.assert_allclose(weighted.test, copies.test, atol=0.03)
+    assert np.abs(weighted.oof - plain.oof).max() > 0.5
+    kept = predict_heads(weighted.heads, lambda fold: test)
+    np.testing.assert_allclose(kept, weighted.test, atol=0.01)
 
 
-def test_trees_stop_by_the_weighed_error():
+def test_trees_stop_by_the_weighted_error():
     """Against LightGBM by hand, on the parts that the head takes."""
     import lightgbm
 
@@ -151,22 +151,22 @@ def test_a_penalty_is_chosen_by_rows_left_out_with_all_their_copies(section, fac
 
 
 def naive_leave_one_out(section, fit, alpha):
-    """Weighed squared error of training rows `fit`, each told by the others."""
+    """Weighted squared error of training rows `fit`, each told by the others."""
     y, times = table()[2], table()[4]
     told = [naive_prediction(section, fit, np.setdiff1d(fit, row), row, alpha) for row in fit]
     return np.average((y[fit] - told) ** 2, weights=times[fit])
 
 
 def naive_prediction(section, scaled_by, fit, row, alpha):
-    """What the fit of penalty `alpha` on weighed rows says of another row."""
+    """What the fit of penalty `alpha` on weighted rows says of another row."""
     X, test, y, _, times = table()
     w, ones = times.astype(float), np.ones((len(fit), 1))
     if isinstance(section, RidgeSection):
         mean = np.average(X[scaled_by], axis=0, weights=w[scaled_by])
         sd = np.sqrt(np.average((X[scaled_by] - mean) ** 2, axis=0, weights=w[scaled_by]))
         Z = np.column_stack([(X - mean) / sd, np.ones(N)])
-        weighed = (Z[fit] * w[fit, None]).T
-        beta = np.linalg.solve(weighed @ Z[fit] + np.diag([alpha] * 4 + [0.0]), weighed @ y[fit])
+        weighted = (Z[fit] * w[fit, None]).T
+        beta = np.linalg.solve(weighted @ Z[fit] + np.diag([alpha] * 4 + [0.0]), weighted @ y[fit])
         return Z[row] @ beta
     vectors, _, _ = standardise(X, test, w)
     K = rbf(squared_distances(vectors), scale_gamma(vectors, w)).astype(float)
@@ -175,7 +175,7 @@ def naive_prediction(section, scaled_by, fit, row, alpha):
     return K[row, fit] @ solved[:-1] + solved[-1]
 
 
-def test_forward_selection_on_weighed_rows_is_that_on_copies(tmp_path):
+def test_forward_selection_on_weighted_rows_is_that_on_copies(tmp_path):
     X, test, y, fold_of, times = table()
 
     def selected(rows, weight):
@@ -183,21 +183,21 @@ def test_forward_selection_on_weighed_rows_is_that_on_copies(tmp_path):
         of_rows = layers, y[rows], fold_of[rows], tmp_path, 1e9, weight
         return select_layers(SvrSection(), SelectionSection(), *of_rows)
 
-    weighed = selected(np.arange(N), times.astype(float))
+    weighted = selected(np.arange(N), times.astype(float))
     copies = selected(np.repeat(np.arange(N), times), None)
     plain = selected(np.arange(N), None)
-    assert weighed.facts == copies.facts
-    np.testing.assert_allclose(weighed.test, copies.test, atol=0.03)
-    np.testing.assert_allclose(weighed.search["rmse"], copies.search["rmse"], atol=0.02)
-    assert np.abs(weighed.test - plain.test).max() > 0.5
+    assert weighted.facts == copies.facts
+    np.testing.assert_allclose(weighted.test, copies.test, atol=0.03)
+    np.testing.assert_allclose(weighted.search["rmse"], copies.search["rmse"], atol=0.02)
+    assert np.abs(weighted.test - plain.test).max() > 0.5
     kept = predict_heads(
-        weighed.heads, lambda fold: np.hstack([test[:, c : c + 2] for c in range(3)])
+        weighted.heads, lambda fold: np.hstack([test[:, c : c + 2] for c in range(3)])
     )
-    np.testing.assert_allclose(kept, weighed.test, atol=0.01)
+    np.testing.assert_allclose(kept, weighted.test, atol=0.01)
 
 
 @pytest.mark.parametrize("choose_by", ["pairs", "oof"])
-def test_a_grid_chooses_by_the_weighed_error(choose_by):
+def test_a_grid_chooses_by_the_weighted_error(choose_by):
     X, test, y, fold_of, times = table()
     points = grid_points([1, 10, 100], [0.02, 0.2], [0.5])
     results = []

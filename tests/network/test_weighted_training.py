@@ -21,7 +21,7 @@ ONE_STEP = {"epochs": 1, "batch_size": 100, "augment": "none", "optimizer": "sgd
 
 
 @pytest.fixture
-def weighed(rows):
+def weighted(rows):
     """The rows with weights of mean 1 over the training rows."""
     weight = np.ones(40)
     weight[:27] = TIMES / TIMES.mean()
@@ -48,11 +48,11 @@ def repeated(rows):
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_a_step_on_weighed_rows_is_the_step_on_repeated_ones(striped, weighed, still, kind):
+def test_a_step_on_weighted_rows_is_the_step_on_repeated_ones(striped, weighted, still, kind):
     regressor = RegressorSection(dropout=0)
     changes = {**ONE_STEP, "loss": LossSection(kind=kind), "regressor": regressor}
-    one, other = (train(striped, rows, still, **changes) for rows in (weighed, repeated(weighed)))
-    plain = train(striped, replace(weighed, weight=None, sample_weight=None), still, **changes)
+    one, other = (train(striped, rows, still, **changes) for rows in (weighted, repeated(weighted)))
+    plain = train(striped, replace(weighted, weight=None, sample_weight=None), still, **changes)
     np.testing.assert_allclose(one.held_out, other.held_out, rtol=0, atol=2e-3)
     assert np.abs(one.held_out - plain.held_out).max() > 0.02
     for name in ("loss_main", "fit_rmse"):
@@ -60,7 +60,7 @@ def test_a_step_on_weighed_rows_is_the_step_on_repeated_ones(striped, weighed, s
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_the_start_is_the_weighed_mean(kind):
+def test_the_start_is_the_weighted_mean(kind):
     section = LossSection(kind=kind)
     share = torch.linspace(0.1, 0.9, 27).double()
     found = start_bias(share, section, torch.from_numpy(TIMES.astype(float)))
@@ -69,14 +69,14 @@ def test_the_start_is_the_weighed_mean(kind):
     )
 
 
-def test_metadata_are_scaled_by_the_weighed_training_rows(weighed):
-    one, other = weighed.scale(), repeated(weighed).scale()
+def test_metadata_are_scaled_by_the_weighted_training_rows(weighted):
+    one, other = weighted.scale(), repeated(weighted).scale()
     np.testing.assert_allclose(one["mean"], other["mean"])
     np.testing.assert_allclose(one["sd"], other["sd"])
 
 
-def test_scores_of_an_epoch_count_by_the_weights(striped, weighed, tiny_swin):
-    rows = replace(weighed, inner=weighed.held_out[:4])
+def test_scores_of_an_epoch_count_by_the_weights(striped, weighted, tiny_swin):
+    rows = replace(weighted, inner=weighted.held_out[:4])
     done = train(striped, rows, tiny_swin, **ONE_STEP)
     own = rows.held_out
     expected = rmse(rows.target[own], done.held_out, rows.sample_weight[own])
@@ -85,28 +85,29 @@ def test_scores_of_an_epoch_count_by_the_weights(striped, weighed, tiny_swin):
     assert done.history[0]["inner_rmse"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_mixed_photos_have_mixed_weights(striped, weighed, still):
+def test_mixed_photos_have_mixed_weights(striped, weighted, still):
     made = recipe(still, regressor=RegressorSection(dropout=0), **ONE_STEP, mixup=1.0)
-    training = Training(made, weighed, striped[0], None)
-    (batch,) = batches(striped[0], weighed, made.finetune, 32, 0, 0)
+    training = Training(made, weighted, striped[0], None)
+    (batch,) = batches(striped[0], weighted, made.finetune, 32, 0, 0)
     terms = _backward(training, batch, 27, np.random.default_rng(5), "fold")
     target, weight = (
-        torch.from_numpy(column[batch.rows]).float() for column in (weighed.target, weighed.weight)
+        torch.from_numpy(column[batch.rows]).float()
+        for column in (weighted.target, weighted.weight)
     )
     photos, known = mixup(batch.photos, [target, weight], 1.0, np.random.default_rng(5))
     by_hand = training.model.losses(training.model(photos), known[0], None, known[1])
     assert terms["main"] / 27 == pytest.approx(by_hand["main"].item(), rel=1e-5)
 
 
-def test_extra_rows_keep_their_weights_beside_those_of_labelled_rows(weighed):
-    taught = with_extra(weighed, np.full(3, 50.0), np.array([0.2, 0.4, 0.6]))
-    np.testing.assert_array_equal(taught.weight[:40], weighed.weight)
+def test_extra_rows_keep_their_weights_beside_those_of_labelled_rows(weighted):
+    taught = with_extra(weighted, np.full(3, 50.0), np.array([0.2, 0.4, 0.6]))
+    np.testing.assert_array_equal(taught.weight[:40], weighted.weight)
     np.testing.assert_allclose(taught.weight[40:], [0.2, 0.4, 0.6])
-    assert taught.metadata[40:] == pytest.approx(np.tile(weighed.scale()["mean"], (3, 1)))
+    assert taught.metadata[40:] == pytest.approx(np.tile(weighted.scale()["mean"], (3, 1)))
 
 
 @pytest.mark.parametrize("policy", ["matched", "random"])
-def test_pseudo_labels_follow_the_weighed_scores(policy):
+def test_pseudo_labels_follow_the_weighted_scores(policy):
     rng = np.random.default_rng(0)
     target, section = np.array([10.0, 20.0, 90.0]), PseudoSection(policy=policy, soft=0)
     label = make_labels(rng.normal(size=4000), target, section, 0, np.array([1.0, 1.0, 2.0]))

@@ -30,7 +30,7 @@ W = TIMES.astype(float)
 BOUNDS = (1.0, 100.0)
 
 
-def weighed(rows=slice(None)):
+def weighted(rows=slice(None)):
     """Columns, target and folds, each row once."""
     return COLUMNS[rows], TARGET[rows], Folds(FOLD_OF[rows], np.arange(N)[rows])
 
@@ -65,26 +65,26 @@ def test_a_calibration_is_that_of_copies(kind):
 )
 def test_a_nested_blend_is_that_of_copies(method, calibration):
     recipe = Recipe(method, calibration, BOUNDS)
-    one = nested_blend(*weighed(), recipe, W).predictions
-    other = nested_blend(*weighed(COPIES), recipe).predictions[FIRST]
-    plain = nested_blend(*weighed(), recipe).predictions
+    one = nested_blend(*weighted(), recipe, W).predictions
+    other = nested_blend(*weighted(COPIES), recipe).predictions[FIRST]
+    plain = nested_blend(*weighted(), recipe).predictions
     np.testing.assert_allclose(one, other, atol=1e-3)
     assert np.abs(one - plain).max() > 1
 
 
 def test_the_unit_of_weights_beyond_their_mean_says_how_many_rows_there_are():
     """Weights of mean 1 are as many rows as there are; the weights of methods hardly change."""
-    one = fit_blend(*weighed(), Recipe("ridge", "none", BOUNDS), W)
-    other = fit_blend(*weighed(), Recipe("ridge", "none", BOUNDS), W / W.mean())
+    one = fit_blend(*weighted(), Recipe("ridge", "none", BOUNDS), W)
+    other = fit_blend(*weighted(), Recipe("ridge", "none", BOUNDS), W / W.mean())
     np.testing.assert_allclose(one["weights"], other["weights"], atol=0.02)
 
 
 def test_held_out_rows_and_their_weights_have_no_part_in_their_predictions():
     rows, recipe = FOLD_OF == 0, Recipe("auto", "auto", BOUNDS)
-    before = nested_blend(*weighed(), recipe, W).predictions[rows]
+    before = nested_blend(*weighted(), recipe, W).predictions[rows]
     changed = np.where(rows, W[::-1] + 3, W)
     np.testing.assert_array_equal(
-        nested_blend(*weighed(), recipe, changed).predictions[rows], before
+        nested_blend(*weighted(), recipe, changed).predictions[rows], before
     )
 
 
@@ -146,7 +146,7 @@ def test_paired_draws_take_copies_together():
 
 def test_a_whole_record_is_that_of_copies():
     def made(rows, weight):
-        columns, target, folds = weighed(rows)
+        columns, target, folds = weighted(rows)
         candidates = [
             Predictions(f"c{c}", columns[:, c], COLUMNS[:9, c], tuple(range(FOLDS)), folds.fold_of)
             for c in range(3)
