@@ -159,20 +159,26 @@ def _target(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.n
 def _weight(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
     assert data.weight is not None
     weight = _numbers(data.labelled, table, data.id, data.weight, problems)
+    found = weight_problems(data.weight, table[data.id], weight)
+    problems += [f"{data.labelled}: data.weight: {problem}" for problem in found]
+    return weight
+
+
+def weight_problems(column: str, ids: pd.Series, weight: np.ndarray) -> list[str]:
+    """Why numbers (n,) of a column can be no weights of the rows `ids`; NaN is told elsewhere."""
     low = weight <= 0
     if low.any():
-        problems.append(
-            f"{data.labelled}: data.weight: {data.weight} is not above 0 for ids"
-            f" {offenders(table[data.id][low])}; first found {weight[low][0]:g}; leave out rows"
-            " that shall not count"
-        )
-    elif np.isfinite(weight).all() and weight.max() > MOST_UNLIKE * weight.min():
-        problems.append(
-            f"{data.labelled}: data.weight: {data.weight} runs from {weight.min():g} to"
-            f" {weight.max():g}; with a factor above {MOST_UNLIKE:g} the light rows count for"
-            " nothing: leave them out, or take a root or a logarithm"
-        )
-    return weight
+        return [
+            f"{column} is not above 0 for ids {offenders(ids[low])}; first found"
+            f" {weight[low][0]:g}; leave out rows that shall not count"
+        ]
+    if np.isfinite(weight).all() and weight.max() > MOST_UNLIKE * weight.min():
+        return [
+            f"{column} runs from {weight.min():g} to {weight.max():g}; with a factor above"
+            f" {MOST_UNLIKE:g} the light rows count for nothing: leave them out, or take a root or"
+            " a logarithm"
+        ]
+    return []
 
 
 def _submission_ids(data: DataSection, test_ids: pd.Series, problems: list[str]) -> np.ndarray:

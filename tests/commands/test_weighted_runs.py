@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.commands import FROZEN, call, failure, write_config
+from helpers.commands import FROZEN, blend_words, call, failure, write_config
 
 from paw_stack.artifacts import read_record
 from paw_stack.artifacts.finished.model import open_finished
@@ -275,3 +275,22 @@ def test_forged_weights_make_no_run(light, tmp_path, capsys, monkeypatch, value)
     table.to_csv(copy / "labelled.csv", index=False)
     for words in (("report", copy), ("compare", light["votes"], copy)):
         assert "cannot be read" in failure(capsys, monkeypatch, *words)
+
+
+def test_files_are_blended_by_a_column_of_weights(files, capsys, monkeypatch):
+    table = pd.read_csv(files / "labelled.csv", dtype={"Id": str})
+    table["votes"] = np.random.default_rng(0).integers(1, 9, len(table))
+    table.to_csv(files / "labelled.csv", index=False)
+    call(*blend_words(files, "--weight", "votes"))
+    assert "weighted by votes" in " ".join(capsys.readouterr().out.split())
+    facts = json.loads((files / "out" / "blend.json").read_text())
+    blended = pd.read_csv(files / "out" / "blend.csv", dtype={"Id": str})
+    assert blended["Id"].tolist() == table["Id"].tolist()
+    score = rmse(table["score"], blended["prediction"], table["votes"].astype(float))
+    assert facts["scores"]["blend"]["rmse"] == pytest.approx(score)
+    table.loc[4, "votes"] = 0
+    table.to_csv(files / "labelled.csv", index=False)
+    assert "--weight: votes is not above 0 for ids '004'" in failure(
+        capsys, monkeypatch, *blend_words(files, "--weight", "votes")
+    )
+    assert "--labelled" in failure(capsys, monkeypatch, "blend", "x.yaml", "--weight", "votes")
