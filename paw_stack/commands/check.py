@@ -70,8 +70,8 @@ def _weights_sentence(column: str, weight: np.ndarray) -> str:
         return f"data.weight: {column} is {weight[0]:g} for all rows, so each counts once"
     low, high = (value / weight.mean() for value in (weight.min(), weight.max()))
     return (
-        f"weighted by {column}: all that is learned and every RMSE; a row counts {low:.2g} to"
-        f" {high:.2g} times the average one, and {len(weight)} rows tell a mean as well as"
+        f"weighted by {column}: all that is learned and every RMSE; a row counts {low:.3g} to"
+        f" {high:.3g} times the average one, and {len(weight)} rows tell a mean as well as"
         f" {n_effective(weight, weight):.0f} that count alike"
     )
 

@@ -43,8 +43,8 @@ def _weights(record: RunRecord) -> list[str]:
         return []
     return [
         f"Weighted by {record.config['data']['weight']}: photos count by it in all that was learned"
-        " and in every RMSE, correlation, slope and interval on this page. Counts, shares, medians"
-        " and orders of photos count each once."
+        " and in every RMSE, correlation, slope and interval on this page. Histograms, counts,"
+        " shares, medians and orders count each photo once."
     ]
 
 
