@@ -95,7 +95,8 @@ class DataSection(Section):
     duplicates: Literal["group", "merge", "keep"] = Field(
         "group",
         description="near-duplicates among labelled photos: share a fold; merge: of those that"
-        " are surely the same keep one, with the mean score and weight; keep: treat them as any other photos",
+        " are surely the same keep one, with the mean score and weight; keep: treat them"
+        " as any other photos",
     )
 
     extra: ExtraRowsSection | None = Field(
