@@ -1,4 +1,8 @@
-"""Errors and calibration of predictions in points; RMSE is always pooled over rows."""
+"""Errors and calibration of predictions in points; RMSE is always pooled over rows.
+
+Rows may have weights: a row of weight 2 counts as two rows that are alike. Where there are none
+(None) each counts once.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,17 +13,74 @@ ALIKE = 1e-12  # of the largest value: what differs by less differs by rounding
 DRAWS, CELLS = 1000, 2**16  # of a bootstrap; numbers that it draws at a time
 
 
-def rmse(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+Weight = np.ndarray | None  # (n,) float64, of rows
+
+
+def taken(weight: Weight, rows: np.ndarray | slice) -> Weight:
+    """The weights of some rows."""
+    return None if weight is None else weight[rows]
+
+
+def total(values: np.ndarray, weight: Weight) -> float:
+    """How many rows these are, by their weight."""
+    return float(len(values) if weight is None else weight.sum())
+
+
+def mean(values: np.ndarray, weight: Weight = None) -> float:
+    return float(np.average(values, weights=weight))
+
+
+def sd(values: np.ndarray, weight: Weight = None) -> float:
+    """Standard deviation, not that of a sample."""
+    if weight is None:
+        return float(np.std(values))
+    return float(np.sqrt(mean((values - mean(values, weight)) ** 2, weight)))
+
+
+def quantile(values: np.ndarray, share: float | np.ndarray, weight: Weight = None) -> np.ndarray:
+    """The values (...) below which these shares of the rows lie; with weights, one of the rows'."""
+    if weight is None:
+        return np.asarray(np.quantile(values, share))
+    return np.asarray(np.quantile(values, share, weights=weight, method="inverted_cdf"))
+
+
+def ranks(values: np.ndarray, weight: Weight = None) -> np.ndarray:
+    """Ranks (n,) up to a constant, with weights the rows that lie below; ties share theirs."""
+    if weight is None:
+        from scipy.stats import rankdata
+
+        return np.asarray(rankdata(values))
+    _, place = np.unique(values, return_inverse=True)
+    tied = np.bincount(place, weight)
+    ranked: np.ndarray = (np.cumsum(tied) - tied / 2)[place]
+    return ranked
+
+
+def standard_error(values: np.ndarray, weight: Weight = None) -> float:
+    """Of the mean of values (n,): chance drew the rows, and not their weights."""
+    if weight is None:
+        return float(np.std(values) / np.sqrt(len(values)))
+    apart = weight * (values - mean(values, weight))
+    return float(np.sqrt((apart**2).sum()) / weight.sum())
+
+
+def n_effective(values: np.ndarray, weight: Weight = None) -> float:
+    """How many rows of one weight tell a mean as well (Kish, Survey Sampling, 1965)."""
+    return len(values) if weight is None else float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def rmse(y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None) -> float:
     """Root mean squared error over all rows, points."""
-    return float(np.sqrt(np.mean((np.asarray(y_true, float) - np.asarray(y_pred, float)) ** 2)))
+    squares = (np.asarray(y_true, float) - np.asarray(y_pred, float)) ** 2
+    return float(np.sqrt(mean(squares, weight)))
 
 
-def fold_rmse(y_true: np.ndarray, y_pred: np.ndarray, fold_of: np.ndarray) -> list[float]:
+def fold_rmse(
+    y_true: np.ndarray, y_pred: np.ndarray, fold_of: np.ndarray, weight: Weight = None
+) -> list[float]:
     """RMSE of each fold that has a prediction, in order of the folds, points."""
-    return [
-        rmse(y_true[fold_of == k], y_pred[fold_of == k])
-        for k in np.unique(fold_of[np.isfinite(y_pred)])
-    ]
+    rows = [fold_of == k for k in np.unique(fold_of[np.isfinite(y_pred)])]
+    return [rmse(y_true[own], y_pred[own], taken(weight, own)) for own in rows]
 
 
 def is_constant(values: np.ndarray) -> bool:
@@ -52,29 +113,35 @@ def finer(spread: float) -> int:
     return max(0, math.ceil(math.log10(0.5 / spread))) if spread > 0 else 0
 
 
-def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+def correlation(y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None) -> float:
     """Pearson's r; 0 where either side is constant."""
     if is_constant(y_true) or is_constant(y_pred):
         return 0.0
-    return float(np.corrcoef(y_true, y_pred)[0, 1])
+    if weight is None:
+        return float(np.corrcoef(y_true, y_pred)[0, 1])
+    covariance = np.cov(y_true, y_pred, aweights=weight)
+    return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
 
 
-def calibration_line(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, float]:
+def calibration_line(
+    y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None
+) -> tuple[float, float]:
     """Intercept a (points) and slope b of y = a + b p by least squares.
 
     b = 1 is calibrated, above 1 squashed, below 1 too wide; NaN where predictions are constant.
     """
-    spread = np.var(y_pred)
+    given, told = mean(y_true, weight), mean(y_pred, weight)
     if is_constant(y_pred):
-        return float(np.mean(y_true)), float("nan")
-    slope = np.mean((y_pred - np.mean(y_pred)) * (y_true - np.mean(y_true))) / spread
-    return float(np.mean(y_true) - slope * np.mean(y_pred)), float(slope)
+        return given, float("nan")
+    spread = mean((y_pred - told) ** 2, weight)
+    slope = mean((y_pred - told) * (y_true - given), weight) / spread
+    return given - slope * told, slope
 
 
-def std_ratio(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+def std_ratio(y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None) -> float:
     """SD of the predictions over SD of the target; equal to r for a calibrated predictor."""
-    spread = float(np.std(y_true))
-    return float(np.std(y_pred)) / spread if spread > 0 else float("nan")
+    spread = sd(y_true, weight)
+    return sd(y_pred, weight) / spread if spread > 0 else float("nan")
 
 
 def paired_bootstrap(
@@ -84,9 +151,11 @@ def paired_bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
     group_of: np.ndarray | None = None,
+    weight: Weight = None,
 ) -> tuple[float, float]:
     """95 % interval of RMSE(second) - RMSE(first), points, over the draws of `drawn_rmse`."""
-    return middle_95(np.diff(drawn_rmse(y_true, [first, second], draws, seed, group_of), axis=0))
+    drawn = drawn_rmse(y_true, [first, second], draws, seed, group_of, weight)
+    return middle_95(np.diff(drawn, axis=0))
 
 
 def drawn_rmse(
@@ -95,17 +164,22 @@ def drawn_rmse(
     draws: int = DRAWS,
     seed: int = 0,
     group_of: np.ndarray | None = None,
+    weight: Weight = None,
 ) -> np.ndarray:
     """RMSE (k, draws) of each of k predictions (n,) over rows drawn with replacement, points.
 
     Each draw takes the same rows for all of them, so that what makes a row hard for all cancels.
+    Every group is as likely as any other, and counts by the weight of its rows where it is drawn.
 
     Args:
         group_of: (n,) int, rows that are drawn together; None: each by itself.
     """
     given = np.arange(len(y_true)) if group_of is None else group_of
     _, group, size = np.unique(given, return_inverse=True, return_counts=True)
-    sums = [size, *(np.bincount(group, (each - y_true) ** 2) for each in predicted)]
+    squares = [(each - y_true) ** 2 for each in predicted]
+    if weight is not None:
+        size, squares = np.bincount(group, weight), [weight * each for each in squares]
+    sums = [size, *(np.bincount(group, each) for each in squares)]
     rng, n = np.random.default_rng(seed), len(size)
     totals = np.empty((len(sums), draws))
     step = max(1, CELLS // n)

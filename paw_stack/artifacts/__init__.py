@@ -1,7 +1,7 @@
 """Paths and formats under `artifacts/<run>/`; the only module that knows them.
 
     config.yaml                              the config as the run was made with it
-    labelled.csv                             Id, target of the rows that take part
+    labelled.csv                             Id, target, weight of the rows that take part
     folds.csv                                Id, fold, group
     check/                                   photos.csv, duplicates.csv (pairs), extra.csv,
                                              metadata.npy (columns of the rows of labelled.csv)

@@ -98,8 +98,10 @@ class RunFolder:
         write_config(self.root / "config.yaml", config)
 
     def save_folds(self, competition: Competition, folds: Folds) -> None:
-        """The labelled rows that take part: their targets as they are learned, and their folds."""
+        """The labelled rows that take part: their targets as they are learned, weights, folds."""
         targets = {"Id": competition.labelled.ids, "target": competition.target}
+        if competition.weight is not None:
+            targets["weight"] = competition.weight
         write_csv(self.root / "labelled.csv", pd.DataFrame(targets))
         table = pd.DataFrame(
             {"Id": competition.labelled.ids, "fold": folds.fold_of, "group": folds.group_of}

@@ -9,7 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.metrics import calibration_line, correlation, finer, rmse, std_ratio
+from paw_stack.metrics import (
+    Weight,
+    calibration_line,
+    correlation,
+    finer,
+    mean,
+    n_effective,
+    rmse,
+    sd,
+    std_ratio,
+    taken,
+)
 
 DECILES = 10
 EXTREMES = 0.1  # share of rows at each end of the target
@@ -17,37 +28,49 @@ STRETCHES = 11  # points of the cost curve
 CERTAIN = 2.0  # standard errors from which a fault is one
 
 
-def dispersion_report(target: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Of predictions (n,) for a target (n,), both in points."""
-    intercept, slope = calibration_line(target, predicted)
+def dispersion_report(
+    target: np.ndarray, predicted: np.ndarray, weight: Weight = None
+) -> dict[str, Any]:
+    """Of predictions (n,) for a target (n,), both in points.
+
+    Tenths and bands hold as many rows each; within them rows count by their weights.
+    """
+    intercept, slope = calibration_line(target, predicted, weight)
     edges = np.quantile(target, [1 / 3, 2 / 3])
     bands = np.searchsorted(edges, target, side="right")
     names = ("lower", "middle", "upper")
     return {
-        "std_ratio": std_ratio(target, predicted),
-        "correlation": correlation(target, predicted),
+        "std_ratio": std_ratio(target, predicted, weight),
+        "correlation": correlation(target, predicted, weight),
         "slope": slope,
         "intercept": intercept,
-        "shift": float(np.mean(predicted) - np.mean(target)),
-        "deciles": _deciles(target, predicted),
+        "shift": mean(predicted, weight) - mean(target, weight),
+        "deciles": _deciles(target, predicted, weight),
         "band_edges": edges.tolist(),
         "band_rmse": {
-            name: rmse(target[bands == band], predicted[bands == band]) if band in bands else None
+            name: _rmse_of(bands == band, target, predicted, weight)
             for band, name in enumerate(names)
         },
-        "extreme_error_share": _extreme_share(target, predicted),
-        "stretching": stretching(target, predicted),
-        "gain_of_a_line": _gain_of_a_line(target, predicted),
-        "sentence": fault(target, predicted) or "calibrated",
+        "extreme_error_share": _extreme_share(target, predicted, weight),
+        "stretching": stretching(target, predicted, weight),
+        "gain_of_a_line": _gain_of_a_line(target, predicted, weight),
+        "sentence": fault(target, predicted, weight) or "calibrated",
     }
 
 
-def fault(target: np.ndarray, predicted: np.ndarray) -> str:
+def _rmse_of(
+    rows: np.ndarray, target: np.ndarray, predicted: np.ndarray, weight: Weight
+) -> float | None:
+    return rmse(target[rows], predicted[rows], taken(weight, rows)) if rows.any() else None
+
+
+def fault(target: np.ndarray, predicted: np.ndarray, weight: Weight = None) -> str:
     """What is wrong in words, '' where nothing is beyond chance."""
-    left = np.std(target) * np.sqrt(1 - correlation(target, predicted) ** 2)
-    error = left / np.sqrt(len(target))  # of the mean; of the slope once divided by the SD
-    _, slope = calibration_line(target, predicted)
-    spread, shift = np.std(predicted), np.mean(predicted) - np.mean(target)
+    left = sd(target, weight) * np.sqrt(1 - correlation(target, predicted, weight) ** 2)
+    # Of the mean; of the slope once divided by the SD.
+    error = left / np.sqrt(n_effective(target, weight))
+    _, slope = calibration_line(target, predicted, weight)
+    spread, shift = sd(predicted, weight), mean(predicted, weight) - mean(target, weight)
     found = []
     if not abs(slope) * spread > CERTAIN * error:  # NaN where predictions are all alike
         found.append("says nothing of the target")
@@ -58,15 +81,17 @@ def fault(target: np.ndarray, predicted: np.ndarray) -> str:
     elif 1 - slope > CERTAIN * error / spread:
         found.append(f"too wide by {100 * (1 / slope - 1):.0f} %")
     if abs(shift) > CERTAIN * error:
-        found.append(f"shifted by {shift:+.{1 + finer(np.std(target))}f} points")
+        found.append(f"shifted by {shift:+.{1 + finer(sd(target, weight))}f} points")
     return ", ".join(found)
 
 
-def blend_sentence(target: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+def blend_sentence(
+    target: np.ndarray, before: np.ndarray, after: np.ndarray, weight: Weight = None
+) -> str:
     """Of the candidates' plain mean and of the blend made of them, each (n,) in points."""
-    was, left = fault(target, before), fault(target, after)
-    gained = rmse(target, before) - rmse(target, after)
-    few = 3 + finer(np.std(target))
+    was, left = fault(target, before, weight), fault(target, after, weight)
+    gained = rmse(target, before, weight) - rmse(target, after, weight)
+    few = 3 + finer(sd(target, weight))
     gain = f"gain {gained:.{few}f}" if gained >= 0 else f"at a cost of {-gained:.{few}f}"
     if not was and not left:
         return "calibrated"
@@ -75,40 +100,45 @@ def blend_sentence(target: np.ndarray, before: np.ndarray, after: np.ndarray) ->
     return f"{was}, undone, {gain}" if not left else f"{was}, left: {left}, {gain}"
 
 
-def stretching(target: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+def stretching(target: np.ndarray, predicted: np.ndarray, weight: Weight = None) -> dict[str, Any]:
     """RMSE after stretching about the mean by 1.0 to what gives the target's own spread.
 
     `best` is the factor in between with the lowest RMSE, exactly.
     """
-    ratio = std_ratio(target, predicted)
+    ratio = std_ratio(target, predicted, weight)
     if not 0 < ratio < np.inf:
-        return {"factor": [1.0], "rmse": [rmse(target, predicted)], "best": 1.0}
+        return {"factor": [1.0], "rmse": [rmse(target, predicted, weight)], "best": 1.0}
     widest = max(1.0, 1 / ratio)
     factors = np.linspace(1.0, widest, STRETCHES)
-    middle = np.mean(predicted)
-    _, slope = calibration_line(target, predicted)
+    middle = mean(predicted, weight)
+    _, slope = calibration_line(target, predicted, weight)
     best = float(np.clip(slope, 1.0, widest))
     return {
         "factor": factors.tolist(),
-        "rmse": [rmse(target, middle + f * (predicted - middle)) for f in factors],
+        "rmse": [rmse(target, middle + f * (predicted - middle), weight) for f in factors],
         "best": best,
-        "best_rmse": rmse(target, middle + best * (predicted - middle)),
+        "best_rmse": rmse(target, middle + best * (predicted - middle), weight),
     }
 
 
-def _deciles(target: np.ndarray, predicted: np.ndarray) -> list[dict[str, float]]:
+def _deciles(target: np.ndarray, predicted: np.ndarray, weight: Weight) -> list[dict[str, float]]:
     """Mean prediction and mean target of a tenth of the rows each, by rising prediction."""
     parts = np.array_split(np.argsort(predicted, kind="stable"), DECILES)
     return [
-        {"predicted": float(predicted[rows].mean()), "target": float(target[rows].mean())}
+        {
+            "predicted": mean(predicted[rows], taken(weight, rows)),
+            "target": mean(target[rows], taken(weight, rows)),
+        }
         for rows in parts
         if len(rows)
     ]
 
 
-def _extreme_share(target: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def _extreme_share(target: np.ndarray, predicted: np.ndarray, weight: Weight) -> dict[str, float]:
     """Share of the squared error that comes from the tenth of rows at either end of the target."""
-    squares = (target - predicted)[np.argsort(target, kind="stable")] ** 2
+    order = np.argsort(target, kind="stable")
+    squares = (target - predicted)[order] ** 2
+    squares = squares if weight is None else weight[order] * squares
     n, total = max(1, round(EXTREMES * len(target))), squares.sum()
     if total == 0:
         return {"lowest": 0.0, "highest": 0.0}
@@ -118,7 +148,7 @@ def _extreme_share(target: np.ndarray, predicted: np.ndarray) -> dict[str, float
     }
 
 
-def _gain_of_a_line(target: np.ndarray, predicted: np.ndarray) -> float:
+def _gain_of_a_line(target: np.ndarray, predicted: np.ndarray, weight: Weight) -> float:
     """What intercept and slope would lower the RMSE by, in sample, points."""
-    best = np.std(target) * np.sqrt(1 - correlation(target, predicted) ** 2)
-    return float(rmse(target, predicted) - best)
+    best = sd(target, weight) * np.sqrt(1 - correlation(target, predicted, weight) ** 2)
+    return float(rmse(target, predicted, weight) - best)

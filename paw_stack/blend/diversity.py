@@ -6,7 +6,7 @@ anew by the blend's own recipe, choices, calibration and clipping included, nest
 goes, so that score is a little optimistic, and nothing is pruned by itself.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,13 @@ def diversity(
     names: list[str],
     recipe: Recipe,
     whole: Nested,
+    weight: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Of candidates (n, c) with `names` and a target (n,), points.
 
     Args:
         whole: the blend of all of them by `recipe`.
+        weight: (n,) of the rows; None: 1 each.
 
     Returns:
         `copies`, which count as none; `added`, what the nested RMSE would rise by without a
@@ -42,37 +44,61 @@ def diversity(
         `add_nothing`, who can go together; `pruned_rmse`, nested, of a blend without them, and
         `pruned`, how far it lies above that of all (below 0: better), with its 95 % interval.
     """
-    scale = TargetScale.of(target)  # so that no unit of scores decides who goes
-    moments = moments_of(scale.standardised(columns), scale.standardised(target), folds.fold_of)
+    scale = TargetScale.of(target, weight)  # so that no unit of scores decides who goes
+    alike = scale.standardised(columns), scale.standardised(target)
+    moments = moments_of(*alike, folds.fold_of, weight)
     distinct = moments.distinct()
     shares = _mean_shares([model["shares"] for model in whole.models])
-    kept, predicted = _pruned(columns, target, folds, recipe, whole.predictions, moments, shares)
-    without = compare(target, predicted, {"all": whole.predictions}, group_of=folds.group_of)["all"]
+    rows = _Rows(columns, target, folds, weight)
+    kept, predicted = _pruned(rows, recipe, whole.predictions, moments, shares)
+    without = rows.apart(predicted, whole.predictions)
     fixed = replace(recipe, calibration="none", shares=shares)
     return {
-        "error_correlation": _error_correlation(columns, target),
+        "error_correlation": _error_correlation(columns, target, weight),
         "copies": [name for c, name in enumerate(names) if c not in distinct],
-        "added": dict(zip(names, _added(columns, target, folds, fixed, distinct), strict=True)),
-        "rmse": rmse(target, whole.predictions),
+        "added": dict(zip(names, _added(rows, fixed, distinct), strict=True)),
+        "rmse": rows.rmse(whole.predictions),
         "add_nothing": [name for c, name in enumerate(names) if c not in kept],
-        "pruned_rmse": rmse(target, predicted),
+        "pruned_rmse": rows.rmse(predicted),
         "pruned": {name: without[name] for name in ("difference", "low", "high")},
     }
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is blended again and again, with fewer candidates."""
+
+    columns: np.ndarray  # (n, c), points
+    target: np.ndarray  # (n,), points
+    folds: Folds
+    weight: np.ndarray | None  # (n,)
+
+    def nested(self, kept: np.ndarray, recipe: Recipe) -> np.ndarray:
+        """Nested predictions (n,) of a blend of these candidates (k,) alone."""
+        columns = self.columns[:, kept]
+        return nested_blend(columns, self.target, self.folds, recipe, self.weight).predictions
+
+    def rmse(self, predicted: np.ndarray) -> float:
+        return rmse(self.target, predicted, self.weight)
+
+    def apart(self, predicted: np.ndarray, other: np.ndarray) -> dict[str, float]:
+        """`compare` of one prediction (n,) with another one."""
+        groups, weight = self.folds.group_of, self.weight
+        found = compare(self.target, predicted, {"all": other}, group_of=groups, weight=weight)
+        return found["all"]
 
 
 def _mean_shares(each: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([shares[name] for shares in each])) for name in each[0]}
 
 
-def _added(
-    columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe, distinct: np.ndarray
-) -> list[float]:
+def _added(rows: _Rows, recipe: Recipe, distinct: np.ndarray) -> list[float]:
     """What the nested RMSE rises by without each candidate (c,); 0 for a copy and for one alone."""
 
     def score(kept: np.ndarray) -> float:
-        return rmse(target, nested_blend(columns[:, kept], target, folds, recipe).predictions)
+        return rows.rmse(rows.nested(kept, recipe))
 
-    every = np.arange(columns.shape[1])
+    every = np.arange(rows.columns.shape[1])
     added = np.zeros(len(every))
     if len(every) > 1:
         added[distinct] = np.array([score(every[every != c]) for c in distinct]) - score(every)
@@ -80,9 +106,7 @@ def _added(
 
 
 def _pruned(
-    columns: np.ndarray,
-    target: np.ndarray,
-    folds: Folds,
+    rows: _Rows,
     recipe: Recipe,
     nested: np.ndarray,
     moments: Moments,
@@ -100,9 +124,8 @@ def _pruned(
     while fewest < most:
         middle = (fewest + most + 1) // 2
         kept = np.setdiff1d(distinct, order[:middle])
-        found = nested_blend(columns[:, kept], target, folds, recipe).predictions
-        cost = compare(target, found, {"all": nested}, group_of=folds.group_of)["all"]
-        if _bearable(cost, rmse(target, nested)):
+        found = rows.nested(kept, recipe)
+        if _bearable(rows.apart(found, nested), rows.rmse(nested)):
             fewest, best, predicted = middle, kept, found
         else:
             most = middle - 1
@@ -136,10 +159,14 @@ def _order(moments: Moments, distinct: np.ndarray, shares: dict[str, float]) -> 
     return order
 
 
-def _error_correlation(columns: np.ndarray, target: np.ndarray) -> list[list[float]]:
+def _error_correlation(
+    columns: np.ndarray, target: np.ndarray, weight: np.ndarray | None
+) -> list[list[float]]:
     """(c, c), to three digits."""
     errors = columns - target[:, None]
-    errors = errors - errors.mean(axis=0)
+    errors = errors - np.average(errors, axis=0, weights=weight)
+    if weight is not None:
+        errors = np.sqrt(weight)[:, None] * errors
     size = np.sqrt((errors**2).sum(axis=0)).clip(1e-12)
     matrix: list[list[float]] = np.round(errors.T @ errors / np.outer(size, size), 3).tolist()
     return matrix

@@ -11,31 +11,37 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.metrics import calibration_line, clipped
+from paw_stack.metrics import calibration_line, clipped, mean, quantile, taken, total
 
 LEVEL = 0.9
 SMALLEST_ERROR = 0.25  # of the mean one: the line never gives less
 
 
 def fit_interval(
-    target: np.ndarray, nested: np.ndarray, fold_of: np.ndarray, bounds: tuple[float, float]
+    target: np.ndarray,
+    nested: np.ndarray,
+    fold_of: np.ndarray,
+    bounds: tuple[float, float],
+    weight: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What `predict_interval` needs, and its coverage on rows of folds that it was not fitted on.
 
     Args:
         nested: (n,) float64, points, nested predictions before they are clipped.
+        weight: (n,) of the rows, by which coverage and mean width count too; None: 1 each.
     """
     covered, width = np.empty(len(target)), np.empty(len(target))
     for fold in np.unique(fold_of):
         rows = fold_of == fold
-        ends = _ends(_fit(target[~rows], nested[~rows], bounds), nested[rows])
+        others = _fit(target[~rows], nested[~rows], bounds, taken(weight, ~rows))
+        ends = _ends(others, nested[rows])
         covered[rows] = (ends[:, 0] <= target[rows]) & (target[rows] <= ends[:, 1])
         width[rows] = np.ptp(ends, axis=1)
     return {
-        **_fit(target, nested, bounds),
+        **_fit(target, nested, bounds, weight),
         "level": LEVEL,
-        "coverage": float(covered.mean()),
-        "mean_width": float(width.mean()),
+        "coverage": mean(covered, weight),
+        "mean_width": mean(width, weight),
     }
 
 
@@ -48,23 +54,32 @@ def predict_interval(record: dict[str, Any], predictions: np.ndarray) -> np.ndar
     return _ends(record["interval"], np.asarray(predictions, dtype=np.float64))
 
 
-def _fit(target: np.ndarray, nested: np.ndarray, bounds: Sequence[float]) -> dict[str, Any]:
+def _fit(
+    target: np.ndarray, nested: np.ndarray, bounds: Sequence[float], weight: np.ndarray | None
+) -> dict[str, Any]:
     residual = target - nested
     error = np.abs(residual)
-    intercept, slope = calibration_line(error, nested)
+    intercept, slope = calibration_line(error, nested, weight)
     facts = {
         "error_intercept": intercept,
         "error_slope": 0.0 if np.isnan(slope) else slope,  # of predictions that are all alike
-        "smallest_error": float(SMALLEST_ERROR * error.mean()),
+        "smallest_error": float(SMALLEST_ERROR * mean(error, weight)),
         "predicted": [float(nested.min()), float(nested.max())],
         "bounds": list(bounds),
     }
     expected = _expected(facts, nested)
     scaled = residual / np.where(expected > 0, expected, 1.0)  # 0 where nothing is ever missed
-    upper = min(1.0, (1 + LEVEL) / 2 * (1 + 1 / len(target)))  # conformal: for one row more
-    facts["low"] = float(np.quantile(scaled, 1 - upper, method="lower"))
-    facts["high"] = float(np.quantile(scaled, upper, method="higher"))
+    upper = (1 + LEVEL) / 2 * (1 + 1 / total(target, weight))  # conformal: for one row more
+    facts["low"], facts["high"] = _quantiles(scaled, min(1.0, upper), weight)
     return facts
+
+
+def _quantiles(scaled: np.ndarray, upper: float, weight: np.ndarray | None) -> tuple[float, float]:
+    """The residuals below and above which a share `1 - upper` lies at most."""
+    if weight is None:
+        low = np.quantile(scaled, 1 - upper, method="lower")
+        return float(low), float(np.quantile(scaled, upper, method="higher"))
+    return -float(quantile(-scaled, upper, weight)), float(quantile(scaled, upper, weight))
 
 
 def _expected(facts: dict[str, Any], predictions: np.ndarray) -> np.ndarray:

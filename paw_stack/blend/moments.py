@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paw_stack.metrics import mean, taken
+
 # Of 1 + the mean variance: keeps matrices of alike candidates positive definite. Fits standardise
 # the target (nested.py), so that 1 is its variance.
 JITTER = 1e-9
@@ -23,8 +25,8 @@ SMALLEST_SD = 1 / 3  # of the mean error: no row counts for more than nine avera
 class Moments:
     """Products of the columns [1, candidates, target], each less `shift`, of every cell."""
 
-    plain: np.ndarray  # (n_cells, c + 2, c + 2)
-    weighted: np.ndarray  # the same with rows weighted by their precision, mean weight 1
+    plain: np.ndarray  # (n_cells, c + 2, c + 2); rows count by their own weights, if any
+    weighted: np.ndarray  # the same with rows weighted by their precision too, on average 1
     shift: float  # points
 
     @property
@@ -73,21 +75,32 @@ class Moments:
         )
 
 
-def moments_of(columns: np.ndarray, target: np.ndarray, cell_of: np.ndarray) -> Moments:
+def moments_of(
+    columns: np.ndarray, target: np.ndarray, cell_of: np.ndarray, weight: np.ndarray | None = None
+) -> Moments:
     """Of candidates (n, c) and target (n,) in points, in cells (n,) int, in order of their number.
 
     Errors grow with the prediction where a score is bounded below: a row's precision is one over
     the square of its expected error, a straight line on the prediction (Glejser, 1969).
+
+    Args:
+        weight: (n,) of the rows in every sum; None: 1 each.
     """
     shift = float(columns.mean())
     rows = np.column_stack([np.ones(len(target)), columns - shift, target - shift])
-    cells = [rows[cell_of == cell] for cell in np.unique(cell_of)]
-    plain = np.stack([part.T @ part for part in cells])
+    cells = [cell_of == cell for cell in np.unique(cell_of)]
+    plain = np.stack([_products(rows[cell], taken(weight, cell)) for cell in cells])
     weights, intercept = least_squares(plain.sum(0))
-    precision = _precision(intercept + rows[:, 1:-1] @ weights, rows[:, -1])
-    parts = [precision[cell_of == cell] for cell in np.unique(cell_of)]
-    weighted = [(p[:, None] * part).T @ part for p, part in zip(parts, cells, strict=True)]
-    return Moments(plain, np.stack(weighted), shift)
+    precision = _precision(intercept + rows[:, 1:-1] @ weights, rows[:, -1], weight)
+    counted = precision if weight is None else weight * precision
+    weighted = np.stack([_products(rows[cell], counted[cell]) for cell in cells])
+    return Moments(plain, weighted, shift)
+
+
+def _products(rows: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Sums (k, k) of products of the columns of rows (n, k)."""
+    weighted = rows if weight is None else weight[:, None] * rows
+    return np.asarray(weighted.T @ rows)
 
 
 def centred(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,12 +139,13 @@ def square_root(matrix: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(matrix + JITTER * size[..., None, None] * np.eye(c))
 
 
-def _precision(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Weight (n,) of each row, on average 1."""
+def _precision(predicted: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Of each row (n,), on average 1."""
     error = np.abs(target - predicted)
     if np.ptp(predicted) <= JITTER or not error.any():
         return np.ones(len(target))
-    slope, intercept = np.polyfit(predicted, error, 1)
-    expected = np.maximum(intercept + slope * predicted, SMALLEST_SD * error.mean())
-    precision: np.ndarray = expected**-2 / np.mean(expected**-2)
+    roots = None if weight is None else np.sqrt(weight)  # numpy squares them
+    slope, intercept = np.polyfit(predicted, error, 1, w=roots)
+    expected = np.maximum(intercept + slope * predicted, SMALLEST_SD * mean(error, weight))
+    precision: np.ndarray = expected**-2 / mean(expected**-2, weight)
     return precision

@@ -12,6 +12,7 @@ whose squared error is within one standard error of the best one's (Breiman and 
 stand in order, the simplest first.
 
 A fit sees candidates and target in standard deviations of its own rows' target (data/target.py).
+Where rows have weights, a weight of 2 counts as two such rows in a fold do, everywhere in a fit.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from paw_stack.blend.moments import Moments, moments_of
 from paw_stack.blend.rescaling import model_in_points
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.target import TargetScale
-from paw_stack.metrics import clipped
+from paw_stack.metrics import clipped, taken, total
 
 FEWEST_FOLDS = 4  # with fewer among the training rows, sub-folds are drawn
 SUB_FOLDS, REPEATS = 10, 3
@@ -42,7 +43,11 @@ class Recipe:
 
 
 def fit_blend(
-    columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe
+    columns: np.ndarray,
+    target: np.ndarray,
+    folds: Folds,
+    recipe: Recipe,
+    weight: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The model of these rows alone.
 
@@ -50,8 +55,9 @@ def fit_blend(
         columns: (n, c) float64, points, out-of-fold.
         target: (n,) float64, points.
         folds: of these rows; their numbers may have gaps.
+        weight: (n,) above 0, of the rows; None: 1 each.
     """
-    scale, bounds = TargetScale.of(target), recipe.bounds
+    scale, bounds = TargetScale.of(target, weight), recipe.bounds
     seen = {"labelled": [float(target.min()), float(target.max())]}
     columns, target = scale.standardised(columns), scale.standardised(target)
     # Choices do not know the bounds, which only clip: they are made inside the scores at hand.
@@ -59,8 +65,8 @@ def fit_blend(
     methods = list(AUTO) if recipe.method == "auto" else [recipe.method]
     methods = list(recipe.shares) if recipe.shares else methods
     cells = divisions(target, folds)
-    moments = [moments_of(columns, target, cell_of) for cell_of in cells]
-    inside = _Inside(columns, target, cells, moments, methods, recipe.bounds)
+    moments = [moments_of(columns, target, cell_of, weight) for cell_of in cells]
+    inside = _Inside(columns, target, cells, moments, methods, recipe.bounds, weight)
     share = _method_shares(inside, recipe)
     kind = _simplest_kind(inside, share) if recipe.calibration == "auto" else recipe.calibration
     part = dict(zip(methods, share.tolist(), strict=True))
@@ -69,7 +75,7 @@ def fit_blend(
         "method": methods[int(share.argmax())],
         "shares": part,
         **weighed(moments[0], part, kind == "candidates"),
-        "calibration": fit_calibration(kind, blended, target),
+        "calibration": fit_calibration(kind, blended, target, weight),
         "chosen_calibration": kind,
         "bounds": list(bounds),
     }
@@ -86,6 +92,7 @@ class _Inside:
     moments: list[Moments]  # one for each of `cells`
     methods: list[str]
     bounds: tuple[float, float]
+    weight: np.ndarray | None = None  # (n,)
     _found: dict[bool, np.ndarray] = field(default_factory=dict)
 
     def predictions(self, kind: str) -> np.ndarray:
@@ -99,7 +106,7 @@ class _Inside:
 
     def losses(self, predicted: np.ndarray, kind: str) -> np.ndarray:
         """(n,) squared errors after the calibration `kind`, cross-fitted too."""
-        return _losses(predicted, kind, self.target, self.cells[0], self.bounds)
+        return _losses(predicted, kind, self.target, self.weight, self.cells[0], self.bounds)
 
 
 def _method_shares(inside: _Inside, recipe: Recipe) -> np.ndarray:
@@ -110,14 +117,15 @@ def _method_shares(inside: _Inside, recipe: Recipe) -> np.ndarray:
         return np.ones(1)
     kind = "none" if recipe.calibration == "auto" else recipe.calibration
     each = np.column_stack([inside.losses(p, kind) for p in inside.predictions(kind).T])
-    return shares(each, np.array(list(AUTO.values())))
+    return shares(each, np.array(list(AUTO.values())), inside.weight)
 
 
 def _simplest_kind(inside: _Inside, share: np.ndarray) -> str:
     """The calibration that earns its keep, among those that the rows are enough for."""
-    kinds = [kind for kind, rows in ENOUGH_ROWS.items() if len(inside.target) >= rows]
+    counted = total(inside.target, inside.weight)
+    kinds = [kind for kind, rows in ENOUGH_ROWS.items() if counted >= rows]
     losses = [inside.losses(inside.predictions(kind) @ share, kind) for kind in kinds]
-    return kinds[_simplest(np.column_stack(losses))]
+    return kinds[_simplest(np.column_stack(losses), inside.weight)]
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
@@ -141,13 +149,19 @@ class Nested:
     models: list[dict[str, Any]]  # one a fold
 
 
-def nested_blend(columns: np.ndarray, target: np.ndarray, folds: Folds, recipe: Recipe) -> Nested:
+def nested_blend(
+    columns: np.ndarray,
+    target: np.ndarray,
+    folds: Folds,
+    recipe: Recipe,
+    weight: np.ndarray | None = None,
+) -> Nested:
     """Fit on all folds but one and predict that one, for each; all as in `fit_blend`."""
     predictions, models = np.full(len(target), np.nan), []
     for fold in range(folds.n):
         fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
         rest = Folds(folds.fold_of[fit], folds.group_of[fit])
-        models.append(fit_blend(columns[fit], target[fit], rest, recipe))
+        models.append(fit_blend(columns[fit], target[fit], rest, recipe, taken(weight, fit)))
         predictions[held_out] = predict_blend(models[-1], columns[held_out])
     return Nested(predictions, models)
 
@@ -229,6 +243,7 @@ def _losses(
     predicted: np.ndarray,
     kind: str,
     target: np.ndarray,
+    weight: np.ndarray | None,
     cell_of: np.ndarray,
     bounds: tuple[float, float],
 ) -> np.ndarray:
@@ -236,14 +251,17 @@ def _losses(
     calibrated = np.empty(len(target))
     for cell in np.unique(cell_of):
         rows = cell_of == cell
-        calibration = fit_calibration(kind, predicted[~rows], target[~rows])
+        known = predicted[~rows], target[~rows], taken(weight, ~rows)
+        calibration = fit_calibration(kind, *known)
         calibrated[rows] = calibrate(calibration, predicted[rows])
     squares: np.ndarray = (np.clip(calibrated, *bounds) - target) ** 2
     return squares
 
 
-def _simplest(losses: np.ndarray) -> int:
+def _simplest(losses: np.ndarray, weight: np.ndarray | None = None) -> int:
     """The first of the columns (n, options) that is not worse than the best beyond chance."""
-    behind = losses - losses[:, [losses.mean(axis=0).argmin()]]
-    error = behind.std(axis=0) / np.sqrt(len(losses))
-    return int(np.flatnonzero(behind.mean(axis=0) <= error)[0])
+    behind = losses - losses[:, [np.average(losses, axis=0, weights=weight).argmin()]]
+    mean = np.average(behind, axis=0, weights=weight)
+    variance = np.average((behind - mean) ** 2, axis=0, weights=weight)
+    error = np.sqrt(variance) / np.sqrt(total(losses, weight))
+    return int(np.flatnonzero(mean <= error)[0])

@@ -29,7 +29,7 @@ from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Blend, Predictions
 from paw_stack.errors import ArtifactError, DataError, offenders
-from paw_stack.metrics import rmse
+from paw_stack.metrics import rmse, sd
 
 
 def blend(
@@ -39,6 +39,7 @@ def blend(
     recipe: Recipe,
     noise: LabelNoise | None = None,
     exact: RatingNoise | None = None,
+    weight: np.ndarray | None = None,
 ) -> Blend:
     """Weigh candidates that cover all folds.
 
@@ -48,6 +49,7 @@ def blend(
             else.
         noise: of the labels, where duplicates tell it; the floor beside every RMSE.
         exact: the same where raters tell it.
+        weight: (n,) float64 above 0, of the rows in all fits and scores; None: 1 each.
 
     Raises:
         ArtifactError: a candidate lacks folds.
@@ -61,9 +63,10 @@ def blend(
         raise DataError(f"candidates cannot be called {offenders(sorted(taken))}; rename the file")
     oof = np.column_stack([c.oof for c in candidates])  # (n, n_candidates)
     test = np.column_stack([c.test for c in candidates])  # (m, n_candidates)
-    nested = nested_blend(oof, target, folds, recipe)
-    model = {**fit_blend(oof, target, folds, recipe), "candidates": names}
-    interval = fit_interval(target, unclipped(nested, oof, folds), folds.fold_of, recipe.bounds)
+    nested = nested_blend(oof, target, folds, recipe, weight)
+    model = {**fit_blend(oof, target, folds, recipe, weight), "candidates": names}
+    free = unclipped(nested, oof, folds)
+    interval = fit_interval(target, free, folds.fold_of, recipe.bounds, weight)
     predictions = Predictions(
         name="blend",
         oof=nested.predictions,
@@ -72,43 +75,55 @@ def blend(
         fold_of=folds.fold_of,
         optimistic=any(c.optimistic for c in candidates),
     )
-    peers = {name: _peer(oof, target, folds, name, recipe) for name in AUTO}
+    peers = {name: _peer(oof, target, folds, name, recipe, weight) for name in AUTO}
     return Blend(
         weights=dict(zip(names, model["weights"], strict=True)),
         intercept=model["intercept"],
         predictions=predictions,
-        in_sample_rmse=rmse(target, predict_blend(model, oof)),
+        in_sample_rmse=rmse(target, predict_blend(model, oof), weight),
         record={
             "model": model,
             "interval": interval,
-            **_told(candidates, predictions, target, folds),
+            **_told(candidates, predictions, target, folds, weight),
             "label_noise": asdict(noise) if noise else None,
             "rating_noise": asdict(exact) if exact else None,
-            "nested": _nested_facts(nested, model, peers, target),
-            "comparisons": _comparisons(candidates, nested.predictions, peers, target, folds),
-            "diversity": diversity(oof, target, folds, names, recipe, nested),
+            "nested": _nested_facts(nested, model, peers, target, weight),
+            "comparisons": _comparisons(
+                candidates, nested.predictions, peers, target, folds, weight
+            ),
+            "diversity": diversity(oof, target, folds, names, recipe, nested, weight),
         },
     )
 
 
 def _peer(
-    oof: np.ndarray, target: np.ndarray, folds: Folds, method: str, recipe: Recipe
+    oof: np.ndarray,
+    target: np.ndarray,
+    folds: Folds,
+    method: str,
+    recipe: Recipe,
+    weight: np.ndarray | None,
 ) -> np.ndarray:
     """Nested predictions (n,) of a method alone, not calibrated."""
-    return nested_blend(oof, target, folds, Recipe(method, "none", recipe.bounds)).predictions
+    alone = Recipe(method, "none", recipe.bounds)
+    return nested_blend(oof, target, folds, alone, weight).predictions
 
 
 def _told(
-    candidates: Sequence[Predictions], blended: Predictions, target: np.ndarray, folds: Folds
+    candidates: Sequence[Predictions],
+    blended: Predictions,
+    target: np.ndarray,
+    folds: Folds,
+    weight: np.ndarray | None,
 ) -> dict[str, Any]:
     """Scores, squashing and shift of every candidate and of the blend."""
     every = [*candidates, blended]
     middle = np.mean([c.oof for c in candidates], axis=0)
     return {
-        "scores": {c.name: score(target, c.oof, folds.fold_of) for c in every},
+        "scores": {c.name: score(target, c.oof, folds.fold_of, weight) for c in every},
         "squash": {
-            "sentence": blend_sentence(target, middle, blended.oof),
-            **{c.name: dispersion_report(target, c.oof) for c in every},
+            "sentence": blend_sentence(target, middle, blended.oof, weight),
+            **{c.name: dispersion_report(target, c.oof, weight) for c in every},
         },
         "shift": {
             "adversarial": None,
@@ -116,22 +131,26 @@ def _told(
             "candidates": {c.name: prediction_shift(c.oof, c.test) for c in candidates},
         },
         "optimistic": [c.name for c in every if c.optimistic],
-        "constant_rmse": float(np.std(target)),
+        "constant_rmse": sd(target, weight),
         "n_labelled": len(target),
         "n_test": len(blended.test),
     }
 
 
 def _nested_facts(
-    nested: Nested, model: dict[str, Any], peers: dict[str, np.ndarray], target: np.ndarray
+    nested: Nested,
+    model: dict[str, Any],
+    peers: dict[str, np.ndarray],
+    target: np.ndarray,
+    weight: np.ndarray | None,
 ) -> dict[str, Any]:
     chosen = Counter(f"{m['method']}, {m['chosen_calibration']}" for m in nested.models)
     return {
-        "rmse": rmse(target, nested.predictions),
+        "rmse": rmse(target, nested.predictions, weight),
         "method": _average(model["shares"]),
         "calibration": model["chosen_calibration"],
         "chosen_by_folds": dict(chosen),
-        "methods_rmse": {name: rmse(target, oof) for name, oof in peers.items()},
+        "methods_rmse": {name: rmse(target, oof, weight) for name, oof in peers.items()},
     }
 
 
@@ -151,11 +170,12 @@ def _comparisons(
     peers: dict[str, np.ndarray],
     target: np.ndarray,
     folds: Folds,
+    weight: np.ndarray | None,
 ) -> dict[str, Any]:
     """Against the best candidate, which is chosen on the same rows, and every method alone."""
-    best = min(candidates, key=lambda candidate: rmse(target, candidate.oof))
+    best = min(candidates, key=lambda candidate: rmse(target, candidate.oof, weight))
     others = {"best candidate": best.oof, **peers}
-    found: dict[str, Any] = compare(target, nested, others, group_of=folds.group_of)
+    found: dict[str, Any] = compare(target, nested, others, group_of=folds.group_of, weight=weight)
     found["best candidate"]["name"] = best.name
     return found
 

@@ -9,31 +9,38 @@ from paw_stack.metrics import (
     correlation,
     drawn_rmse,
     fold_rmse,
+    mean,
     middle_95,
+    ranks,
     rmse,
+    sd,
     std_ratio,
 )
 
 
-def score(target: np.ndarray, predicted: np.ndarray, fold_of: np.ndarray) -> dict[str, Any]:
-    """All pooled over rows; target and predictions (n,) in points, fold_of (n,) int.
+def score(
+    target: np.ndarray,
+    predicted: np.ndarray,
+    fold_of: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """All pooled over rows; target, predictions (n,) in points, weights; fold_of (n,) int.
 
     `slope` and `slope_intercept` are those of target = intercept + slope * prediction.
     """
-    from scipy.stats import rankdata
-
-    intercept, slope = calibration_line(target, predicted)
-    error, spread = rmse(target, predicted), float(np.std(target))
+    intercept, slope = calibration_line(target, predicted, weight)
+    error, spread = rmse(target, predicted, weight), sd(target, weight)
+    ranked = ranks(target, weight), ranks(predicted, weight)
     return {
         "rmse": error,
-        "fold_rmse": fold_rmse(target, predicted, fold_of),
-        "mae": float(np.mean(np.abs(target - predicted))),
+        "fold_rmse": fold_rmse(target, predicted, fold_of, weight),
+        "mae": mean(np.abs(target - predicted), weight),
         "r2": 1 - (error / spread) ** 2 if spread > 0 else None,
-        "correlation": correlation(target, predicted),
-        "spearman": correlation(rankdata(target), rankdata(predicted)),
+        "correlation": correlation(target, predicted, weight),
+        "spearman": correlation(*ranked, weight),
         "slope": slope,
         "slope_intercept": intercept,
-        "std_ratio": std_ratio(target, predicted),
+        "std_ratio": std_ratio(target, predicted, weight),
     }
 
 
@@ -43,6 +50,7 @@ def compare(
     others: dict[str, np.ndarray],
     seed: int = 0,
     group_of: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
     """RMSE of the prediction less that of each other one, over the draws of `drawn_rmse`.
 
@@ -50,13 +58,14 @@ def compare(
         name -> the difference in points (below 0: better), its 95 % interval `low` and `high`, and
         `better`, the share of draws in which the prediction is the better one.
     """
-    drawn = drawn_rmse(target, [predicted, *others.values()], seed=seed, group_of=group_of)
+    every = [predicted, *others.values()]
+    drawn = drawn_rmse(target, every, seed=seed, group_of=group_of, weight=weight)
     found = {}
     for (name, other), errors in zip(others.items(), drawn[1:], strict=True):
         apart = drawn[0] - errors
         low, high = middle_95(apart)
         found[name] = {
-            "difference": rmse(target, predicted) - rmse(target, other),
+            "difference": rmse(target, predicted, weight) - rmse(target, other, weight),
             "low": low,
             "high": high,
             "better": float(np.mean(apart < 0)),

@@ -167,6 +167,9 @@ def blend(
         tuple[float, float] | None,
         typer.Option(help="Lowest and highest score; else the target's."),
     ] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="Column of --labelled: how much a row counts.")
+    ] = None,
     method: Annotated[str, typer.Option(help="As blend.method of a config.")] = "auto",
     calibration: Annotated[str, typer.Option(help="As blend.calibration of a config.")] = "auto",
 ) -> None:
@@ -176,7 +179,7 @@ def blend(
 
     paw-stack blend --labelled labelled.csv --target Pawpularity --candidates 'v*.csv' --out DIR
     """
-    if config and not labelled:
+    if config and not labelled and not weight:
         from paw_stack.commands import run as stages
         from paw_stack.commands.targets import for_each, write_together
         from paw_stack.config.targets import load_targets
@@ -187,7 +190,7 @@ def blend(
     elif not config and labelled and target and candidates and out:
         from paw_stack.commands.blend_files import FilesToBlend, blend_files
 
-        files = FilesToBlend(labelled, target, candidates, out, bounds)
+        files = FilesToBlend(labelled, target, candidates, out, bounds, weight)
         blend_files(files, method, calibration)
     else:
         raise ConfigError("blend: give a CONFIG, or --labelled, --target, --candidates and --out")

@@ -19,10 +19,12 @@ from paw_stack.blend.calibration import KINDS
 from paw_stack.blend.methods import METHODS
 from paw_stack.commands.tables import show_scores, tell
 from paw_stack.console import say
+from paw_stack.data.competition import weight_problems
 from paw_stack.data.folds import Folds, require_pictures
 from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.data.types import Blend
 from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.metrics import is_constant
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class FilesToBlend:
     patterns: list[str]  # of candidates' CSVs or folders of runs
     out: Path  # receives blend.json, blend.csv and, with test rows, submission.csv
     bounds: tuple[float, float] | None = None  # points; None: the target's own
+    weight: str | None = None  # a column of `labelled`; None: each row counts once
 
 
 def blend_files(wanted: FilesToBlend, method: str = "auto", calibration: str = "auto") -> Blend:
@@ -46,15 +49,16 @@ def blend_files(wanted: FilesToBlend, method: str = "auto", calibration: str = "
     start = time.perf_counter()
     _require_known(method, calibration)
     files = _files(wanted)
-    ids, target, folds = _labelled(wanted, files[0].path)
+    ids, target, folds, weight = _labelled(wanted, files[0].path)
     bounds = _bounds(wanted, target)
     test_ids = _test_ids(files)
     candidates, warnings = read_candidates(files, ids, folds, test_ids)
     for warning in warnings:
         say(warning)
-    result = blend(candidates, target, folds, Recipe(method, calibration, bounds))
+    recipe = Recipe(method, calibration, bounds)
+    result = blend(candidates, target, folds, recipe, weight=weight)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
-    show_scores([*candidates, timed], target, None)
+    show_scores([*candidates, timed], target, None, None, weight, wanted.weight)
     tell(result)
     write_blend(wanted.out, result, ids, test_ids)
     if len(test_ids):
@@ -97,18 +101,17 @@ def _files(wanted: FilesToBlend) -> list[CandidateFile]:
     return list(found.values())
 
 
-def _labelled(wanted: FilesToBlend, candidate: Path) -> tuple[np.ndarray, np.ndarray, Folds]:
-    """Ids (n,) str, target (n,) float64 and folds: the table's own, else the candidate's."""
+def _labelled(
+    wanted: FilesToBlend, candidate: Path
+) -> tuple[np.ndarray, np.ndarray, Folds, np.ndarray | None]:
+    """Ids (n,) str, target (n,) float64, folds (the table's own, else the candidate's), weights."""
     problems: list[str] = []
-    table = read_table(wanted.labelled, ["Id", wanted.target], problems)
+    columns = ["Id", wanted.target, *([wanted.weight] if wanted.weight else [])]
+    table = read_table(wanted.labelled, columns, problems)
     if problems:
         raise DataError(problems)
-    column = read_numbers(table[wanted.target])
-    target, cure = column.array, f"; {column.hint}" if column.hint else ""
-    if len(bad := table["Id"][~np.isfinite(target)]):
-        problems.append(
-            f"{wanted.labelled}: {wanted.target} is no finite number for ids {offenders(bad)}{cure}"
-        )
+    target = _numbers(wanted, table, wanted.target, problems)
+    weight = _weight(wanted, table, problems)
     if double := double_ids(table["Id"]):
         problems.append(f"{wanted.labelled}: double ids {offenders(double)}")
     if "fold" in table:
@@ -123,7 +126,29 @@ def _labelled(wanted: FilesToBlend, candidate: Path) -> tuple[np.ndarray, np.nda
         raise DataError(problems)
     folds = Folds(fold_of, np.arange(len(table)))
     require_pictures(folds)
-    return table["Id"].to_numpy(dtype=str), target, folds
+    return table["Id"].to_numpy(dtype=str), target, folds, weight
+
+
+def _numbers(
+    wanted: FilesToBlend, table: pd.DataFrame, column: str, problems: list[str]
+) -> np.ndarray:
+    found = read_numbers(table[column])
+    cure = f"; {found.hint}" if found.hint else ""
+    if len(bad := table["Id"][~np.isfinite(found.array)]):
+        problems.append(
+            f"{wanted.labelled}: {column} is no finite number for ids {offenders(bad)}{cure}"
+        )
+    return found.array
+
+
+def _weight(wanted: FilesToBlend, table: pd.DataFrame, problems: list[str]) -> np.ndarray | None:
+    """Of mean 1; None where there is no such column, or all are alike."""
+    if wanted.weight is None:
+        return None
+    weight = _numbers(wanted, table, wanted.weight, problems)
+    found = weight_problems(wanted.weight, table["Id"], weight)
+    problems += [f"{wanted.labelled}: --weight: {problem}" for problem in found]
+    return None if is_constant(weight) else weight / weight.mean()
 
 
 def _folds_of(table: pd.DataFrame, ids: pd.Series) -> pd.Series:

@@ -15,7 +15,7 @@ from paw_stack.data.screening import Findings
 from paw_stack.data.tables import read_table
 from paw_stack.data.tables.cells import FORM
 from paw_stack.errors import offenders
-from paw_stack.metrics import finer
+from paw_stack.metrics import finer, is_constant, mean, n_effective, sd
 from paw_stack.pipeline.experiment import Job
 
 BINS, BAR = 10, 40
@@ -37,7 +37,9 @@ def report_data(config: Config, competition: Competition, findings: Findings) ->
         wrong = table[table["wrong_extension"]]
         named = [f"{p} is {f}" for p, f in zip(wrong["path"], wrong["format"], strict=True)]
         say(f"extension and content differ (read all the same): {offenders(named)}")
-    _report_target(config.data.target, competition.target)
+    _report_target(config.data.target, competition.target, competition.weight)
+    if competition.weight is not None:
+        say(_weights_sentence(str(config.data.weight), competition.weight))
     _report_duplicates(competition, findings)
 
 
@@ -53,16 +55,29 @@ def _report_photos(good: pd.DataFrame) -> None:
         say(f"more than one frame or page, the first is taken: {offenders(moving)}")
 
 
-def _report_target(name: str, target: np.ndarray) -> None:
-    few = 2 + finer(float(target.std()))
+def _report_target(name: str, target: np.ndarray, weight: np.ndarray | None) -> None:
+    """Mean and SD by weight, as the run's scores are; the bars count photos."""
+    spread = sd(target, weight)
+    few = 2 + finer(spread)
     say(
-        f"{name}: mean {target.mean():.{few}f}, SD {target.std():.{few}f},"
+        f"{name}: mean {mean(target, weight):.{few}f}, SD {spread:.{few}f},"
         f" from {target.min():g} to {target.max():g}"
     )
     counts, edges = np.histogram(target, BINS)
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         bar = "█" * round(BAR * count / counts.max())
         say(f"  {low:7.{few}f} to {high:7.{few}f} {count:6}  {bar}")
+
+
+def _weights_sentence(column: str, weight: np.ndarray) -> str:
+    if is_constant(weight):
+        return f"data.weight: {column} is {weight[0]:g} for all rows, so each counts once"
+    low, high = (value / weight.mean() for value in (weight.min(), weight.max()))
+    return (
+        f"weighted by {column}: all that is learned and every RMSE; a row counts {low:.3g} to"
+        f" {high:.3g} times the average one, and {len(weight)} rows tell a mean as well as"
+        f" {n_effective(weight, weight):.0f} that count alike"
+    )
 
 
 def _report_duplicates(competition: Competition, findings: Findings) -> None:
@@ -119,7 +134,7 @@ def _noise_sentence(noise: LabelNoise) -> str:
 
 def summarise(job: Job) -> None:
     """Say in a few lines what `check` says at length, before a run begins."""
-    findings = job.findings
+    findings, weight = job.findings, job.competition.weight
     unreadable = int((~findings.readable).sum())
     left_out = f", {unreadable} of them unreadable" if unreadable else ""
     say(f"{len(findings.table)} photos{left_out}; {_duplicates_sentence(findings)}")
@@ -127,6 +142,8 @@ def summarise(job: Job) -> None:
         say(remark)
     if unreadable:
         say(unreadable_sentence(findings.table))
+    if weight is not None:
+        say(_weights_sentence(str(job.config.data.weight), weight))
     _report_noise(job.competition, findings)
 
 

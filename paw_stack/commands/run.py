@@ -175,8 +175,9 @@ def _finished(job: Job, steps: Steps) -> Blend:
 
 
 def _show(job: Job, candidates: Sequence[Predictions]) -> None:
-    competition = job.competition
-    show_scores(candidates, competition.target, job.findings.noise, competition.rating_noise)
+    known, column = job.competition, job.config.data.weight
+    noises = job.findings.noise, known.rating_noise
+    show_scores(candidates, known.target, *noises, known.weight, column)
 
 
 def _begin(

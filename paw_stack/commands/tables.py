@@ -10,7 +10,16 @@ from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import print_table, say
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Blend, Predictions
-from paw_stack.metrics import calibration_line, correlation, finer, fold_rmse, rmse, std_ratio
+from paw_stack.metrics import (
+    calibration_line,
+    correlation,
+    finer,
+    fold_rmse,
+    rmse,
+    sd,
+    std_ratio,
+    taken,
+)
 
 
 def show_scores(
@@ -18,12 +27,17 @@ def show_scores(
     target: np.ndarray,
     noise: LabelNoise | None,
     exact: RatingNoise | None = None,
+    weight: np.ndarray | None = None,
+    weighted_by: str | None = None,
 ) -> None:
     """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
 
     `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
     Below them what frames every RMSE: a constant's, and the label noise where raters or
     near-duplicates tell it.
+
+    Args:
+        weight: (n,) of the rows, from the column `weighted_by`; None: each counts once.
     """
     from rich.table import Column
 
@@ -33,9 +47,10 @@ def show_scores(
         Column("fold RMSE"),
         *(Column(name, justify="right", no_wrap=True) for name in numbers),
     ]
-    constant = float(np.std(target[np.isfinite(candidates[0].oof)]))
+    scored = np.isfinite(candidates[0].oof)
+    constant = sd(target[scored], taken(weight, scored))
     more = finer(constant)
-    rows = [_cells(candidate, target) for candidate in candidates]
+    rows = [_cells(candidate, target, weight) for candidate in candidates]
     rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
     for name, known in (("label noise, exact", exact), ("label noise", noise)):
         if known and (known is exact or np.isfinite(known.high)):
@@ -43,7 +58,8 @@ def show_scores(
             ends = f"95 %: {known.low:.{few}f} to {known.high:.{few}f}"
             told = ends if np.isfinite(known.high) else ""
             rows.append((name, told, f"{known.sd:.{few + 1}f}"))
-    print_table("out-of-fold scores, points", columns, rows)
+    by = "" if weight is None else f"; weighted by {weighted_by}"
+    print_table(f"out-of-fold scores, points{by}", columns, rows)
 
 
 def show_study(table: pd.DataFrame) -> None:
@@ -81,17 +97,18 @@ def _variant(row: dict[Hashable, Any]) -> tuple[str, ...]:
     )
 
 
-def _cells(candidate: Predictions, target: np.ndarray) -> tuple[str, ...]:
+def _cells(
+    candidate: Predictions, target: np.ndarray, weight: np.ndarray | None
+) -> tuple[str, ...]:
     covered = np.isfinite(candidate.oof)
-    y, p = target[covered], candidate.oof[covered]
-    more = finer(float(np.std(y)))
-    folds = " ".join(
-        f"{value:.{2 + more}f}" for value in fold_rmse(target, candidate.oof, candidate.fold_of)
-    )
-    slope = calibration_line(y, p)[1]
+    y, p, w = target[covered], candidate.oof[covered], taken(weight, covered)
+    more = finer(sd(y, w))
+    errors = fold_rmse(target, candidate.oof, candidate.fold_of, weight)
+    folds = " ".join(f"{value:.{2 + more}f}" for value in errors)
+    slope = calibration_line(y, p, w)[1]
     name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
-    spread = f"{correlation(y, p):.3f}", f"{std_ratio(y, p):.3f}"
-    error, seconds = f"{rmse(y, p):.{3 + more}f}", f"{candidate.seconds:.1f}"
+    spread = f"{correlation(y, p, w):.3f}", f"{std_ratio(y, p, w):.3f}"
+    error, seconds = f"{rmse(y, p, w):.{3 + more}f}", f"{candidate.seconds:.1f}"
     return name, folds, error, *spread, f"{slope:.3f}", seconds
 
 

@@ -25,7 +25,7 @@ def config_schema() -> dict[str, Any]:
         section.pop("required", None)
     data = schema["$defs"]["DataSection"]["properties"]
     data["target"] |= {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 2}
-    for key in filter(data.__contains__, BY_TARGET):
+    for key in BY_TARGET:
         data[key].setdefault("anyOf", []).append({"type": "object"})
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     address = "https://json-schema.org/draft/2020-12/schema"

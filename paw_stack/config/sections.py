@@ -103,7 +103,8 @@ class DataSection(Section):
     duplicates: Literal["group", "merge", "keep"] = Field(
         "group",
         description="near-duplicates among labelled photos: share a fold; merge: of those that"
-        " are surely the same keep one, with the mean score; keep: treat them as any other photos",
+        " are surely the same keep one, with the mean score and weight; keep: treat them"
+        " as any other photos",
     )
 
     extra: ExtraRowsSection | None = Field(
@@ -131,6 +132,12 @@ class DataSection(Section):
         "number",
         description="how scores are written. percent: 45 % is 45 points; fraction: 4/10 is that"
         " share of the upper bound, 4 of [1, 10], or 0.4 where there is none",
+    )
+    weight: str | None = Field(
+        None,
+        description="numeric column of the labelled table, above 0: how much a row counts in"
+        " losses, heads, blend and scores, such as the number of its ratings; brought to mean 1;"
+        " null: each counts once",
     )
 
     @model_validator(mode="after")

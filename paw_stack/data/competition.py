@@ -13,11 +13,13 @@ import pandas as pd
 
 from paw_stack.config import DataSection
 from paw_stack.data.label_noise import RatingNoise, rating_noise
-from paw_stack.data.tables import double_ids, read_table
+from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.data.tables.scores import form_remarks, numeric_column, scored
 from paw_stack.errors import DataError, offenders
+from paw_stack.metrics import taken
 
 LONGEST_ID = 200  # bytes; file systems take 255 with the extension
+MOST_UNLIKE = 1e6  # the largest weight over the smallest
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Competition:
     classes: np.ndarray | None = None  # (n,) str, of the auxiliary column; '' is unknown
     score_variance: np.ndarray | None = None  # (n,) float64, points^2, of a row's mean score
     variance_error: float = math.inf  # standard error of the log of its mean
+    # (n,) float64 above 0, on average 1 over the rows that take part; None: each counts once
+    weight: np.ndarray | None = None
+    fold_by: np.ndarray | None = None  # (n,) float64 that folds spread evenly; None: the target
     remarks: tuple[str, ...] = ()  # how tables were read, rows that were left out or averaged
 
     @property
@@ -54,35 +59,45 @@ class Competition:
 
     def take(self, labelled: np.ndarray, test: np.ndarray) -> "Competition":
         """Only these labelled and these test rows; the submission keeps all of its own."""
-        variance = self.score_variance
         return replace(
             self,
             labelled=self.labelled.take(labelled),
             test=self.test.take(test),
             target=self.target[labelled],
             classes=None if self.classes is None else self.classes[labelled],
-            score_variance=None if variance is None else variance[labelled],
+            score_variance=taken(self.score_variance, labelled),
+            weight=taken(self.weight, labelled),
+            fold_by=taken(self.fold_by, labelled),
         )
 
 
-def load_competition(data: DataSection, auxiliary: str | None = None) -> Competition:
-    """Read and check both tables; `auxiliary` names a further column of the labelled one.
+def load_competition(
+    data: DataSection, auxiliary: str | None = None, fold_by: str | None = None
+) -> Competition:
+    """Read and check both tables.
+
+    Args:
+        auxiliary: a further column of the labelled table.
+        fold_by: a numeric one, that folds spread evenly in place of the target.
 
     Raises:
         DataError: missing files, columns or (unless `data.unreadable` is drop) photos; ids that are
-            double or no file names; targets that are no numbers, missing or outside the bounds. All
-            of them at once.
+            double or no file names; targets that are no numbers, missing or outside the bounds;
+            weights that are no numbers above 0. All of them at once.
     """
     if not data.root.is_dir():
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
-    spread = [column for column in (data.score_sd, data.score_n) if column]
-    wanted = [data.id, data.target, *data.metadata, *([auxiliary] if auxiliary else [])]
-    labelled = read_rows(data, data.labelled, [*wanted, *spread], problems)
+    fold_by = None if fold_by == data.target else fold_by
+    own = [column for column in (auxiliary, data.weight) if column]
+    further = [column for column in (data.score_sd, data.score_n, fold_by) if column]
+    wanted = [data.id, data.target, *data.metadata, *own]
+    labelled = read_rows(data, data.labelled, [*wanted, *further], problems)
     test = read_rows(data, data.test, [data.id, *data.metadata], problems)
     if problems:
         raise DataError(problems)
     known = scored(data, labelled, wanted, problems)
+    spread = _fold_by(data, fold_by, labelled, known.table, problems) if fold_by else None
     labelled = known.table
     remarks = list(known.remarks)
     competition = Competition(
@@ -94,6 +109,8 @@ def load_competition(data: DataSection, auxiliary: str | None = None) -> Competi
         classes=labelled[auxiliary].to_numpy(dtype=str) if auxiliary else None,
         score_variance=known.variance,
         variance_error=known.variance_error,
+        weight=_weight(data, labelled, problems) if data.weight else None,
+        fold_by=spread,
     )
     remarks += [*form_remarks(data.labelled, labelled), *form_remarks(data.test or "", test)]
     if problems:
@@ -135,6 +152,42 @@ def _rows(
         )
     numbers = [numeric_column(name, table, data.id, column, problems) for column in data.metadata]
     return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
+
+
+def _weight(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
+    assert data.weight is not None
+    weight = numeric_column(data.labelled, table, data.id, data.weight, problems)
+    found = weight_problems(data.weight, table[data.id], weight)
+    problems += [f"{data.labelled}: data.weight: {problem}" for problem in found]
+    return weight
+
+
+def weight_problems(column: str, ids: pd.Series, weight: np.ndarray) -> list[str]:
+    """Why numbers (n,) of a column can be no weights of the rows `ids`; NaN is told elsewhere."""
+    low = weight <= 0
+    if low.any():
+        return [
+            f"{column} is not above 0 for ids {offenders(ids[low])}; first found"
+            f" {weight[low][0]:g}; leave out rows that shall not count"
+        ]
+    if np.isfinite(weight).all() and weight.max() > MOST_UNLIKE * weight.min():
+        return [
+            f"{column} runs from {weight.min():g} to {weight.max():g}; with a factor above"
+            f" {MOST_UNLIKE:g} the light rows count for nothing: leave them out, or take a root or"
+            " a logarithm"
+        ]
+    return []
+
+
+def _fold_by(
+    data: DataSection, column: str, given: pd.DataFrame, kept: pd.DataFrame, problems: list[str]
+) -> np.ndarray:
+    """The column's mean of each kept photo (n,); a photo without one gets that of all."""
+    numbers = pd.Series(read_numbers(given[column]).array, index=given[data.id])
+    mean = numbers.groupby(level=0).mean().reindex(kept[data.id])
+    if mean.isna().all():
+        problems.append(f"{data.labelled}: folds.by: {column} holds no number")
+    return mean.fillna(mean.mean()).to_numpy(dtype=np.float64)
 
 
 def is_file_name(text: str) -> bool:

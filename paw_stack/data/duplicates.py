@@ -119,16 +119,22 @@ def between(pairs: np.ndarray, n_labelled: int) -> tuple[np.ndarray, np.ndarray,
     return labelled, across - [0, n_labelled], test - n_labelled
 
 
-def merge_rows(group_of: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def merge_rows(
+    group_of: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """One photo a group: its first row (g,) int64, ascending, and its mean target (g,) float64.
 
     Args:
         group_of: (n,) int.
         target: (n,) float, points.
+        weight: (n,) float, of the rows in the mean; None: 1 each.
     """
     _, first, group = np.unique(group_of, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    mean = np.bincount(group, target) / np.bincount(group)
+    if weight is None:
+        mean = np.bincount(group, target) / np.bincount(group)
+    else:
+        mean = np.bincount(group, weight * target) / np.bincount(group, weight)
     return first[order].astype(np.int64), mean[order]
 
 

@@ -89,12 +89,15 @@ def error_of_mean(score_variance: np.ndarray) -> float:
     return float(score_variance.std(ddof=1) / np.sqrt(n) / mean)
 
 
-def label_noise(target: np.ndarray, group_of: np.ndarray, seed: int) -> LabelNoise | None:
+def label_noise(
+    target: np.ndarray, group_of: np.ndarray, seed: int, weight: np.ndarray | None = None
+) -> LabelNoise | None:
     """The noise of the labels, or None where no group has two rows.
 
     The SD is the root of the mean square within groups of an analysis of variance: squared
     deviations from the group's mean, divided by the rows less the groups. For pairs that is
-    sqrt(mean(difference ** 2) / 2).
+    sqrt(mean(difference ** 2) / 2). With weights rows count by them, as they do in an RMSE: where
+    those of many ratings count more, the SD is nearer to theirs.
 
     The interval is a bootstrap over groups. Plain percentiles are too narrow with few groups: with
     22 pairs and normal noise they hold the truth in 88 % of the cases, BCa in 90 %. This is the
@@ -104,6 +107,7 @@ def label_noise(target: np.ndarray, group_of: np.ndarray, seed: int) -> LabelNoi
     Args:
         target: (n,) float, points.
         group_of: (n,) int; rows with the same number show one picture.
+        weight: (n,) float, of the rows; only their ratios count.
     """
     _, group, size = np.unique(group_of, return_inverse=True, return_counts=True)
     kept = size[group] > 1
@@ -111,11 +115,14 @@ def label_noise(target: np.ndarray, group_of: np.ndarray, seed: int) -> LabelNoi
         return None
     _, group, size = np.unique(group[kept], return_inverse=True, return_counts=True)
     points = np.asarray(target, dtype=np.float64)[kept]
-    deviation = points - (np.bincount(group, points) / size)[group]
+    w = np.ones(len(points)) if weight is None else weight[kept]
+    counted = np.bincount(group, w)
+    deviation = points - (np.bincount(group, w * points) / counted)[group]
     deviation[np.abs(deviation) <= ROUNDING * np.ptp(target)] = 0  # of scores that agree
-    squares = np.bincount(group, deviation**2)
-    low, high = _interval(squares, size - 1, seed)
-    sd = np.sqrt(squares.sum() / (size - 1).sum())
+    squares = np.bincount(group, w * deviation**2)
+    freedom = counted - np.bincount(group, w**2) / counted  # without weights the size less 1
+    low, high = _interval(squares, freedom, seed)
+    sd = np.sqrt(squares.sum() / freedom.sum())
     apart = _mean_difference(points, group, size)
     return LabelNoise(float(sd), low, high, len(size), len(points), apart)
 

@@ -24,6 +24,7 @@ from paw_stack.data.images.cache import cached_photos, unreadable_sentence
 from paw_stack.data.label_noise import LabelNoise, label_noise
 from paw_stack.data.same_photo import surely_same
 from paw_stack.errors import DataError, offenders
+from paw_stack.metrics import is_constant
 
 THUMBNAIL = 64  # pixels; twice what the comparison of near-duplicates wants
 SEARCH_VERSION = 3  # raise it when the search for near-duplicates finds others
@@ -62,7 +63,7 @@ def examine(competition: Competition, data: DataSection, cache: Path, seed: int)
     content = table["digest"].to_numpy()
     sure = cached_sure(photos.pixels, inside) | (content[inside[:, 0]] == content[inside[:, 1]])
     same_as = tight_groups(n, inside[sure])
-    noise = label_noise(competition.target, same_as, seed)
+    noise = label_noise(competition.target, same_as, seed, competition.weight)
     group_of = tight_groups(n, inside)
     return Findings(table, paths, competition.target, group_of, same_as, pairs, crossing, noise)
 
@@ -86,19 +87,32 @@ def admit(
     if not readable[:n].any():
         raise DataError(f"{data.labelled}: no photo can be read; {offenders(data.labelled_images)}")
     rows, test_rows = np.flatnonzero(readable[:n]), np.flatnonzero(readable[n:])
-    kept = competition.take(rows, test_rows)
+    kept = _weighted(competition.take(rows, test_rows))
     if data.duplicates == "keep":
         return kept, np.arange(len(rows))
     group_of = findings.group_of[rows]
     if data.duplicates == "group":
         return kept, group_of
     same_as = findings.same_as[rows]
-    first, mean = merge_rows(same_as, kept.target)
+    first, mean = merge_rows(same_as, kept.target, kept.weight)
     merged = replace(kept.take(first, np.arange(len(test_rows))), target=mean)
     if kept.score_variance is not None:  # a mean of k scores has a k-th of their mean variance
         size = np.bincount(same_as)[same_as]
         merged = replace(merged, score_variance=merge_rows(same_as, kept.score_variance / size)[1])
+    if kept.weight is not None:  # a photo that is kept counts as one, as it does without weights
+        merged = _weighted(replace(merged, weight=merge_rows(same_as, kept.weight)[1]))
+    if kept.fold_by is not None:
+        by = merge_rows(same_as, kept.fold_by, kept.weight)[1]
+        merged = replace(merged, fold_by=by)
     return merged, np.unique(group_of[first], return_inverse=True)[1]
+
+
+def _weighted(competition: Competition) -> Competition:
+    """With weights of mean 1; without any where all are alike, as nothing follows from them."""
+    weight = competition.weight
+    if weight is None or is_constant(weight):
+        return replace(competition, weight=None)
+    return replace(competition, weight=weight / weight.mean())
 
 
 def cached_pairs(pixels: np.memmap, usable: np.ndarray) -> np.ndarray:

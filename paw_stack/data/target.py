@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paw_stack.metrics import is_constant
+from paw_stack.metrics import Weight, is_constant, mean, sd
 
 DIGITS = 7  # decimals of a standardised score
 
@@ -22,12 +22,10 @@ class TargetScale(NamedTuple):
     spread: float  # points; 1 where all scores are alike
 
     @classmethod
-    def of(cls, points: np.ndarray) -> "TargetScale":
-        """Scale of scores (n,), n > 0: those that a fit may learn from and no others."""
-        mean = float(np.mean(points))
-        if is_constant(points):
-            return cls(mean, 1.0)
-        return cls(mean, float(np.std(points)))
+    def of(cls, points: np.ndarray, weight: Weight = None) -> "TargetScale":
+        """Scale of scores (n,), n > 0, and their weights: of a fit's own rows, no others."""
+        middle = mean(points, weight)
+        return cls(middle, 1.0 if is_constant(points) else sd(points, weight))
 
     def standardised(self, points: np.ndarray) -> np.ndarray:
         """Scores or predictions (...) in standard deviations from the mean, float64.

@@ -10,6 +10,7 @@ import pandas as pd
 from paw_stack.data.folds import Folds
 from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
+from paw_stack.metrics import taken
 from paw_stack.progress import track
 
 # Features of fold k's backbone: labelled (n, d) and test (m, d), float32 arrays; for a head that
@@ -28,6 +29,7 @@ class Problem:
     shared: bool = False  # all folds have the same features
     seed: int = 0
     what: str = "fit"  # shown beside the progress bar
+    weight: np.ndarray | None = None  # (n,) float64 above 0, of the rows; None: 1 each
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def cross_fit(
     clip: tuple[float, float] | None = None,
 ) -> CrossFitted:
     """Fold k's head learns from fold k's training rows alone, scalers of features and target
-    included.
+    included. Rows count by the problem's weights in each part of it.
 
     Args:
         make_head: gives a fresh scikit-learn regressor for a target standardised by that scale.
@@ -63,12 +65,21 @@ def cross_fit(
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = folds.training_rows(fold), folds.held_out_rows(fold)
-        scale = TargetScale.of(learned[fit])
-        head = make_head(scale).fit(labelled[fit], scale.standardised(learned[fit]))
+        weight = taken(problem.weight, fit)
+        scale = TargetScale.of(learned[fit], weight)
+        head, wanted = make_head(scale), scale.standardised(learned[fit])
+        head.fit(labelled[fit], wanted, **_of_steps(head, weight))
         oof[held_out] = scale.points(head.predict(labelled[held_out]))
         tests.append(scale.points(predict_or_none(head, test)))
         heads[f"fold{fold}"] = in_points(store(head), scale)
     return CrossFitted(oof, np.mean(tests, axis=0), heads)
+
+
+def _of_steps(head: Any, weight: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The weights as each step of a scikit-learn pipeline takes them."""
+    if weight is None:
+        return {}
+    return {f"{name}__sample_weight": weight for name, _ in head.steps}
 
 
 def in_points(head: StoredHead, scale: TargetScale) -> StoredHead:

@@ -3,7 +3,8 @@
 Embeddings have a thousand dense columns. All of them in every tree, in 255 bins, cost many times
 the time and gain nothing; where folds share an embedding its columns are binned once for all.
 Bins come from the features of all labelled rows and look at no target. LightGBM keeps targets in
-float32: it gets them in standard deviations, so that scores far from 0 lose no digits.
+float32: it gets them in standard deviations, so that scores far from 0 lose no digits. Weights are
+its own; `min_rows` and bins count rows.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import offenders
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
+from paw_stack.metrics import taken
 from paw_stack.progress import track
 
 INNER_PARTS = 10  # a tenth of the training rows tells when to stop
@@ -29,12 +31,14 @@ def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
         fit, held_out = problem.folds.training_rows(fold), problem.folds.held_out_rows(fold)
-        scale = TargetScale.of(problem.target[fit])
+        scale = TargetScale.of(problem.target[fit], taken(problem.weight, fit))
         target = scale.standardised(problem.target)
         grown, stopping = _split(section, fit, problem)
         constant += [fold] if len(grown) < 2 * section.min_rows else []
         data = shared or _dataset(section, labelled, problem)
-        parts = [_part(data, rows, target) for rows in (grown, stopping) if len(rows)]
+        parts = [
+            _part(data, rows, target, problem.weight) for rows in (grown, stopping) if len(rows)
+        ]
         booster = _train(section, parts, problem.seed)
         oof[held_out] = scale.points(booster.predict(labelled[held_out]))
         tests.append(scale.points(booster.predict(test) if len(test) else []))
@@ -61,9 +65,10 @@ def _dataset(section: GbmSection, vectors: np.ndarray, problem: Problem) -> Any:
     return Dataset(vectors, no_target, params=parameters, free_raw_data=False).construct()
 
 
-def _part(data: Any, rows: np.ndarray, target: np.ndarray) -> Any:
-    """These rows of the binned vectors, with their standardised targets."""
-    return data.subset(rows).construct().set_label(target[rows])
+def _part(data: Any, rows: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> Any:
+    """These rows of the binned vectors, with their standardised targets and weights."""
+    part = data.subset(rows).construct().set_label(target[rows])
+    return part if weight is None else part.set_weight(weight[rows])
 
 
 def _split(section: GbmSection, fit: np.ndarray, problem: Problem) -> tuple[np.ndarray, np.ndarray]:

@@ -37,6 +37,7 @@ class Matrix(NamedTuple):
     vectors: np.ndarray  # (n, d) float32, standardised
     labelled: np.ndarray  # (n, n) float32, squared distances
     test: np.ndarray  # (m, n) float32
+    weight: np.ndarray | None  # (n,) of labelled rows
 
 
 class Fits(NamedTuple):
@@ -62,7 +63,8 @@ def svr_on_gram(section: SvrSection, problem: Problem, solver: str = "smo") -> C
     fitted = _each_matrix(fit, problem, "cuda" if solver == "cuml" else "cpu")
     if section.grid is None or len(problem.only) < problem.folds.n:
         return fitted
-    nested, plain = rmse(problem.target, fitted.oof), fitted.facts["best_plain_rmse"]
+    nested = rmse(problem.target, fitted.oof, problem.weight)
+    plain = fitted.facts["best_plain_rmse"]
     remark = f"grid chosen inside the training rows: nested RMSE {nested:.3f}"
     if problem.shared:
         remark += f"; chosen and scored on the same rows {plain:.3f}, optimistic"
@@ -74,10 +76,10 @@ def kernel_ridge_on_gram(section: KernelRidgeSection, problem: Problem) -> Cross
     """Kernel ridge; the penalty of a fold is chosen by its training rows."""
 
     def fit(matrix: Matrix) -> Fits:
-        gamma = _gamma(section.gamma, matrix.vectors)
+        gamma = _gamma(section.gamma, matrix)
         K = rbf(matrix.labelled, gamma, out=matrix.labelled)
         oof, beta, bias, alphas = cross_fit_kernel_ridge(
-            K, problem.target, problem.folds.fold_of, section.alphas, matrix.folds
+            K, problem.target, problem.folds.fold_of, section.alphas, matrix.folds, matrix.weight
         )
         test = predict_rows(rbf(matrix.test, gamma), beta, bias).mean(1)
         return Fits(oof, test, [gamma] * len(bias), beta, bias, {"alphas": alphas})
@@ -113,13 +115,14 @@ def _flat(facts: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _matrix(problem: Problem, group: list[int], device: str) -> Matrix:
-    labelled, test, scaling = standardise(*problem.features(group[0]))
+    labelled, test, scaling = standardise(*problem.features(group[0]), problem.weight)
     between = squared_distances(labelled, device=device)
-    return Matrix(group, scaling, labelled, between, squared_distances(test, labelled, device))
+    across = squared_distances(test, labelled, device)
+    return Matrix(group, scaling, labelled, between, across, problem.weight)
 
 
 def _plain(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -> Fits:
-    gamma = _gamma(section.gamma, matrix.vectors)
+    gamma = _gamma(section.gamma, matrix)
     found = cross_fit_gram(
         matrix.labelled,
         matrix.test,
@@ -129,6 +132,7 @@ def _plain(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -
         gamma,
         section.epsilon,
         section.clip,
+        matrix.weight,
         only=matrix.folds,
         solver=solver,
     )
@@ -136,13 +140,14 @@ def _plain(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -
 
 
 def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
-    points = _points(section, matrix.vectors)
+    points = _points(section, matrix)
     found = grid_search(
         matrix.labelled,
         matrix.test,
         problem.target,
         problem.folds.fold_of,
         points,
+        sample_weight=matrix.weight,
         only=matrix.folds,
     )
     facts = {
@@ -153,19 +158,19 @@ def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
     return Fits(found.oof, found.test, gammas, found.beta, found.bias, facts, found.table)
 
 
-def _points(section: SvrSection, vectors: np.ndarray) -> list[Point]:
+def _points(section: SvrSection, matrix: Matrix) -> list[Point]:
     grid = section.grid
     assert grid is not None
     return grid_points(
         grid.C or [section.C],
-        [_gamma(gamma, vectors) for gamma in grid.gamma or [section.gamma]],
+        [_gamma(gamma, matrix) for gamma in grid.gamma or [section.gamma]],
         grid.epsilon or [section.epsilon],
         grid.clip or [section.clip],
     )
 
 
-def _gamma(gamma: float | str, vectors: np.ndarray) -> float:
-    return scale_gamma(vectors) if gamma == "scale" else float(gamma)
+def _gamma(gamma: float | str, matrix: Matrix) -> float:
+    return scale_gamma(matrix.vectors, matrix.weight) if gamma == "scale" else float(gamma)
 
 
 def _stored(matrix: Matrix, fits: Fits, name: str) -> Iterator[tuple[str, StoredHead]]:

@@ -8,20 +8,29 @@ from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import neighbours_head
 
 
-def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS) -> Any:
+def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighted: bool = False) -> Any:
     """An unfitted pipeline: StandardScaler, then neighbours weighted by the inverse distance.
 
     They are the same whatever the `scale` of the target.
+
+    Args:
+        weighted: rows have weights; k neighbours are k rows all the same.
     """
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    from paw_stack.heads.kernels.estimators import WeightedNeighbours
+
     # Trees of neighbours are slower than products in hundreds of dimensions.
-    neighbours = KNeighborsRegressor(section.k, weights="distance", algorithm="brute")
+    kind = WeightedNeighbours if weighted else KNeighborsRegressor
+    neighbours = kind(n_neighbors=section.k, weights="distance", algorithm="brute")
     return make_pipeline(StandardScaler(), neighbours)
 
 
 def stored_knn(head: Any) -> StoredHead:
     scaler, neighbours = head[0], head[1]
-    return neighbours_head(scaler, neighbours._fit_X, neighbours._y, neighbours.n_neighbors)
+    vectors, target, k = neighbours._fit_X, neighbours._y, neighbours.n_neighbors
+    if target.ndim == 1:
+        return neighbours_head(scaler, vectors, target, k)
+    return neighbours_head(scaler, vectors, target[:, 0] / target[:, 1], k, target[:, 1])

@@ -10,7 +10,8 @@ solved from those of the other folds, so that held-out targets take no part, and
 chosen by generalised cross-validation on its training rows (Golub, Heath, Wahba 1979).
 
 Columns are standardised over labelled and test rows, as in heads/kernels/svr.py, and landmarks are
-drawn from all labelled rows: neither looks at a target.
+drawn from all labelled rows: neither looks at a target. Rows count by their weights in everything
+but the draw.
 
 Memory: 8 (folds + 3) landmarks^2 bytes and a few blocks of rows. Time: two passes over the labelled
 rows, of which n landmarks (d + 2 landmarks) multiplications are the most.
@@ -58,14 +59,15 @@ class Line(NamedTuple):
 def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitted:
     """Cross-fit it; features may be anything that has rows: `len(X)`, `X[begin:end]`, `X[rows]`."""
     groups = [list(problem.only)] if problem.shared else [[fold] for fold in problem.only]
+    weight = np.ones(len(problem.target)) if problem.weight is None else problem.weight
     oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     alphas: list[float] = []
     for group in groups:
         labelled, test = problem.features(group[0])
-        marks = _landmarks(section, labelled, test, problem.seed)
-        moments = _moments(marks, labelled, problem)
-        means = _fold_means(problem)
+        marks = _landmarks(section, labelled, test, problem.seed, weight)
+        moments = _moments(marks, labelled, problem, weight)
+        means = _fold_means(problem, weight)
         lines = {fold: _line(section, marks, moments, means, fold) for fold in group}
         _predict_held_out(marks, lines, labelled, problem, oof)
         head = _head(marks, list(lines.values()))
@@ -75,8 +77,10 @@ def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitte
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"alphas": alphas})
 
 
-def _landmarks(section: NystroemSection, labelled: Any, test: Any, seed: int) -> Landmarks:
-    scaling = _scaling(labelled, test)
+def _landmarks(
+    section: NystroemSection, labelled: Any, test: Any, seed: int, weight: np.ndarray
+) -> Landmarks:
+    scaling = _scaling(labelled, test, weight)
     n = len(labelled)
     drawn = np.random.default_rng(seed).choice(n, min(section.landmarks, n), replace=False)
     rows = np.asarray(labelled[np.sort(drawn)], dtype=np.float32)
@@ -89,15 +93,17 @@ def _landmarks(section: NystroemSection, labelled: Any, test: Any, seed: int) ->
     return Landmarks(scaling, vectors, gamma, whitening)
 
 
-def _scaling(labelled: Any, test: Any) -> Scaling:
-    """As `gram.standardise` has it, from sums over blocks around the first row."""
+def _scaling(labelled: Any, test: Any, weight: np.ndarray) -> Scaling:
+    """As `kernels.svr.standardise` has it, from sums over blocks around the first row."""
     first = np.asarray(labelled[:1], dtype=np.float64)[0]
     total, square = np.zeros(len(first)), np.zeros(len(first))
-    for rows in (block for X in (labelled, test) for _, block in _blocks(X)):
-        centred = rows - first
-        total += centred.sum(0)
-        square += np.einsum("ij,ij->j", centred, centred)
-    n = len(labelled) + len(test)
+    for X, counted in ((labelled, weight), (test, np.ones(len(test)))):
+        for rows, block in _blocks(X):
+            centred = block - first
+            weighted = counted[rows, None] * centred
+            total += weighted.sum(0)
+            square += np.einsum("ij,ij->j", weighted, centred)
+    n = weight.sum() + len(test)
     mean = total / n
     deviation = np.sqrt(np.maximum(square / n - mean**2, 0))
     constant = deviation <= 1e-6 * np.abs(mean + first)
@@ -110,29 +116,31 @@ def _blocks(X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         yield rows, np.asarray(X[rows], dtype=np.float32)
 
 
-def _moments(marks: Landmarks, labelled: Any, problem: Problem) -> np.ndarray:
+def _moments(marks: Landmarks, labelled: Any, problem: Problem, weight: np.ndarray) -> np.ndarray:
     """Products (folds, r + 2, r + 2) float64 of features, ones and target, summed over folds.
 
     A fold's target is taken from its own mean: scores far from 0 would cost digits.
     """
     size, n = marks.whitening.shape[1] + 2, len(labelled)
     moments = np.zeros((problem.folds.n, size, size))
-    centred = problem.target - _fold_means(problem)[problem.folds.fold_of]
+    centred = problem.target - _fold_means(problem, weight)[problem.folds.fold_of]
     blocks = track(_blocks(labelled), problem.what, n, "rows", BLOCK)
     for rows, block in blocks:
         features = marks.kernel(block) @ marks.whitening
         ones, target = np.ones(len(block)), centred[rows]
         full = np.column_stack([features.astype(np.float64), ones, target])
         for fold in range(problem.folds.n):
-            own = full[problem.folds.fold_of[rows] == fold]
-            moments[fold] += own.T @ own
+            held_out = problem.folds.fold_of[rows] == fold
+            own = full[held_out]
+            weighted = own if problem.weight is None else weight[rows][held_out, None] * own
+            moments[fold] += weighted.T @ own
     return moments
 
 
-def _fold_means(problem: Problem) -> np.ndarray:
+def _fold_means(problem: Problem, weight: np.ndarray) -> np.ndarray:
     """Mean target (folds,) of each fold's held-out rows."""
     fold_of = problem.folds.fold_of
-    return np.bincount(fold_of, problem.target) / np.bincount(fold_of)
+    return np.bincount(fold_of, weight * problem.target) / np.bincount(fold_of, weight)
 
 
 def _line(

@@ -81,8 +81,11 @@ def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
         from paw_stack.heads.kernel_heads import svr_on_gram
 
         return svr_on_gram(section, problem, "cuml" if engine == "cuml" else "smo")
-    from paw_stack.heads.svr import fell_back, make_svr, stored_svr
+    from paw_stack.heads.svr import fell_back, make_svr, standardised_gamma, stored_svr
 
+    if problem.weight is not None:
+        gamma = standardised_gamma(section.gamma, problem.features(problem.only[0])[0])
+        section = section.model_copy(update={"gamma": gamma})
     each = [problem.target[problem.folds.training_rows(fold)] for fold in problem.only]
     if engine == "onedal" and any(map(is_constant, each)):
         engine = "sklearn"  # oneDAL cannot predict without a support vector
@@ -137,7 +140,9 @@ def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
 
     fewest = min(len(problem.folds.training_rows(fold)) for fold in problem.only)
     fitting = section.model_copy(update={"k": min(section.k, fewest)})
-    return cross_fit(partial(make_knn, fitting), stored_knn, problem)
+    return cross_fit(
+        partial(make_knn, fitting, weighted=problem.weight is not None), stored_knn, problem
+    )
 
 
 def _gbm(section: GbmSection, engine: str, problem: Problem) -> CrossFitted:

@@ -28,6 +28,7 @@ def select_layers(
     fold_of: np.ndarray,
     folder: Path,
     memory_bytes: float,
+    weight: np.ndarray | None = None,
 ) -> CrossFitted:
     """The SVR on the set of layers that does best, chosen for each fold without its rows.
 
@@ -35,8 +36,9 @@ def select_layers(
         layers: of frozen backbones, in the order in which later rows will have them.
         target: (n,) float64, points.
         folder: where distances go that do not fit into `memory_bytes`.
+        weight: (n,) of the rows; None: 1 each.
     """
-    blocks = distance_blocks(layers, folder, memory_bytes)
+    blocks = distance_blocks(layers, folder, memory_bytes, weight=weight)
     found = forward_selection(
         blocks,
         target,
@@ -47,10 +49,12 @@ def select_layers(
         svr.clip,
         section.starts,
         section.most,
+        sample_weight=weight,
     )
-    weight = len(found.fits) / len(found.chosen)
+    share = len(found.fits) / len(found.chosen)
     heads = {
-        f"all-set{number}": _head(layers, fits, weight) for number, fits in enumerate(found.fits)
+        f"all-set{number}": _head(layers, fits, share, weight)
+        for number, fits in enumerate(found.fits)
     }
     facts = {"chosen": [list(names) for names in found.chosen], "final": list(found.final)}
     search = found.steps.drop(columns="seconds")
@@ -65,11 +69,11 @@ def _remark(found: SelectionResult) -> str:
     )
 
 
-def _head(layers: Layers, fits: SetFits, weight: float) -> StoredHead:
-    """`weight` times the sum of a set's folds, as one head."""
-    beta, bias = fits.beta.sum(0) * weight, float(fits.bias.sum() * weight)
+def _head(layers: Layers, fits: SetFits, share: float, weight: np.ndarray | None) -> StoredHead:
+    """`share` times the sum of a set's folds, as one head."""
+    beta, bias = fits.beta.sum(0) * share, float(fits.bias.sum() * share)
     used = np.flatnonzero(beta)
-    parts = [standardise(*layers[name]) for name in fits.names]
+    parts = [standardise(*layers[name], weight) for name in fits.names]
     vectors = np.hstack([labelled[used] for labelled, _, _ in parts])
     scaling = Scaling(
         np.concatenate([own.mean_ for _, _, own in parts]),

@@ -103,8 +103,13 @@ def linear_head(scaler: Any, coefficients: np.ndarray, intercept: float) -> Stor
     return StoredHead("linear", arrays)
 
 
-def neighbours_head(scaler: Any, vectors: np.ndarray, target: np.ndarray, k: int) -> StoredHead:
+def neighbours_head(
+    scaler: Any, vectors: np.ndarray, target: np.ndarray, k: int, weight: np.ndarray | None = None
+) -> StoredHead:
+    """The mean target of the k nearest vectors, by inverse distances and weights (n,)."""
+    weights = {} if weight is None else {"weight": np.asarray(weight, dtype=np.float64)}
     arrays = {
+        **weights,
         **scaling(scaler),
         "vectors": np.asarray(vectors, dtype=np.float32),
         "target": np.asarray(target, dtype=np.float64),
@@ -143,6 +148,8 @@ def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
     near = np.take_along_axis(distances, nearest, 1)
     same = near <= 1e-6 * np.sqrt(X.shape[1])
     weights = np.where(same.any(1, keepdims=True), same, 1 / np.maximum(near, 1e-30))
+    if "weight" in head.arrays:
+        weights = weights * head.arrays["weight"][nearest]
     return (weights * head.arrays["target"][nearest]).sum(1) / weights.sum(1)
 
 

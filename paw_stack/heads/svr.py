@@ -9,6 +9,8 @@ divided by the training rows' spread, and those that are not given are shares of
 import importlib.util
 from typing import Any
 
+import numpy as np
+
 from paw_stack.config import SvrSection
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.data.types import StoredHead
@@ -59,6 +61,16 @@ def make_svr(section: SvrSection, engine: str, scale: TargetScale = IN_POINTS) -
     else:
         from sklearn.svm import SVR
     return make_pipeline(StandardScaler(), SVR(kernel="rbf", **arguments))
+
+
+def standardised_gamma(gamma: float | str, vectors: np.ndarray) -> float:
+    """What 'scale' is once the columns of vectors (n, d) have a weighted variance of 1, or none.
+
+    The engines themselves would take the variance of rows that count once each.
+    """
+    if gamma != "scale":
+        return float(gamma)
+    return 1 / max(1, int((np.ptp(vectors, axis=0) > 0).sum()))
 
 
 def stored_svr(head: Any) -> StoredHead:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from paw_stack.config import FinetuneSection
 from paw_stack.data.images.augment import AugmentedPhotos, make_augment
+from paw_stack.metrics import taken
 
 ALL = slice(None)
 EXTRA_STREAM = 2**30  # beyond every epoch number, which seed the order of training rows
@@ -39,6 +40,8 @@ class FoldRows:
     extra: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # (n_extra,)
     extra_share: float = 0.0  # most of a batch that they are
     weight: np.ndarray | None = None  # (n + m + n_extra,) float32, in the main loss; None: 1 each
+    # (n + m,) float64 above 0, of labelled rows in all means over them; 1 for test rows
+    sample_weight: np.ndarray | None = None
 
     def standardised(self) -> np.ndarray:
         """Metadata (n + m, n_metadata) float32 with mean 0 and SD 1 over the training rows."""
@@ -46,8 +49,11 @@ class FoldRows:
 
     def scale(self) -> dict[str, list[float]]:
         """Mean and SD of the metadata columns over the training rows."""
-        fit = self.metadata[self.fit]
-        return {"mean": fit.mean(axis=0).tolist(), "sd": fit.std(axis=0).tolist()}
+        fit, known = self.metadata[self.fit], taken(self.sample_weight, self.fit)
+        weight = np.ones(len(fit)) if known is None else known
+        mean = np.average(fit, axis=0, weights=weight)
+        variance = np.average((fit - mean) ** 2, axis=0, weights=weight)
+        return {"mean": mean.tolist(), "sd": np.sqrt(variance).tolist()}
 
 
 def standardise(metadata: np.ndarray, scale: dict[str, list[float]]) -> np.ndarray:
@@ -156,7 +162,8 @@ def mixup(
 
     Args:
         photos: (b, size, size, 3) uint8, on the device where the mixing happens.
-        others: what is mixed alike, (b,) targets in points and (b, n_metadata) columns, float32.
+        others: what is mixed alike, (b,) targets in points and weights, (b, n_metadata) columns,
+            float32.
         alpha: of Beta(alpha, alpha), from which the batch's share is drawn; 0.1 mixes little.
 
     Returns:

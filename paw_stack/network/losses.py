@@ -131,17 +131,22 @@ def n_outputs(section: LossSection) -> int:
     return section.bins if LOSSES[section.kind].per_bin else 1
 
 
-def start_bias(shares: Tensor, section: LossSection) -> Tensor:
+def start_bias(shares: Tensor, section: LossSection, weight: Tensor | None = None) -> Tensor:
     """The last bias with which a network without a photo predicts the mean of the training rows.
 
     Args:
         shares: (n,) targets of the training rows, 0..1.
+        weight: (n,) of the rows in the mean; None: 1 each.
 
     Returns:
         (k,) float32, in the space of the outputs: a mean, logits, or log chances of bins.
     """
     loss, k = LOSSES[section.kind], n_outputs(section)
-    return loss.start(loss.label(_wide(shares), k).mean(0), k).float()
+    label = loss.label(_wide(shares), k)
+    if weight is None:
+        return loss.start(label.mean(0), k).float()
+    weight = weight.to(label.dtype)
+    return loss.start(weight @ label / weight.sum(), k).float()
 
 
 def main_loss(
@@ -152,7 +157,9 @@ def main_loss(
     Args:
         output: (b, k) raw outputs, any float type.
         share: (b,) targets, 0..1.
-        weight: (b,) of the rows in the mean; None: 1 each. A row of weight 0 has no target.
+        weight: (b,) of the rows in the mean, which divides by b and not by their sum: with
+            weights of mean 1 over all rows a row pulls alike whatever stands beside it. None: 1
+            each. A row of weight 0 has no target.
     """
     loss, output = LOSSES[section.kind], _wide(output)
     label = loss.label(share.to(output.dtype), n_outputs(section))

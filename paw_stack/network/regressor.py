@@ -80,13 +80,13 @@ class Regressor(nn.Module):
         classes = self.classes(features) if self.classes else None
         return Outputs(raw[:, : self.n_main], second, classes)
 
-    def init_bias(self, target: Tensor) -> None:
+    def init_bias(self, target: Tensor, weight: Tensor | None = None) -> None:
         """Start at the mean of the training rows' targets (n,) in points: it need not be learned.
 
         The second output starts there too, so that the mixture of both does. The last weights are
         made small; without that the random ones would scatter the start.
         """
-        start = losses.start_bias(self._share(target), self.kind)
+        start = losses.start_bias(self._share(target), self.kind, weight)
         last = self.head[-1]
         assert isinstance(last, nn.Linear)
         bias = torch.cat([start, start[:1]])[: len(last.bias)]

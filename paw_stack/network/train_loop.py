@@ -22,7 +22,7 @@ import torch
 from paw_stack.config import FinetuneSection
 from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ConfigError, DataError, offenders
-from paw_stack.metrics import rmse
+from paw_stack.metrics import rmse, taken, total
 from paw_stack.network.dataloader import Batch, FoldRows, batches, mixup
 from paw_stack.network.device import peak_megabytes
 from paw_stack.network.optim import set_rates, train_mode
@@ -137,10 +137,12 @@ def _scores(training: Training, sums: dict[str, float]) -> dict[str, float]:
     scores = {
         f"loss_{name}": value / training.n_rows for name, value in sums.items() if name != "squares"
     }
-    scores["fit_rmse"] = math.sqrt(sums["squares"] / len(rows.fit))
+    counted = total(rows.fit, taken(rows.sample_weight, rows.fit))
+    scores["fit_rmse"] = math.sqrt(sums["squares"] / counted)
     for name, part in (("inner", rows.inner), ("held_out", rows.held_out)):
         if len(part):
-            scores[f"{name}_rmse"] = rmse(rows.target[part], training.predict(part))
+            predicted, weight = training.predict(part), taken(rows.sample_weight, part)
+            scores[f"{name}_rmse"] = rmse(rows.target[part], predicted, weight)
     return scores
 
 
@@ -177,18 +179,22 @@ def _backward(
     train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
     photos, target, metadata, label, weight = _on_device(training, batch)
     if recipe.finetune.mixup:
-        photos, (target, metadata) = mixup(
-            photos, [target, metadata], recipe.finetune.mixup, mixing
-        )
+        known = [target, metadata] if weight is None else [target, metadata, weight]
+        photos, (target, metadata, *weights) = mixup(photos, known, recipe.finetune.mixup, mixing)
+        weight = weights[0] if weights else None
     outputs = training.forward(photos, metadata)
     terms = training.model.losses(outputs, target, label, weight)
-    total = torch.stack(list(terms.values())).sum()
+    descended = torch.stack(list(terms.values())).sum()
     # The processes' gradients are averaged: each counts by its rows, whatever their number.
-    fabric.backward(total * (n * fabric.world_size / n_rows))
+    fabric.backward(descended * (n * fabric.world_size / n_rows))
     # Extra rows stand last in a batch; what they are told is no target.
-    squares = ((training.model.points(outputs).detach() - target) ** 2)[: batch.n_fit].sum()
+    squares = ((training.model.points(outputs).detach() - target) ** 2)[: batch.n_fit]
+    if training.rows.sample_weight is not None and weight is not None:
+        squares = weight[: batch.n_fit] * squares
     # The one place of a batch that waits for the device, once all its work is under way.
-    *means, squared = torch.stack([*(term.detach() for term in terms.values()), squares]).tolist()
+    *means, squared = torch.stack(
+        [*(term.detach() for term in terms.values()), squares.sum()]
+    ).tolist()
     if not math.isfinite(sum(means)):
         raise DataError(
             f"{what}: the loss is {sum(means)}, with the photos"

@@ -11,6 +11,7 @@ import torch
 from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
 from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ArtifactError, ConfigError, offenders
+from paw_stack.metrics import taken
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.checkpoint import (
     load_optimizer,
@@ -177,7 +178,11 @@ def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | 
     if start and _load(model, start, recipe.backbone.name):
         return model.to(recipe.device.name)
     if recipe.regressor.bias_init:
-        model.init_bias(torch.from_numpy(rows.target[rows.fit]))
+        weight = taken(rows.sample_weight, rows.fit)
+        model.init_bias(
+            torch.from_numpy(rows.target[rows.fit]),
+            None if weight is None else torch.from_numpy(weight),
+        )
     return model.to(recipe.device.name)
 
 

@@ -66,7 +66,10 @@ class Job:
 
     @cached_property
     def target_digest(self) -> str:
-        return digest(self.competition.target.tolist(), self.competition.bounds)
+        """Of scores, bounds and weights, where rows have any."""
+        known = self.competition
+        weights = [] if known.weight is None else [known.weight.tolist()]
+        return digest(known.target.tolist(), known.bounds, *weights)
 
     def pixels(self, backbone: BackboneSection) -> Path:
         """`.npy` of all photos at the backbone's input size, decoded once."""
@@ -106,7 +109,9 @@ def survey(config: Config) -> tuple[Competition, Findings]:
     problems = _setting_problems(config)
     try:
         auxiliary = config.loss.auxiliary
-        competition = load_competition(config.data, auxiliary.column if auxiliary else None)
+        competition = load_competition(
+            config.data, auxiliary.column if auxiliary else None, config.folds.by
+        )
     except DataError as error:
         raise DataError([*problems, *error.problems]) from None
     if problems:
@@ -124,7 +129,8 @@ def admitted(config: Config, competition: Competition, findings: Findings) -> Jo
     if section.file:
         folds = read_folds(section.file, competition.labelled.ids, group_of)
     else:
-        folds = make_folds(competition.target, group_of, section.n, section.bins, config.run.seed)
+        by = competition.target if competition.fold_by is None else competition.fold_by
+        folds = make_folds(by, group_of, section.n, section.bins, config.run.seed)
     require_pictures(folds)
     return Job(config, competition, findings, folds, RunFolder(config))
 
@@ -142,6 +148,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
     checks.append(partial(_require_one_process, config))
+    checks.append(partial(_require_terms_with_weights, config))
     checks.append(partial(load_extra, config.data))
     checks += [partial(require_able, backbone, cache) for backbone in config.backbones]
     if config.heads.svr:
@@ -162,6 +169,23 @@ def _require_one_process(config: Config) -> None:
     if n_processes() > 1 and config.extra != ExtraSection():
         raise ConfigError(
             "extra: is made by one process; start paw-stack without torchrun, or leave it out"
+        )
+
+
+def _require_terms_with_weights(config: Config) -> None:
+    """Terms of pairs and of classes: what a row's weight is in them is nobody's convention."""
+    loss, gan = config.loss, config.extra.gan
+    terms = {
+        "loss.spread: 0": loss.spread,
+        "loss.difference: 0": loss.difference,
+        "loss.auxiliary: null": loss.auxiliary,
+        "extra.gan.auxiliary: 0": gan and gan.auxiliary,
+    }
+    trained = not all(backbone.frozen for backbone in config.backbones)
+    if config.data.weight and trained and (on := [cure for cure, term in terms.items() if term]):
+        raise ConfigError(
+            f"data.weight: {config.data.weight} weighs rows, which some terms of the loss cannot;"
+            f" set {', '.join(on)}, or data.weight: null"
         )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.steps import StepRecord, VectorSample
+from paw_stack.metrics import mean, standard_error, taken
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
@@ -79,13 +80,18 @@ def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
     return 0.5 + 0.5 * tau * float(np.sqrt(told / differ))
 
 
-def tenths(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def tenths(
+    target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, TENTHS) if len(part)]
-    means = [(predicted[part].mean(), target[part].mean()) for part in parts]
-    errors = [target[part].std() / np.sqrt(len(part)) for part in parts]
-    return np.column_stack([means, errors])
+    weights = [taken(weight, part) for part in parts]
+    means = [
+        (mean(predicted[part], w), mean(target[part], w), standard_error(target[part], w))
+        for part, w in zip(parts, weights, strict=True)
+    ]
+    return np.array(means)
 
 
 def photo_sets(target: np.ndarray, predicted: np.ndarray) -> PhotoSets:
@@ -101,11 +107,13 @@ def error_correlation(run: FinishedRun) -> pd.DataFrame:
     return pd.DataFrame(run.blend["diversity"]["error_correlation"], index=names, columns=names)
 
 
-def rmse_interval(target: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+def rmse_interval(
+    target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[float, float]:
     """95 % interval of an RMSE: what other photos of the same kind would show."""
     squares = (target - predicted) ** 2
-    rmse = float(np.sqrt(squares.mean()))
-    error = float(squares.std()) / np.sqrt(len(squares)) / (2 * rmse or 1.0)
+    rmse = float(np.sqrt(mean(squares, weight)))
+    error = standard_error(squares, weight) / (2 * rmse or 1.0)
     return max(0.0, rmse - Z * error), rmse + Z * error
 
 

@@ -98,7 +98,9 @@ def _view(run: FinishedRun) -> dict[str, Any]:
     facts, config = run.blend, run.config.model_dump(mode="json")
     best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
     target, blend = run.labelled["target"].to_numpy(), run.oof["blend"].to_numpy()
-    interval, drawn = numbers.rmse_interval(target, blend), numbers.drawn_range(run)
+    weight, drawn = run.weight, numbers.drawn_range(run)
+    interval = numbers.rmse_interval(target, blend, weight)
+    tenths = numbers.tenths(target, blend, weight)
     digits = decimals(target.min(), target.max())
     return {
         "run": run,
@@ -120,7 +122,7 @@ def _view(run: FinishedRun) -> dict[str, Any]:
             name: charts.distributions(target, run.oof[name].to_numpy(), drawn, name)
             for name in ["blend", *facts["weights"]]
         },
-        "reliability": charts.reliability(target, blend, numbers.tenths(target, blend), drawn),
+        "reliability": charts.reliability(target, blend, tenths, drawn),
         "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
         "bars": charts.fold_bars(numbers.fold_table(run, best), facts["constant_rmse"]),
         "curves": _curves(run),

@@ -34,6 +34,17 @@ def story(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> list[str]:
         if explained > 0
         else "It is no better than guessing the average.",
         *_noise(run.blend),
+        *_weights(run),
+    ]
+
+
+def _weights(run: FinishedRun) -> list[str]:
+    if run.weight is None:
+        return []
+    return [
+        f"Weighted by {run.config.data.weight}: photos count by it in all that was learned"
+        " and in every RMSE, correlation, slope and interval on this page. Histograms, counts,"
+        " shares, medians and orders count each photo once."
     ]
 
 

@@ -43,7 +43,7 @@ def test_a_grids_table_and_weights_are_those_of_each_point(case):
             fit, own = (k != FOLD_OF) & (weight > 0), k == FOLD_OF
             svr = SVR(C=point.C, gamma=0.05, epsilon=0.1, tol=1e-6).fit(X[fit], y[fit])
             oof[own] = svr.predict(X[own])
-        assert found.table["rmse"].iloc[at] == pytest.approx(rmse(y, oof), abs=0.02)
+        assert found.table["rmse"].iloc[at] == pytest.approx(rmse(y, oof, weight), abs=0.02)
         assert found.table["chosen_by"].iloc[at] == found.chosen.count(point)
     assert found.table["chosen_by"].iloc[0] == 0
 

@@ -79,8 +79,23 @@ class FinishedRun:
 
     @cached_property
     def labelled(self) -> pd.DataFrame:
-        """Id, target: the labelled photos that took part, points."""
+        """Id, target, weight where there is one: the labelled photos that took part, points."""
         return read_csv(self.folder / "labelled.csv")
+
+    @cached_property
+    def weight(self) -> np.ndarray | None:
+        """Weights (n,) float64 of the rows of `labelled`; None: each counts once.
+
+        Raises:
+            ArtifactError: they are no numbers above 0.
+        """
+        if "weight" not in self.labelled:
+            return None
+        weight = self.labelled["weight"].to_numpy(dtype=np.float64)
+        if not (np.isfinite(weight) & (weight > 0)).all():
+            path = self.folder / "labelled.csv"
+            raise ArtifactError(f"{path}: cannot be read (weights not above 0); run it again")
+        return weight
 
     @cached_property
     def folds(self) -> Folds:

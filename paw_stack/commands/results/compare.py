@@ -76,16 +76,46 @@ def compared(first: FinishedRun, second: FinishedRun) -> list[Comparison]:
     target = _shared_target(first, second)
     shared = [name for name in first.candidates if name in second.candidates]
     group_of = _by_id(first, first.folds.group_of)[target.index].to_numpy()
-    return [_compared(name, target, group_of, first, second) for name in ["blend", *shared]]
+    weight = shared_weight(first, second, target.index)
+    return [_compared(name, target, group_of, weight, first, second) for name in ["blend", *shared]]
+
+
+def shared_weight(first: FinishedRun, second: FinishedRun, ids: pd.Index) -> np.ndarray | None:
+    """Weights (n,) of rows `ids` that both runs count by; None where they do not, which is said."""
+    weights = [_weight(run, ids) for run in (first, second)]
+    if same_weights(*weights):
+        return weights[0]
+    say("the runs weigh rows differently (data.weight): here each row counts once")
+    return None
+
+
+def same_weights(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether rows (n,) count alike; their unit, which a run's other rows set, does not matter."""
+    a, b = (None if w is None else w / w.mean() for w in (first, second))
+    if a is None or b is None:
+        return a is b
+    return bool(np.allclose(a, b, rtol=1e-9, atol=0))
+
+
+def _weight(run: FinishedRun, ids: pd.Index) -> np.ndarray | None:
+    if run.weight is None:
+        return None
+    return pd.Series(run.weight, index=run.labelled["Id"]).reindex(ids).to_numpy()
 
 
 def _compared(
-    name: str, target: pd.Series, group_of: np.ndarray, first: FinishedRun, second: FinishedRun
+    name: str,
+    target: pd.Series,
+    group_of: np.ndarray,
+    weight: np.ndarray | None,
+    first: FinishedRun,
+    second: FinishedRun,
 ) -> Comparison:
     tables = [_by_id(run, run.oof[name].to_numpy()) for run in (first, second)]
     a, b = (table.reindex(target.index).to_numpy() for table in tables)
     y = target.to_numpy()
-    return Comparison(name, rmse(y, a), rmse(y, b), *paired_bootstrap(y, a, b, group_of=group_of))
+    interval = paired_bootstrap(y, a, b, group_of=group_of, weight=weight)
+    return Comparison(name, rmse(y, a, weight), rmse(y, b, weight), *interval)
 
 
 def _shared_target(first: FinishedRun, second: FinishedRun) -> pd.Series:

@@ -118,6 +118,7 @@ def _row(run: ListedRun) -> dict[str, Any]:
         "blend": scores.get("blend", {}).get("rmse", math.nan),
         "best": min(own.values(), default=math.nan),
         "slope": scores.get("blend", {}).get("slope", math.nan),
+        "weighted_by": (config.data.weight or "") if config else "",
         "optimistic": "yes" if blend.get("optimistic") else "",
         "state": "finished" if scores else "not finished" if config else "cannot be read",
         "seconds": run.seconds,
@@ -162,7 +163,8 @@ def _cells(row: pd.Series, boards: list[str]) -> list[str]:
         f"{str(name).removeprefix(RMSE)} {value:.3f}" for name, value in own.head(SHOWN).items()
     ]
     more = [f"and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
-    made_of = [row["backbones"], row["loss"], _number(row["folds"], ".0f") + " folds"]
+    by = f"weighted by {row['weighted_by']}" if row["weighted_by"] else ""
+    made_of = [row["backbones"], row["loss"], _number(row["folds"], ".0f") + " folds", by]
     return [
         f"{row['run']}\n{row['when']}",
         ", ".join(part for part in made_of if part),

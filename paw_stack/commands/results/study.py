@@ -10,6 +10,7 @@ import pandas as pd
 from paw_stack.artifacts import write_csv
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.runs import seconds_of
+from paw_stack.commands.results.compare import same_weights
 from paw_stack.commands.tables import show_study
 from paw_stack.config import Config
 from paw_stack.config.study import load_study
@@ -31,6 +32,7 @@ class Studied:
     folds: Folds
     seconds: float  # of all its steps, also where another variant did them
     seconds_here: float
+    weight: np.ndarray | None = None  # (n,), of the rows
 
 
 def run_study(
@@ -78,13 +80,13 @@ def _run(config: Config, on: str, address: str | None) -> Studied:
     here = time.perf_counter() - start
     done = open_finished(config.run.root / config.run.name)
     ids, target = (done.labelled[name].to_numpy() for name in ("Id", "target"))
-    oof = done.oof["blend"].to_numpy()
-    return Studied(ids, target, oof, done.folds, seconds_of(done.folder), here)
+    oof, seconds = done.oof["blend"].to_numpy(), seconds_of(done.folder)
+    return Studied(ids, target, oof, done.folds, seconds, here, done.weight)
 
 
 def _compared(base: Studied, found: Studied) -> dict[str, object]:
     """Nested RMSE, and its difference to the base's with a 95 % interval, on the same rows."""
-    score = rmse(found.target, found.prediction)
+    score = rmse(found.target, found.prediction, found.weight)
     facts: dict[str, object] = {
         "rmse": score,
         "seconds": round(found.seconds, 1),
@@ -95,10 +97,18 @@ def _compared(base: Studied, found: Studied) -> dict[str, object]:
         return facts
     if not (np.array_equal(base.ids, found.ids) and np.array_equal(base.target, found.target)):
         return facts | {"remark": "other rows: not comparable"}
+    weight, remarks = base.weight, []
     if not np.array_equal(base.folds.fold_of, found.folds.fold_of):
-        facts["remark"] = "other folds"
+        remarks.append("other folds")
+    if not same_weights(weight, found.weight):
+        remarks.append("other weights: in the difference each row counts once")
+        weight = None
+    a, b = (rmse(base.target, p, weight) for p in (base.prediction, found.prediction))
     low, high = paired_bootstrap(
-        base.target, base.prediction, found.prediction, group_of=base.folds.group_of
+        base.target,
+        base.prediction,
+        found.prediction,
+        group_of=base.folds.group_of,
+        weight=weight,
     )
-    difference = score - rmse(base.target, base.prediction)
-    return facts | {"difference": difference, "low": low, "high": high}
+    return facts | {"difference": b - a, "low": low, "high": high, "remark": "; ".join(remarks)}

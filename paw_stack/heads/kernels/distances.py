@@ -34,6 +34,7 @@ def distance_blocks(
     folder: Path | None = None,
     memory_bytes: float = 8e9,
     device: str = "cpu",
+    weight: np.ndarray | None = None,
 ) -> list[Block]:
     """One block per embedding, standardised over its labelled and test rows.
 
@@ -42,6 +43,7 @@ def distance_blocks(
         folder: where matrices go when they do not fit; it must exist. The caller removes them.
         memory_bytes: what all blocks and the kernel may take before the folder is used.
         device: as `squared_distances` takes it.
+        weight: (n,) of labelled rows, as `standardise` takes it.
 
     Raises:
         DataError: numbers of rows that differ, or matrices that do not fit and no folder.
@@ -59,7 +61,7 @@ def distance_blocks(
     kept = folder if needed > memory_bytes else None
     blocks = []
     for number, (name, (labelled, test)) in enumerate(embeddings.items()):
-        X, X_test, scaling = standardise(labelled, test)
+        X, X_test, scaling = standardise(labelled, test, weight)
         D = _stored(squared_distances(X, device=device), kept, f"{number}_labelled.npy")
         D_test = _stored(squared_distances(X_test, X, device), kept, f"{number}_test.npy")
         width = max(1, int(np.isfinite(scaling.scale_).sum()))

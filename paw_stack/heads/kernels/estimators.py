@@ -1,11 +1,13 @@
-"""The shared-matrix SVR as a scikit-learn regressor, for one fit on features of its own.
+"""Regressors of scikit-learn's kind that it lacks: our SVR, and neighbours whose rows have weights.
 
-The same solver as `cross_fit_gram`, several times faster than libsvm on a few thousand rows. After
-`fit` it holds arrays alone, named as those of `sklearn.svm.SVR`.
+`GramSVR` is the solver of `cross_fit_gram` for one fit on features of its own, several times faster
+than libsvm on a few thousand rows. After `fit` it holds arrays alone, named as those of
+`sklearn.svm.SVR`.
 """
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from paw_stack.heads.kernels.smo import solve
@@ -74,3 +76,17 @@ class GramSVR(RegressorMixin, BaseEstimator):
         centred = (X - self.center_).astype(np.float32)
         K = np.exp(-self.gamma_ * distances_float64(centred, self.support_vectors_))
         return np.asarray(K @ self.dual_coef_[0] + self.intercept_[0])
+
+
+class WeightedNeighbours(KNeighborsRegressor):
+    """Neighbours that count by a weight of their own too: the ratio of two means over them."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> "WeightedNeighbours":
+        """X (n, d), y (n,), sample_weight (n,) above 0."""
+        super().fit(X, np.column_stack([sample_weight * y, sample_weight]))
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predictions (m,) float64 for X (m, d)."""
+        scores, weights = super().predict(X).T
+        return np.asarray(scores / weights)

@@ -87,6 +87,7 @@ def forward_selection(
     most: int | None = None,
     tol: float = TOL,
     threads: int | None = None,
+    sample_weight: np.ndarray | None = None,
 ) -> SelectionResult:
     """Grow sets from the best single blocks until no further block lowers the RMSE.
 
@@ -101,6 +102,7 @@ def forward_selection(
         starts: how many single blocks, best first, a path is grown from.
         most: blocks in a set at most; default all.
         tol: largest violation of the optimality conditions, share of the training rows' spread.
+        sample_weight: (n,) above 0, factor on C and on squared errors; None: 1 each.
 
     Raises:
         DataError: no blocks, or fewer than two folds.
@@ -110,8 +112,9 @@ def forward_selection(
     if fold_of.max() < 1:
         raise DataError("forward selection needs at least two folds")
     learned = y if clip is None else np.clip(y, *clip)
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
     K = np.empty((len(y), len(y)), dtype=np.float32)
-    sets = _Sets(blocks, y, learned, fold_of, C, epsilon, gamma, tol, threads, K)
+    sets = _Sets(blocks, y, learned, fold_of, weight, C, epsilon, gamma, tol, threads, K)
     most = min(most or len(blocks), len(blocks))
     scored = fold_of >= 0
     seen_by = [scored] + [scored & (fold_of != k) for k in range(sets.n_folds)]
@@ -157,6 +160,7 @@ class _Sets:
     y: np.ndarray  # (n,) points, what errors are measured against
     learned: np.ndarray  # (n,) points, what is fitted
     fold_of: np.ndarray
+    weight: np.ndarray  # (n,)
     C: float | None  # points
     epsilon: float | None  # points
     fixed_gamma: float | None
@@ -176,7 +180,7 @@ class _Sets:
         if members not in self.fits:
             parts = [self.blocks[b].labelled for b in members]
             K = summed_rbf(parts, self.gamma(members), self.K)
-            weights = [np.where(self.fold_of == k, 0.0, 1.0) for k in range(self.n_folds)]
+            weights = [np.where(self.fold_of == k, 0.0, self.weight) for k in range(self.n_folds)]
             solved = solve_all(
                 K, self.learned, weights, self.C, self.epsilon, self.tol, self.threads
             )
@@ -186,6 +190,10 @@ class _Sets:
             beta, bias = np.array([s.beta for s in solved]), np.array([s.bias for s in solved])
             self.fits[members] = _Fits(oof, beta, bias)
         return self.fits[members]
+
+    def rmse(self, oof: np.ndarray, rows: np.ndarray) -> float:
+        """Of predictions (n,) on these rows, points."""
+        return rmse(self.y[rows], oof[rows], self.weight[rows])
 
     def predict_test(self, members: Members, folds: list[int]) -> np.ndarray:
         """Predictions (m, folds) of the test rows by the set's fits of those folds."""
@@ -207,7 +215,7 @@ def _searches(
         solved = len(sets.fits)
 
         def rate(members: Members, rows: np.ndarray = rows) -> float:
-            return rmse(sets.y[rows], sets.fit(members).oof[rows])
+            return sets.rmse(sets.fit(members).oof, rows)
 
         for _ in greedy(rate, len(sets.blocks), starts, most, steps):
             if len(sets.fits) > solved:
@@ -243,8 +251,8 @@ def _result(sets: _Sets, best: Sequence[Members], path: Sequence[Step]) -> Selec
         fits=fits,
         final=_names(sets, final),
         steps=_table(sets, path),
-        nested_rmse=rmse(sets.y[scored], oof[scored]),
-        optimistic_rmse=rmse(sets.y[scored], sets.fit(final).oof[scored]),
+        nested_rmse=sets.rmse(oof, scored),
+        optimistic_rmse=sets.rmse(sets.fit(final).oof, scored),
     )
 
 

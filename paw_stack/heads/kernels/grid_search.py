@@ -98,6 +98,7 @@ def grid_search(
 
     Args:
         D, D_test, y, fold_of, sample_weight: as `cross_fit_gram` takes them; folds are 0, 1, ...
+            Errors count by the weights too.
         choose_by: "pairs" as described above. "oof" rates for fold k the plain out-of-fold
             predictions of the other folds, as a stacker would: (F + 1) / 2 times fewer solves, but
             fold k's targets were in the fits of the models that are compared.
@@ -128,13 +129,13 @@ def grid_search(
             continue
         for fold, inner in (folds, folds[::-1]):
             rows = fold_of == inner
-            errors[at, fold, inner] = np.sum((y[rows] - prediction[rows]) ** 2)
+            errors[at, fold, inner] = np.sum(weight[rows] * (y[rows] - prediction[rows]) ** 2)
     if choose_by == "oof":
-        errors = _oof_errors(oof, y, fold_of, n_folds)
+        errors = _oof_errors(oof, y, fold_of, weight, n_folds)
     chosen = dict(zip(outer, choose(errors)[outer].tolist(), strict=True))
     starts = {fold: (points[at], solved[at, fold]) for fold, at in chosen.items()}
     final = _carried_on(D, y, fold_of, weight, starts, tol, threads)
-    return _result(points, chosen, oof, final, D_test, y, fold_of)
+    return _result(points, chosen, oof, final, D_test, y, fold_of, weight)
 
 
 def choose(errors: np.ndarray) -> np.ndarray:
@@ -180,7 +181,8 @@ def _one(
 ) -> Fit:
     """The fit on rows of weight above 0; coefficients at a bound stay there when C grows."""
     target = y if point.clip is None else np.clip(y, *point.clip)
-    scale = TargetScale.of(target[weight > 0])
+    rows = weight > 0
+    scale = TargetScale.of(target[rows], weight[rows])
     cost, tube = costs(point.C, point.epsilon, scale)
     beta = None if start is None else start.solution.beta * (cost / start.cost)
     solution = solve(K, scale.standardised(target), cost * weight, tube, tol, beta)
@@ -237,10 +239,12 @@ def _follow(
     return found
 
 
-def _oof_errors(oof: np.ndarray, y: np.ndarray, fold_of: np.ndarray, n_folds: int) -> np.ndarray:
+def _oof_errors(
+    oof: np.ndarray, y: np.ndarray, fold_of: np.ndarray, weight: np.ndarray, n_folds: int
+) -> np.ndarray:
     """Errors for `choose` from plain out-of-fold predictions (points, n)."""
     rows = [fold_of == k for k in range(n_folds)]
-    by_fold = np.stack([np.sum((oof[:, r] - y[r]) ** 2, axis=1) for r in rows], axis=1)
+    by_fold = np.stack([np.sum(weight[r] * (oof[:, r] - y[r]) ** 2, axis=1) for r in rows], axis=1)
     return by_fold[:, None, :] * (1 - np.eye(n_folds))
 
 
@@ -263,6 +267,7 @@ def _result(
     D_test: np.ndarray,
     y: np.ndarray,
     fold_of: np.ndarray,
+    weight: np.ndarray,
 ) -> GridResult:
     """
     Args:
@@ -279,7 +284,7 @@ def _result(
     bias = np.array([fit.bias for fit in final.values()])
     winners = [points[at] for at in chosen.values()]
     table = pd.DataFrame([vars(point) for point in points])
-    table["rmse"] = [rmse(y[scored], row[scored]) for row in oof]
+    table["rmse"] = [rmse(y[scored], row[scored], weight[scored]) for row in oof]
     table["chosen_by"] = np.bincount(list(chosen.values()), minlength=len(points))
     return GridResult(
         oof=nested,
@@ -288,7 +293,7 @@ def _result(
         beta=beta,
         bias=bias,
         table=table,
-        nested_rmse=rmse(y[scored], nested[scored]),
+        nested_rmse=rmse(y[scored], nested[scored], weight[scored]),
         optimistic_rmse=float(table["rmse"].min()),
     )
 

@@ -5,7 +5,8 @@ left block of its inverse. What the model that never saw the rows B predicts for
 y_B by P_BB^-1 a_B, and its own coefficients and leave-one-out residuals follow from the same blocks
 (Cawley, 2006, "Leave-one-out cross-validation based model selection criteria for weighted LS-SVMs",
 IJCNN; block form from the inverse of a partitioned matrix). The penalty of fold k is chosen by the
-leave-one-out error of its training rows, so that held-out targets take no part.
+leave-one-out error of its training rows, so that held-out targets take no part. Rows' weights w
+divide their alpha, which weighs their squared errors; who is left out takes its whole weight along.
 
 In: embeddings. Out: predictions in points. Memory: 12 n^2 bytes (1.2 GB at n = 10,000).
 """
@@ -35,13 +36,13 @@ class _Fit:
 class _Inverse:
     """The bordered system of one penalty, solved once."""
 
-    def __init__(self, K: np.ndarray, y: np.ndarray, alpha: float):
-        P = _inverted(K, alpha)
+    def __init__(self, K: np.ndarray, y: np.ndarray, alpha: float, weight: np.ndarray):
+        P = _inverted(K, alpha / weight)
         total, self.row = P.sum(), P.sum(1)
         for begin in range(0, len(P), ROWS):
             rows = slice(begin, begin + ROWS)
             P[rows] -= np.outer(self.row[rows], self.row / total)
-        self.P, self.y, self.row = P, y, self.row / total
+        self.P, self.y, self.row, self.weight = P, y, self.row / total, weight
 
     def without(self, left_out: np.ndarray) -> _Fit:
         """The exact fit on all rows but `left_out` (k,) int, which may be empty.
@@ -65,17 +66,17 @@ class _Inverse:
             coefficients,
             float(mean + self.row @ y - self.row[left_out] @ residual),
             mean - residual,
-            float(np.mean(loo**2)),
+            float(np.average(loo**2, weights=self.weight[kept])),
         )
 
 
-def _inverted(K: np.ndarray, alpha: float) -> np.ndarray:
-    """(K + alpha I)^-1 (n, n) float64, exactly symmetric, in the memory of one matrix."""
+def _inverted(K: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """(K + diag(penalty))^-1 (n, n) float64, exactly symmetric, in the memory of one matrix."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import dpotri
 
     G = K.astype(np.float64, order="F")
-    G[np.diag_indices_from(G)] += alpha
+    G[np.diag_indices_from(G)] += penalty
     factor = cho_factor(G, lower=True, overwrite_a=True, check_finite=False)[0]
     lower = dpotri(factor, lower=True, overwrite_c=True)[0]
     for begin in range(0, len(G), ROWS):
@@ -87,7 +88,12 @@ def _inverted(K: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def cross_fit_kernel_ridge(
-    K: np.ndarray, y: np.ndarray, fold_of: np.ndarray, alphas: Sequence[float], only: Sequence[int]
+    K: np.ndarray,
+    y: np.ndarray,
+    fold_of: np.ndarray,
+    alphas: Sequence[float],
+    only: Sequence[int],
+    sample_weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float]]:
     """Fold k's model without its rows, with the penalty that its training rows choose.
 
@@ -97,16 +103,18 @@ def cross_fit_kernel_ridge(
         fold_of: (n,) int.
         alphas: penalties, of which the first wins ties.
         only: folds to run.
+        sample_weight: (n,) above 0, of the rows' squared errors; None: 1 each.
 
     Returns:
         oof (n,) float64, NaN where a fold was not run; coefficients (folds, n); intercepts
         (folds,); the chosen penalties.
     """
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
     chosen = list(only)
     left_out = [np.flatnonzero(fold_of == k) for k in chosen]
     best: list[tuple[_Fit, float]] = []
     for alpha in alphas:  # one inverse in memory at a time
-        inverse = _Inverse(K, y, alpha)
+        inverse = _Inverse(K, y, alpha, weight)
         fits = [(inverse.without(rows), alpha) for rows in left_out]
         best = [
             min(pair, key=lambda f: f[0].loo_mse) for pair in zip(best or fits, fits, strict=True)
@@ -137,8 +145,8 @@ class RbfRidge(RegressorMixin, BaseEstimator):
         self.gamma_ = scale_gamma(X) if self.gamma == "scale" else float(self.gamma)
         K = rbf(squared_distances(X), self.gamma_)
         y = np.asarray(y, dtype=np.float64)
-        nobody = np.arange(0)
-        fits = [(_Inverse(K, y, alpha).without(nobody), alpha) for alpha in self.alphas]
+        nobody, ones = np.arange(0), np.ones(len(y))
+        fits = [(_Inverse(K, y, alpha, ones).without(nobody), alpha) for alpha in self.alphas]
         fit, self.alpha_ = min(fits, key=lambda pair: pair[0].loo_mse)
         self.X_fit_, self.dual_coef_, self.intercept_ = X, fit.coefficients, fit.intercept
         return self

@@ -26,6 +26,7 @@ from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL, costs
 from paw_stack.heads.kernels.smo import Solution, solve
+from paw_stack.metrics import mean, total
 from paw_stack.processes import usable_cores
 
 ROWS = 512  # rows of a block; blocks are shared out to threads
@@ -53,10 +54,15 @@ class Scaling(NamedTuple):
     scale_: np.ndarray  # (d,) float64, inf for columns that are constant
 
 
-def standardise(labelled: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, Scaling]:
+def standardise(
+    labelled: np.ndarray, test: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, Scaling]:
     """Columns of mean 0 and variance 1 over labelled (n, d) and test (m, d) rows; float32.
 
     A column that is constant up to rounding becomes 0. No target is looked at.
+
+    Args:
+        weight: (n,) of labelled rows, beside test rows of weight 1; None: 1 each.
 
     Raises:
         DataError: widths that differ, or values that are not finite.
@@ -67,24 +73,37 @@ def standardise(labelled: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.
             " (n, d) and (m, d)"
         )
     blocks = [labelled.astype(np.float32), test.astype(np.float32)]
-    n = len(labelled) + len(test)
-    mean = sum(block.sum(0, dtype=np.float64) for block in blocks) / n
-    blocks = [block - mean.astype(np.float32) for block in blocks]
+    weights = weight, None
+    n = total(labelled, weight) + len(test)
+    middle = np.sum([*map(_summed, blocks, weights)], axis=0) / n
+    blocks = [block - middle.astype(np.float32) for block in blocks]
     # What is left of the mean after rounding it to float32 is taken out of the variance.
-    left = sum(block.sum(0, dtype=np.float64) for block in blocks) / n
-    square = sum(np.square(block).sum(0, dtype=np.float64) for block in blocks) / n
+    left = np.sum([*map(_summed, blocks, weights)], axis=0) / n
+    square = np.sum([*map(_summed, map(np.square, blocks), weights)], axis=0) / n
     deviation = np.sqrt(np.maximum(square - left**2, 0))
     if not np.isfinite(deviation).all():
         raise DataError("embeddings hold values that are not finite; make them again")
-    constant = deviation <= 1e-6 * np.abs(mean)
+    constant = deviation <= 1e-6 * np.abs(middle)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
-    scaling = Scaling(mean, np.where(constant, np.inf, deviation))
+    scaling = Scaling(middle, np.where(constant, np.inf, deviation))
     return blocks[0] * scale, blocks[1] * scale, scaling
 
 
-def scale_gamma(X: np.ndarray) -> float:
+def _summed(block: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Columns' sums (d,) float64 of rows (n, d)."""
+    if weight is None:
+        return np.asarray(block.sum(0, dtype=np.float64))
+    return weight @ block.astype(np.float64)
+
+
+def scale_gamma(X: np.ndarray, weight: np.ndarray | None = None) -> float:
     """scikit-learn's gamma='scale' of features (n, d): 1 / (d * variance of all values)."""
-    variance = float(np.var(X, dtype=np.float64))
+    if weight is None:
+        variance = float(np.var(X, dtype=np.float64))
+    else:
+        each = X.mean(1, dtype=np.float64), np.square(X, dtype=np.float64).mean(1)
+        middle, square = (mean(of_rows, weight) for of_rows in each)
+        variance = square - middle**2
     return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
 
 
@@ -188,11 +207,13 @@ def solve_all(
 ) -> list[Solution]:
     """The solution in points for each of the row weights (n,), on several threads.
 
-    Each is solved on its own rows' standardised target, where `tol` counts.
+    A weight is a factor on C. Each is solved on its own rows' standardised target, where `tol`
+    counts.
     """
 
     def one(weight: np.ndarray) -> Solution:
-        scale = TargetScale.of(y[weight > 0])
+        rows = weight > 0
+        scale = TargetScale.of(y[rows], weight[rows])
         cost, tube = costs(C, epsilon, scale)
         problem = K, scale.standardised(y), cost * weight, tube, tol
         return solution_in_points(

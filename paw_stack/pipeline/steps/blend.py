@@ -16,6 +16,7 @@ from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
 from paw_stack.data.types import Blend, Predictions
 from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.metrics import mean
 from paw_stack.pipeline.candidates import candidates as named_candidates
 from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
@@ -41,7 +42,8 @@ def make_blend(job: Job, steps: Steps) -> Blended:
     candidates = _chosen(job, steps)
     recipe = Recipe(section.method, section.calibration, competition.bounds)
     noises = job.findings.noise, competition.rating_noise
-    result = blend(candidates, competition.target, job.folds, recipe, *noises)
+    target, weight = competition.target, competition.weight
+    result = blend(candidates, target, job.folds, recipe, *noises, weight)
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
     job.run.begin_blend()
     for candidate in candidates:
@@ -133,7 +135,7 @@ def _submission(job: Job, result: Blend) -> pd.DataFrame:
     predicted = pd.Series(result.predictions.test, index=competition.test.ids)
     unseen = [i for i in competition.submission_ids if i not in predicted.index]
     if unseen:
-        prior = float(np.clip(competition.target.mean(), *competition.bounds))
+        prior = float(np.clip(mean(competition.target, competition.weight), *competition.bounds))
         say(f"test photos that cannot be read get the mean score {prior:.2f}: {offenders(unseen)}")
         predicted = pd.concat([predicted, pd.Series(prior, index=unseen)])
     ordered = predicted.reindex(competition.submission_ids).to_numpy()

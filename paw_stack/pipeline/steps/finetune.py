@@ -146,6 +146,8 @@ def fold_rows(job: Job, fold: int) -> "FoldRows":
     m = len(job.paths) - n
     fit, inner = _inner_split(job, job.folds.training_rows(fold))
     label, n_classes = _labels(competition.classes, m)
+    weight = competition.weight
+    counted = None if weight is None else np.concatenate([weight, np.ones(m)])
     return FoldRows(
         fit=fit,
         inner=inner,
@@ -156,6 +158,8 @@ def fold_rows(job: Job, fold: int) -> "FoldRows":
         metadata=job.metadata if job.config.regressor.metadata != "none" else np.empty((n + m, 0)),
         label=label,
         n_classes=n_classes,
+        weight=None if counted is None else counted.astype(np.float32),
+        sample_weight=counted,
     )
 
 

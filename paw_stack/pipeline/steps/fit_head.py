@@ -78,7 +78,8 @@ def _fitted(
     vectors = read(job, source, step.needs, metadata_of(job, section))
     seed, what = job.config.run.seed, step.name
     target = job.competition.target
-    problem = Problem(vectors, target, job.folds, folds, source.shared, seed, what)
+    weight = job.competition.weight
+    problem = Problem(vectors, target, job.folds, folds, source.shared, seed, what, weight)
     return fit_head(section, engine_of(section), problem)
 
 
@@ -91,4 +92,7 @@ def _selected(job: Job, source: Source, section: HeadSection, step: Step) -> "Cr
     layers, memory_bytes = layer_vectors(job, source, step.needs), job.config.heads.memory_gb * 1e9
     with job.run.scratch() as folder:
         target, fold_of = job.competition.target, job.folds.fold_of
-        return select_layers(section, selection, layers, target, fold_of, folder, memory_bytes)
+        weight = job.competition.weight
+        return select_layers(
+            section, selection, layers, target, fold_of, folder, memory_bytes, weight
+        )

@@ -8,6 +8,7 @@ import pandas as pd
 from paw_stack.artifacts import Step, read_weights, write_csv
 from paw_stack.config import BackboneSection, TtaSection
 from paw_stack.console import say
+from paw_stack.metrics import taken
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.steps.finetune import (
     fold_recipe,
@@ -28,9 +29,9 @@ def label_fold(job: Job, backbone: BackboneSection, fold: int, step: Step) -> No
     prediction, mirrored = _predicted(job, backbone, fold, step)
     step.begin()
     ids = extra_ids(job, step.needs)
-    fit_target = job.competition.target[job.folds.training_rows(fold)]
-    seed = seed_of(job.config.run.seed, "pseudo", fold)
-    label = make_labels(prediction, fit_target, pseudo, seed)
+    fit, seed = job.folds.training_rows(fold), seed_of(job.config.run.seed, "pseudo", fold)
+    fit_target, fit_weight = job.competition.target[fit], taken(job.competition.weight, fit)
+    label = make_labels(prediction, fit_target, pseudo, seed, fit_weight)
     weight = confidence(prediction, mirrored) if pseudo.confidence else np.ones(len(ids))
     table = pd.DataFrame({"Id": ids, "prediction": prediction, "label": label, "weight": weight})
     write_csv(step.folder / "labels.csv", table)

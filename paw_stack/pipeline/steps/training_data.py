@@ -40,9 +40,11 @@ def with_extra(rows: "FoldRows", label: np.ndarray, weight: np.ndarray) -> "Fold
     """Rows with `label` (e,) points and `weight` (e,) of extra ones behind them.
 
     They have no metadata, which the mean of the training rows stands for, and no auxiliary class.
+    Their weights stand as they are beside those of the labelled rows, whose mean is 1.
     """
     n, e = len(rows.ids), len(label)
-    mean = np.tile(rows.metadata[rows.fit].mean(axis=0), (e, 1))
+    mean = np.tile(np.array(rows.scale()["mean"]), (e, 1))
+    own = np.ones(n) if rows.weight is None else rows.weight
     unknown = np.full(e, -1, dtype=np.int64)
     return replace(
         rows,
@@ -51,5 +53,5 @@ def with_extra(rows: "FoldRows", label: np.ndarray, weight: np.ndarray) -> "Fold
         metadata=np.concatenate([rows.metadata, mean]),
         label=None if rows.label is None else np.concatenate([rows.label, unknown]),
         extra=np.arange(n, n + e),
-        weight=np.concatenate([np.ones(n), weight]).astype(np.float32),
+        weight=np.concatenate([own, weight]).astype(np.float32),
     )

@@ -119,6 +119,7 @@ def _class_rows(job: Job) -> "FoldRows":
         label=np.concatenate([np.full(n, -1, dtype=np.int64), label]),
         n_classes=len(names),
         extra=known[:0],
+        sample_weight=None,
     )
 
 
