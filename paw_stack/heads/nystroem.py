@@ -78,10 +78,14 @@ def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitte
 
 
 def _landmarks(
-    section: NystroemSection, labelled: Any, test: Any, seed: int, weight: np.ndarray
+    section: NystroemSection,
+    labelled: Any,
+    test: Any,
+    seed: int,
+    weight: np.ndarray | None = None,
 ) -> Landmarks:
-    scaling = _scaling(labelled, test, weight)
     n = len(labelled)
+    scaling = _scaling(labelled, test, np.ones(n) if weight is None else weight)
     drawn = np.random.default_rng(seed).choice(n, min(section.landmarks, n), replace=False)
     rows = np.asarray(labelled[np.sort(drawn)], dtype=np.float32)
     vectors = ((rows - scaling.mean_) / scaling.scale_).astype(np.float32)

@@ -118,7 +118,7 @@ def test_the_penalty_is_the_best_by_generalised_cross_validation(case):
     X, X_test, y, folds = case
     section = NystroemSection(landmarks=30, alphas=ALPHAS)
     found = cross_fitted(section, (X, X_test), case)
-    marks = nystroem._landmarks(section, X, X_test, 0, np.ones(len(X)))
+    marks = nystroem._landmarks(section, X, X_test, 0)
     features = (marks.kernel(X) @ marks.whitening).astype(np.float64)
     for k in range(F):
         fit = folds.training_rows(k)
