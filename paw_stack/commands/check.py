@@ -10,6 +10,7 @@ from paw_stack.console import say
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import imbalance
 from paw_stack.data.images.cache import unreadable_sentence
+from paw_stack.data.images.reading import list_photos
 from paw_stack.data.label_noise import LabelNoise
 from paw_stack.data.screening import Findings
 from paw_stack.errors import offenders
@@ -33,6 +34,7 @@ def report_data(config: Config, competition: Competition, findings: Findings) ->
         wrong = table[table["wrong_extension"]]
         named = [f"{p} is {f}" for p, f in zip(wrong["path"], wrong["format"], strict=True)]
         say(f"extension and content differ (read all the same): {offenders(named)}")
+    _report_unnamed(config, competition)
     _report_target(config.data.target, competition.target)
     _report_duplicates(competition, findings)
 
@@ -47,6 +49,21 @@ def _report_photos(good: pd.DataFrame) -> None:
     if good["animated"].any():
         moving = good.loc[good["animated"], "path"]
         say(f"more than one frame or page, the first is taken: {offenders(moving)}")
+
+
+def _report_unnamed(config: Config, competition: Competition) -> None:
+    """What lies in the folders and takes no part."""
+    data = config.data
+    named = {*competition.labelled.paths, *competition.test.paths}
+    folders = {data.root / data.labelled_images}
+    if data.test is not None:
+        folders.add(data.root / data.test_images)
+    for folder in sorted(folders):
+        listing = list_photos(folder)
+        if unnamed := [path for path in listing.photos if path not in named]:
+            say(f"photos that no table names: {offenders(unnamed)}")
+        if remark := listing.remark():
+            say(remark)
 
 
 def _report_target(name: str, target: np.ndarray) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.images.reading import find_photos, is_photo_id
 from paw_stack.data.tables import double_ids, read_table
 from paw_stack.errors import DataError, offenders
-
-LONGEST_ID = 200  # bytes; file systems take 255 with the extension
 
 
 @dataclass(frozen=True)
@@ -98,26 +97,21 @@ def _rows(
     data: DataSection, name: str, table: pd.DataFrame, folder: str, problems: list[str]
 ) -> Rows:
     ids = table[data.id].to_numpy(dtype=str)
-    bad = [i for i in ids if not is_file_name(i)]
-    if bad:
+    if bad := [i for i in ids if not is_photo_id(i)]:
         problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
         return Rows(ids, (), np.empty((0, 0)))
     if double := double_ids(table[data.id]):
         problems.append(f"{name}: ids that occur more than once: {offenders(double)}")
-    paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
-    missing = [path for path in paths if not path.is_file()]
-    if missing and (data.unreadable == "error" or len(missing) == len(paths)):
+    found = find_photos(data.root / folder, ids.tolist(), data.extension)
+    problems += [f"{name}: {problem}" for problem in found.problems]
+    missing = found.missing
+    if missing and (data.unreadable == "error" or len(missing) == len(ids)):
         problems.append(
             f"{name}: photos that do not exist: {offenders(missing)};"
             " see data.labelled_images, data.test_images and data.extension"
         )
     numbers = [_numbers(name, table, data.id, column, problems) for column in data.metadata]
-    return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
-
-
-def is_file_name(text: str) -> bool:
-    plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
-    return plain and 0 < len(text.encode()) <= LONGEST_ID and text.strip(" .") != ""
+    return Rows(ids, found.paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
 
 
 def _numbers(

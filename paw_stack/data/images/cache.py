@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.atomic import make_folder, put_in_place, staging, sweep
+from paw_stack.data.images.photo_kinds import EXTENSIONS
 from paw_stack.data.images.reading import UnreadableFile, read_photo, shown
 from paw_stack.errors import DataError, is_full_disk, offenders
 from paw_stack.processes import usable_cores
@@ -45,14 +46,6 @@ DISK_RESERVE = 100 * MEGABYTE  # left free for the tables and logs of the run
 TEXTS = ["format", "mode", "reason", "digest"]
 # The digest comes last: a table that is cut short misses one.
 STORED = ["bytes", "format", "mode", "width", "height", "animated", "reason", "digest"]
-EXTENSIONS = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "PNG": {".png", ".apng"},
-    "WEBP": {".webp"},
-    "BMP": {".bmp", ".dib"},
-    "GIF": {".gif"},
-    "TIFF": {".tif", ".tiff"},
-}
 
 
 @dataclass(frozen=True)

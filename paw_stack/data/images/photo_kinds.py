@@ -2,6 +2,23 @@
 
 import re
 
+# Kinds that are read, and what their files are called.
+EXTENSIONS = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "PNG": {".png", ".apng"},
+    "WEBP": {".webp"},
+    "BMP": {".bmp", ".dib"},
+    "GIF": {".gif"},
+    "TIFF": {".tif", ".tiff"},
+}
+READ = frozenset().union(*EXTENSIONS.values())
+# With those that are not read: a folder's are named with the reason, not passed over.
+UNREAD_ENDINGS = (
+    "heic heif hif avif jxl jp2 j2k jpf jpx jls jxr psd dng raw cr2 cr3 crw nef nrw arw sr2 srf raf"
+    " orf rw2 pef srw x3f 3fr iiq erf mrw kdc dcr"
+)
+PHOTOS = READ.union(f".{ending}" for ending in UNREAD_ENDINGS.split())
+
 # What is known and not read, by its first bytes; a camera's raw file may be a TIFF to its header.
 UNREAD: dict[re.Pattern[bytes], str] = {
     re.compile(start, re.DOTALL): name
