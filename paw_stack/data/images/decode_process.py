@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from paw_stack.data.images.decode_worker import LONGEST_ANSWER, MOST_CPU_S, READY, REQUEST
-from paw_stack.data.images.unpack import OPENERS, PhotoFacts, Resize, Unpacked
+from paw_stack.data.images.openers import OPENERS
+from paw_stack.data.images.unpack import PhotoFacts, Resize, Unpacked
 from paw_stack.regular import parsed_json
 
 MEGABYTE = 1 << 20
