@@ -46,6 +46,10 @@ def _report_photos(good: pd.DataFrame) -> None:
     shorter = np.minimum(good["width"], good["height"])
     low, middle, high = np.percentile(shorter, [0, 50, 100])
     say(f"shorter side: {low:.0f} to {high:.0f} pixels, median {middle:.0f}")
+    if count := int((good["profile"] == "converted").sum()):
+        say(f"colour profiles other than sRGB, turned to it: {count}")
+    if (broken := good["profile"] == "ignored").any():
+        say(f"colour profiles that cannot be used, ignored: {offenders(good.loc[broken, 'path'])}")
     if good["animated"].any():
         moving = good.loc[good["animated"], "path"]
         say(f"more than one frame or page, the first is taken: {offenders(moving)}")

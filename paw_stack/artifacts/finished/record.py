@@ -37,6 +37,7 @@ PHOTO_TEXTS = (
     "format",
     "mode",
     "animated",
+    "profile",
     "wrong_extension",
     "reason",
 )

@@ -43,9 +43,9 @@ MEGABYTE = 1_000_000
 DIGITS = 32  # of a hash: 128 bits
 GROUP = 8  # photos that a thread does before it reports: a report wakes another thread
 DISK_RESERVE = 100 * MEGABYTE  # left free for the tables and logs of the run
-TEXTS = ["format", "mode", "reason", "digest"]
+TEXTS = ["format", "mode", "profile", "reason", "digest"]
 # The digest comes last: a table that is cut short misses one.
-STORED = ["bytes", "format", "mode", "width", "height", "animated", "reason", "digest"]
+STORED = ["bytes", "format", "mode", "width", "height", "animated", "profile", "reason", "digest"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Photos:
 
     pixels: np.memmap  # (n, size, size, 3) uint8 RGB, read-only; zeros where unreadable
     # One row a path: path, bytes, digest, format, mode, width, height (upright pixels), animated,
-    # wrong_extension, reason ('' where readable, 'missing' where there is no file).
+    # profile ('', converted or ignored), wrong_extension, reason ('' where readable, 'missing'
+    # where there is no file).
     table: pd.DataFrame
 
 

@@ -23,7 +23,10 @@ Each kind of file is treated in one way:
 | EXIF or TIFF orientation | turned upright; a damaged EXIF block is ignored |
 | XMP orientation | turned, where EXIF tells none |
 | orientation of a HEIC, AVIF or JPEG XL | as the container tells; EXIF and XMP are ignored |
-| colour profile | ignored |
+| colour profile: RGB, or grey of a grey photo | to sRGB by littleCMS (perceptual), after the resize; sRGB itself is left alone |
+| colour profile of a CMYK | to sRGB before the resize |
+| colour profile that is broken or of another kind of photo | ignored, and told by `paw-stack check` |
+| no profile; colours told by `gAMA`, `cHRM`, `nclx` or EXIF alone | taken for sRGB |
 | animated, several pages | the first frame |
 | raw, PSD, PDF, video; a kind whose reader is not installed | refused by that name, with what to do |
 | truncated, corrupt, empty, no image, above 200 megapixels | refused: `UnreadablePhoto` with the reason |
@@ -35,9 +38,13 @@ at another size is another picture to the network. What a reduced JPEG costs: 0.
 average for 720 x 960 at 224, against a full decode.
 """  # noqa: E501
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from paw_stack.data.images.openers import UnreadablePhoto
+from paw_stack.data.images.profiles import recoloured
 from paw_stack.data.images.unpack import PhotoFacts, Resize, Unpacked, centred_square, unpack
 
 DECODER_VERSION = 4  # raise it with every change that moves a pixel: caches are then built anew
@@ -62,14 +69,24 @@ def decode_with_facts(
     data: bytes, size: int, resize: Resize
 ) -> tuple[PhotoFacts, np.ndarray | None]:
     """The facts of one photo, and its pixels (size, size, 3) uint8 or None where unreadable."""
-    return finished(unpack(data, size, resize), size, resize)
+    photo = unpack(data, size, resize)
+    return finished(photo, size, resize, partial(recoloured, transform=photo.transform))
 
 
-def finished(photo: Unpacked, size: int, resize: Resize) -> tuple[PhotoFacts, np.ndarray | None]:
-    """As `decode_with_facts`, from what `unpack` made of the file."""
+def finished(
+    photo: Unpacked, size: int, resize: Resize, recolour: Callable[[np.ndarray], np.ndarray]
+) -> tuple[PhotoFacts, np.ndarray | None]:
+    """As `decode_with_facts`, from what `unpack` made of the file.
+
+    Args:
+        recolour: turns pixels to sRGB where the photo has a transform; when they are few.
+    """
     if photo.pixels is None:
         return photo.facts, None
-    return photo.facts, _upright(_resized(photo.pixels, size, resize), photo.orientation)
+    pixels = _resized(photo.pixels, size, resize)
+    if photo.transform:
+        pixels = recolour(pixels)
+    return photo.facts, _upright(pixels, photo.orientation)
 
 
 def _resized(pixels: np.ndarray, size: int, resize: Resize) -> np.ndarray:

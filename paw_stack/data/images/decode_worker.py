@@ -16,14 +16,18 @@ import signal
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import ImageCms, ImageColor, ImagePalette, MpoImagePlugin, TiffTags  # noqa: F401 no later
 
 from paw_stack.data.images.openers import use_one_thread
+from paw_stack.data.images.profiles import recoloured
 from paw_stack.data.images.unpack import PhotoFacts, Unpacked, unpack
 
-REQUEST = struct.Struct("QI?")  # bytes of the photo; size, pixels; crop, or squash
-READY = b"ready"
+REQUEST = struct.Struct("QIB")  # bytes that lie there; size, pixels; which of these is asked
+ASKED = ("squash", "crop", "recolour")  # the photo that lies there, or pixels of the last one
+READY, RECOLOURED = b"ready", b"recoloured"
 LONGEST_ANSWER = 4096  # bytes
 MOST_CPU_S = 20  # of one photo
 NOBODY = 65534  # as user and group
@@ -52,26 +56,42 @@ def serve(connection_fd: int, memory_fd: int, memory_bytes: int) -> None:
     connection.sendall(READY)
     use_one_thread()
     _give_up_rights(memory_bytes)
+    photo = Unpacked(PhotoFacts())
     while len(request := connection.recv(REQUEST.size, socket.MSG_WAITALL)) == REQUEST.size:
-        n_bytes, size, crop = REQUEST.unpack(request)
+        n_bytes, size, asked = REQUEST.unpack(request)
         # Also ends the work for a process that is gone.
         signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
-        answer = _answer(room, n_bytes, size, crop)
+        if ASKED[asked] == "recolour":
+            answer = _recolour(room, size, photo.transform)
+        else:
+            photo, short = _unpacked(room, n_bytes, size, asked)
+            answer = json.dumps(_told(photo, short)).encode()
         signal.setitimer(signal.ITIMER_PROF, 0)
-        connection.sendall(json.dumps(answer).encode())
+        connection.sendall(answer)
 
 
-def _answer(room: memoryview, n_bytes: int, size: int, crop: bool) -> dict[str, object]:
+def _unpacked(room: memoryview, n_bytes: int, size: int, asked: int) -> tuple[Unpacked, bool]:
+    """The photo, and whether there was too little memory."""
     try:
         data = bytes(room[:n_bytes])  # the pixels will lie in its place
-        found, short = unpack(data, size, "crop" if crop else "squash", room), False
+        return unpack(data, size, "crop" if ASKED[asked] == "crop" else "squash", room), False
     except MemoryError:
-        found, short = Unpacked(PhotoFacts()), True
+        return Unpacked(PhotoFacts()), True
+
+
+def _recolour(room: memoryview, size: int, transform: Any) -> bytes:
+    pixels = np.frombuffer(room, np.uint8, size * size * 3).reshape(size, size, 3)
+    pixels[:] = recoloured(pixels, transform)
+    return RECOLOURED
+
+
+def _told(found: Unpacked, short: bool) -> dict[str, object]:
     shape = None if found.pixels is None else found.pixels.shape[:2]
     return {
         "facts": vars(found.facts),
         "orientation": found.orientation,
         "shape": shape,
+        "recolour": found.transform is not None,
         "short_of_memory": short,
     }
 

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
 
 from paw_stack.data.images.openers import UnreadablePhoto, header, opener_of
 from paw_stack.data.images.photo_kinds import may_be_lossless
+from paw_stack.data.images.profiles import Outcome, profile_of
 
 Resize = Literal["crop", "squash"]
 
@@ -55,6 +56,7 @@ class PhotoFacts:
     height: int = 0  # pixels, upright where the photo is readable
     animated: bool = False  # more than one frame or page
     reason: str = ""  # '' where the photo is readable
+    profile: Outcome = ""  # of colours
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Unpacked:
     facts: PhotoFacts
     orientation: int = 1  # of EXIF, 1..8
     pixels: np.ndarray | None = None  # (h, w, 3) uint8 RGB; None where unreadable
+    transform: Any = None  # of littleCMS, if the pixels are yet to be turned to sRGB
 
 
 def unpack(data: bytes, size: int, resize: Resize, room: memoryview | None = None) -> Unpacked:
@@ -86,11 +89,16 @@ def unpack(data: bytes, size: int, resize: Resize, room: memoryview | None = Non
             image = header(opener, data)
             facts = _facts(image, 1)
             _refuse_huge(image)  # before the orientation: a PNG is unpacked to find it
+            profile, transform = profile_of(image)
             plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            pixels = _jpeg(data, size, resize, room) if plain else _rgb(image, resize, room)
+            if plain:
+                pixels = _jpeg(data, size, resize, room)
+            else:
+                pixels = _rgb(image, resize, room, transform)
             orientation = _orientation(image)
-            facts = _facts(image, orientation)
-        return Unpacked(facts, orientation, pixels)
+            facts = replace(_facts(image, orientation), profile=profile)
+        is_cmyk = image.mode == "CMYK"  # turned already, as there are no such pixels later
+        return Unpacked(facts, orientation, pixels, None if is_cmyk else transform)
     except UnreadablePhoto as error:
         return Unpacked(replace(facts, reason=str(error)))
     except MemoryError:
@@ -190,7 +198,7 @@ def _turbo_jpeg(data: bytes, size: int, room: memoryview | None) -> np.ndarray:
     return simplejpeg.decode_jpeg(data, "RGB", min_factor=1, buffer=pixels, **sides)
 
 
-def _rgb(image: Any, resize: Resize, room: memoryview | None) -> np.ndarray:
+def _rgb(image: Any, resize: Resize, room: memoryview | None, transform: Any = None) -> np.ndarray:
     """First frame of an image as (h, w, 3) uint8; only the centred square for a crop.
 
     Made in bands of rows: each step of a conversion takes a copy, and of a bomb every copy counts.
@@ -205,6 +213,8 @@ def _rgb(image: Any, resize: Resize, room: memoryview | None) -> np.ndarray:
     for start in range(top, bottom, rows):
         end = min(start + rows, bottom)
         band = image.crop((left, start, right, end))
+        if image.mode == "CMYK" and transform:
+            band = ImageCms.applyTransform(band, transform)
         pixels[start - top : end - top] = _band(band, tags)
     return pixels
 
