@@ -26,7 +26,7 @@ Each kind of file is treated in one way:
 | colour profile: RGB, or grey of a grey photo | to sRGB by littleCMS (perceptual), after the resize; sRGB itself is left alone |
 | colour profile of a CMYK | to sRGB before the resize |
 | colour profile that is broken or of another kind of photo | ignored, and told by `paw-stack check` |
-| no profile; colours told by `gAMA`, `cHRM`, `nclx` or EXIF alone | taken for sRGB |
+| no profile; colours told by `gAMA`, `cHRM`, `nclx` or EXIF alone; any of a JPEG 2000 | taken for sRGB |
 | animated, several pages | the first frame |
 | raw, PSD, PDF, video; a kind whose reader is not installed | refused by that name, with what to do |
 | truncated, corrupt, empty, no image, above 200 megapixels | refused: `UnreadablePhoto` with the reason |
