@@ -6,6 +6,7 @@ sub-folders, `cats/001`. Each folder is listed once, and nothing is asked of a f
 """
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ LONGEST_ID = 1000  # bytes, with its sub-folders
 # What Windows, macOS and storage boxes put beside photos; what begins with a dot is hidden too.
 SYSTEM = {"@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 HIDDEN = "hidden or made by the system"
+DRIVE = re.compile("[A-Za-z]:")  # of Windows, where it leads out of any folder
 
 
 def read_photo(path: Path) -> bytes:
@@ -215,4 +217,5 @@ def is_photo_id(text: str) -> bool:
 
 def _is_part(text: str) -> bool:
     seen = "\\" not in text and not any(map(is_unseen, text))
-    return seen and 0 < len(text.encode()) <= LONGEST_NAME and text.strip(" .") != ""
+    named = 0 < len(text.encode(errors="replace")) <= LONGEST_NAME and text.strip(" .") != ""
+    return seen and named and not DRIVE.match(text)

@@ -97,10 +97,9 @@ def _listing(source: Path) -> Listing:
     if source.is_file():
         return Listing(source, (source,) if source.suffix.lower() in PHOTOS | PACKED else ())
     listing = list_photos(source, wanted=PHOTOS | PACKED)
-    # What is no regular file could be waited for without end.
-    closed = [p for p in listing.photos if p.suffix.lower() in PACKED and not p.is_file()]
-    listing.left_out["packed ones that are no regular files"] = len(closed)
-    return replace(listing, photos=tuple(p for p in listing.photos if p not in closed))
+    regular = tuple(path for path in listing.photos if path.is_file())
+    listing.left_out["pipes and other special files"] = len(listing.photos) - len(regular)
+    return replace(listing, photos=regular)
 
 
 def shard_photos(shard: Shard) -> Iterator[tuple[str, bytes]]:
