@@ -122,7 +122,9 @@ def find_photos(folder: Path, ids: Sequence[str], extension: str | None) -> Foun
     shared = [f"{shown(p)}: {', '.join(of)}" for p, of in ids_of.items() if of[1:]]
     problems = []
     if several:
-        problems.append(f"ids that fit several files: {offenders(several)}; remove all but one")
+        problems.append(
+            f"ids that fit several files: {offenders(several)}; keep one, or set data.extension"
+        )
     if shared:
         problems.append(f"files that several ids mean: {offenders(shared)}; keep one id for each")
     paths = {n: fit[0] if fit else folder / f"{n}{extension or ''}" for n, fit in files.items()}
