@@ -46,7 +46,7 @@ class PawStack:
     ):
         self.overrides = list(overrides or [])
         self.verbose = verbose
-        self.config = config if isinstance(config, Mapping) else Path(config)
+        self.config = config if isinstance(config, Mapping) else Path(config).expanduser()
         self._run: FinishedRun | None = None
 
     def fit(
@@ -176,12 +176,12 @@ def _paths(photos: Sequence[str | Path]) -> list[Path]:
         raise DataError(f"photos: found {str(photos)!r}, expected a list of paths; give it in []")
     if wrong := [photo for photo in photos if not isinstance(photo, str | Path)]:
         raise DataError(f"photos: these are no paths: {offenders(wrong)}; give texts or Paths")
-    return [Path(photo) for photo in photos]
+    return [Path(photo).expanduser() for photo in photos]
 
 
 def _folder(sections: Mapping[str, Any]) -> Path:
     run = sections["run"]
-    return Path(run.get("root", "artifacts")) / str(run["name"])
+    return Path(run.get("root", "artifacts")).expanduser() / str(run["name"])
 
 
 def _named(sections: Mapping[str, Any]) -> dict[str, Any]:

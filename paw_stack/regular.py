@@ -21,6 +21,8 @@ KINDS = {
 }
 # Control characters, marks that turn the direction of writing, halves of pairs, ends of lines.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Join letters or emoji, or keep them apart: parts of words and of flags.
+JOINERS = {"\u200c", "\u200d", "\u2060", *map(chr, range(0xE0020, 0xE0080))}
 
 
 class UnreadableFile(OSError):
@@ -124,9 +126,12 @@ def shown(name: object) -> str:
 def _seen(character: str) -> str:
     if 0xDC80 <= ord(character) <= 0xDCFF:  # how Python keeps such a byte of a name
         return f"\\x{ord(character) - 0xDC00:02x}"
-    if unicodedata.category(character) in UNSEEN:
-        return character.encode("unicode_escape").decode()
-    return character
+    return character.encode("unicode_escape").decode() if is_unseen(character) else character
+
+
+def is_unseen(character: str) -> bool:
+    """Whether a character shows nothing itself, or changes how others are shown."""
+    return unicodedata.category(character) in UNSEEN and character not in JOINERS
 
 
 def _require(about: os.stat_result, limit: int | None, what: str) -> None:

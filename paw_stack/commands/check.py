@@ -10,6 +10,7 @@ from paw_stack.console import say
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import imbalance
 from paw_stack.data.images.cache import unreadable_sentence
+from paw_stack.data.images.reading import list_photos
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.screening import Findings
 from paw_stack.data.tables import read_table
@@ -37,6 +38,7 @@ def report_data(config: Config, competition: Competition, findings: Findings) ->
         wrong = table[table["wrong_extension"]]
         named = [f"{p} is {f}" for p, f in zip(wrong["path"], wrong["format"], strict=True)]
         say(f"extension and content differ (read all the same): {offenders(named)}")
+    _report_unnamed(config, competition)
     _report_target(config.data.target, competition.target, competition.weight)
     if competition.weight is not None:
         say(_weights_sentence(str(config.data.weight), competition.weight))
@@ -50,9 +52,28 @@ def _report_photos(good: pd.DataFrame) -> None:
     shorter = np.minimum(good["width"], good["height"])
     low, middle, high = np.percentile(shorter, [0, 50, 100])
     say(f"shorter side: {low:.0f} to {high:.0f} pixels, median {middle:.0f}")
+    if count := int((good["profile"] == "converted").sum()):
+        say(f"colour profiles other than sRGB, turned to it: {count}")
+    if (broken := good["profile"] == "ignored").any():
+        say(f"colour profiles that cannot be used, ignored: {offenders(good.loc[broken, 'path'])}")
     if good["animated"].any():
         moving = good.loc[good["animated"], "path"]
         say(f"more than one frame or page, the first is taken: {offenders(moving)}")
+
+
+def _report_unnamed(config: Config, competition: Competition) -> None:
+    """What lies in the folders and takes no part."""
+    data = config.data
+    named = {*competition.labelled.paths, *competition.test.paths}
+    folders = {data.root / data.labelled_images}
+    if data.test is not None:
+        folders.add(data.root / data.test_images)
+    for folder in sorted(folders):
+        listing = list_photos(folder)
+        if unnamed := [path for path in listing.photos if path not in named]:
+            say(f"photos that no table names: {offenders(unnamed)}")
+        if remark := listing.remark():
+            say(remark)
 
 
 def _report_target(name: str, target: np.ndarray, weight: np.ndarray | None) -> None:

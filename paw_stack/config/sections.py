@@ -18,6 +18,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_home(cls, given: Any) -> Any:
+        """No shell has seen what a file says: `~/photos`."""
+        if isinstance(given, list):
+            return [cls._from_home(item) for item in given]
+        at_home = isinstance(given, str) and (given == "~" or given.startswith(("~/", "~\\")))
+        return str(Path(given).expanduser()) if at_home else given
+
 
 class RunSection(Section):
     name: Name = Field(
@@ -56,7 +65,7 @@ class ExtraRowsSection(Section):
         None, description="column of that table with a class a row, such as a breed; '' is unknown"
     )
     extension: str | None = Field(
-        None, description="appended to an id to make a file name; null: as data.extension"
+        None, description="follows an id in its file's name; null: as data.extension"
     )
 
     @model_validator(mode="after")
@@ -79,8 +88,16 @@ class DataSection(Section):
     )
     labelled_images: str = Field("train", description="folder of the labelled photos")
     test_images: str = Field("test", description="folder of the test photos")
-    extension: str = Field(".jpg", description="appended to an id to make a file name; may be ''")
-    id: str = Field("Id", description="column of ids")
+    extension: str | None = Field(
+        None,
+        description="follows an id in its file's name, such as .jpg; null: the photo of that name"
+        " is found, whatever its extension",
+    )
+    id: str = Field(
+        "Id",
+        description="column of ids: names of photos, with or without extension, and with their"
+        " sub-folders (cats/001)",
+    )
     target: str = Field(
         description="column of scores, in points; a list of columns makes a run for each",
         examples=["appeal"],

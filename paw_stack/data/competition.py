@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.images.reading import find_photos, is_photo_id
 from paw_stack.data.label_noise import RatingNoise, rating_noise
 from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.data.tables.scores import form_remarks, numeric_column, scored
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import taken
 
-LONGEST_ID = 200  # bytes; file systems take 255 with the extension
 MOST_UNLIKE = 1e6  # the largest weight over the smallest
 
 
@@ -55,7 +55,7 @@ class Competition:
     @property
     def rating_noise(self) -> RatingNoise | None:
         """The noise of the labels, where raters tell it."""
-        return rating_noise(self.score_variance, self.variance_error)
+        return rating_noise(self.score_variance, self.variance_error, self.weight)
 
     def take(self, labelled: np.ndarray, test: np.ndarray) -> "Competition":
         """Only these labelled and these test rows; the submission keeps all of its own."""
@@ -136,22 +136,22 @@ def _rows(
     data: DataSection, name: str, table: pd.DataFrame, folder: str, problems: list[str]
 ) -> Rows:
     ids = table[data.id].to_numpy(dtype=str)
-    bad = [i for i in ids if not is_file_name(i)]
-    if bad:
+    if bad := [i for i in ids if not is_photo_id(i)]:
         problems.append(f"{name}: ids that cannot be file names: {offenders(bad)}")
         return Rows(ids, (), np.empty((0, 0)))
     if double := double_ids(table[data.id]):
         cure = "; where rows are raters, set data.raters: average" if name == data.labelled else ""
         problems.append(f"{name}: ids that occur more than once: {offenders(double)}{cure}")
-    paths = tuple(data.root / folder / f"{i}{data.extension}" for i in ids)
-    missing = [path for path in paths if not path.is_file()]
-    if missing and (data.unreadable == "error" or len(missing) == len(paths)):
+    found = find_photos(data.root / folder, ids.tolist(), data.extension)
+    problems += [f"{name}: {problem}" for problem in found.problems]
+    missing = found.missing
+    if missing and (data.unreadable == "error" or len(missing) == len(ids)):
         problems.append(
             f"{name}: photos that do not exist: {offenders(missing)};"
             " see data.labelled_images, data.test_images and data.extension"
         )
     numbers = [numeric_column(name, table, data.id, column, problems) for column in data.metadata]
-    return Rows(ids, paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
+    return Rows(ids, found.paths, np.column_stack(numbers) if numbers else np.empty((len(ids), 0)))
 
 
 def _weight(data: DataSection, table: pd.DataFrame, problems: list[str]) -> np.ndarray:
@@ -188,11 +188,6 @@ def _fold_by(
     if mean.isna().all():
         problems.append(f"{data.labelled}: folds.by: {column} holds no number")
     return mean.fillna(mean.mean()).to_numpy(dtype=np.float64)
-
-
-def is_file_name(text: str) -> bool:
-    plain = text.isprintable() and not set(text) & set('/\\:*?"<>|')
-    return plain and 0 < len(text.encode()) <= LONGEST_ID and text.strip(" .") != ""
 
 
 def _submission_ids(

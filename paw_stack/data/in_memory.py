@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.competition import is_file_name
+from paw_stack.data.images.reading import is_file_name, nfc
 from paw_stack.data.tables import double_ids, read_numbers, read_table
 from paw_stack.errors import DataError, offenders
 
@@ -87,21 +87,22 @@ def photo_columns(
     id_column: str,
     columns: Sequence[str],
     photos: Sequence[Path],
-    extension: str = "",
+    extension: str | None = None,
 ) -> np.ndarray:
     """(n, n_columns) float64, one row a photo; NaN for what is no number, and where there is no row.
 
     An id is a photo's name, with or without its extension (or the run's own `extension`), alone or
-    behind some or all of its folders: `cat`, `cat.jpg`, `shelter/cat.jpg`. The longest one counts.
+    behind some or all of its folders: `cat`, `cat.jpg`, `shelter/cat.jpg`. The longest one counts,
+    whatever its Unicode normalisation.
 
     Raises:
         DataError: no table, columns that it lacks or has twice, ids that are double; a row that is
             meant for several photos; a column whose commas may mean two things.
     """  # noqa: E501
     table = _read(source, [id_column, *columns])
-    row_of = {name: row for row, name in enumerate(table[id_column])}
+    row_of = {nfc(name): row for row, name in enumerate(table[id_column])}
     rows = [
-        next((row_of[name] for name in _names(photo, extension) if name in row_of), -1)
+        next((row_of[name] for name in _names(photo, extension or "") if name in row_of), -1)
         for photo in photos
     ]
     _require_own_rows(source, table[id_column].tolist(), photos, rows)
@@ -118,10 +119,10 @@ def _numbers(source: Path, table: pd.DataFrame, column: str) -> np.ndarray:
 
 def _names(photo: Path, extension: str) -> Iterator[str]:
     """What a table may call the photo, the longest first."""
-    yield str(photo)
+    yield nfc(str(photo))
     parts = photo.absolute().parts[1:]
     for start in range(len(parts)):
-        name = "/".join(parts[start:])
+        name = nfc("/".join(parts[start:]))
         yield from (name, name.removesuffix(extension), name.removesuffix(photo.suffix))
 
 

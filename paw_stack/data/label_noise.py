@@ -41,7 +41,9 @@ class RatingNoise:
     n_rows: int
 
 
-def rating_noise(score_variance: np.ndarray | None, error: float) -> RatingNoise | None:
+def rating_noise(
+    score_variance: np.ndarray | None, error: float, weight: np.ndarray | None = None
+) -> RatingNoise | None:
     """The noise of scores whose variances are known, or None where they are not.
 
     The interval is that of the log of the mean variance (delta method).
@@ -49,10 +51,11 @@ def rating_noise(score_variance: np.ndarray | None, error: float) -> RatingNoise
     Args:
         score_variance: (n,) float64, points^2.
         error: standard error of the log of its mean.
+        weight: (n,) float64 above 0; None: 1 each.
     """
     if score_variance is None:
         return None
-    sd = float(np.sqrt(score_variance.mean()))
+    sd = float(np.sqrt(mean(score_variance, weight)))
     if not np.isfinite(error):
         return RatingNoise(sd, 0.0, np.inf, len(score_variance))
     factor = float(np.exp(NORMAL * error / 2))

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from paw_stack.config import DataSection, ExtraRowsSection, digest
-from paw_stack.data.competition import is_file_name, read_rows
+from paw_stack.console import say
+from paw_stack.data.competition import read_rows
 from paw_stack.data.duplicates import duplicate_groups
-from paw_stack.data.images.cache import EXTENSIONS, cached_photos
+from paw_stack.data.images.cache import cached_photos
+from paw_stack.data.images.reading import find_photos, is_photo_id, list_photos
 from paw_stack.data.screening import THUMBNAIL, cached_pairs
 from paw_stack.data.tables.scores import form_remarks
 from paw_stack.errors import DataError, offenders
@@ -61,35 +63,36 @@ def load_extra(data: DataSection) -> ExtraRows:
     ids = table[data.id].to_numpy(dtype=str)
     classes = table[column].to_numpy(dtype=str) if column else np.full(len(ids), "")
     remark = "".join(form_remarks(data.extra.table, table))
-    extra = ExtraRows(ids, _paths(data, data.extra, ids), classes, remark=remark)
-    _require_sound(data.extra.table, extra)
-    return extra
+    return ExtraRows(ids, _paths(data, data.extra, ids), classes, remark=remark)
 
 
 def _listed(folder: Path) -> ExtraRows:
-    known = set().union(*EXTENSIONS.values())
-    paths = tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in known))
-    if not paths:
-        raise DataError(f"data.extra.images: {folder} holds no photos; give another one, or null")
-    ids = np.array([shown(path.name) for path in paths])
-    return ExtraRows(ids, paths, np.full(len(ids), ""))
+    listing = list_photos(folder, deep=False)
+    remark = listing.remark()
+    if not listing.photos:
+        raise DataError(
+            f"data.extra.images: {folder} holds no photos; give another one, or null"
+            + (f" ({remark})" if remark else "")
+        )
+    if remark:
+        say(remark)
+    ids = np.array([shown(path.name) for path in listing.photos])
+    return ExtraRows(ids, listing.photos, np.full(len(ids), ""))
 
 
 def _paths(data: DataSection, section: ExtraRowsSection, ids: np.ndarray) -> tuple[Path, ...]:
     extension = data.extension if section.extension is None else section.extension
-    return tuple(data.root / section.images / f"{i}{extension}" for i in ids)
-
-
-def _require_sound(name: str, extra: ExtraRows) -> None:
-    values, counts = np.unique(extra.ids, return_counts=True)
+    files = find_photos(data.root / section.images, ids.tolist(), extension)
+    values, counts = np.unique(ids, return_counts=True)
     found: dict[str, list[object]] = {
-        "ids that cannot be file names": [i for i in extra.ids if not is_file_name(i)],
+        "ids that cannot be file names": [i for i in ids if not is_photo_id(i)],
         "ids that occur more than once": list(values[counts > 1]),
-        "photos that do not exist": [path for path in extra.paths if not path.is_file()],
+        "photos that do not exist": list(files.missing),
     }
-    problems = [f"{name}: {what}: {offenders(bad)}" for what, bad in found.items() if len(bad)]
-    if problems:
-        raise DataError(problems)
+    problems = [f"{what}: {offenders(bad)}" for what, bad in found.items() if bad]
+    if problems := [*problems, *files.problems]:
+        raise DataError([f"{section.table}: {problem}" for problem in problems])
+    return files.paths
 
 
 def admit_extra(

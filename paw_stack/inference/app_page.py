@@ -19,12 +19,13 @@ import pandas as pd
 from paw_stack.artifacts import write_csv, write_picture
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.trust import making_sense
+from paw_stack.data.images.photo_kinds import READ
 from paw_stack.errors import DataError, PawStackError
 from paw_stack.inference.app_limits import AT_ONCE, LONGEST_S, MOST_PHOTOS, too_much
 from paw_stack.inference.app_visits import KEPT_S, Visits
 from paw_stack.inference.explain import Explanation, explain, overlay
 from paw_stack.inference.photo_metadata import columns_of_csv
-from paw_stack.inference.predict import SUFFIXES, require_some, score_readable
+from paw_stack.inference.predict import require_some, score_readable
 from paw_stack.inference.predictor import Kept, needs_metadata
 from paw_stack.regular import shown
 from paw_stack.report.tips import tips
@@ -86,7 +87,7 @@ def _photo_tab(gr: Any, desk: _Desk) -> None:
         usual = np.median(run.metadata, axis=0) if columns else []
     with gr.Row():
         with gr.Column(scale=1):
-            file = gr.File(label="A photo", file_types=sorted(SUFFIXES), type="filepath")
+            file = gr.File(label="A photo", file_types=sorted(READ), type="filepath")
             values = [
                 gr.Number(label=name, value=float(value), precision=None)
                 for name, value in zip(columns, usual, strict=True)
@@ -115,7 +116,7 @@ def _batch_tab(gr: Any, desk: _Desk) -> None:
     run = desk.run
     files = gr.File(
         label=f"Photos, at most {MOST_PHOTOS}",
-        file_types=sorted(SUFFIXES),
+        file_types=sorted(READ),
         file_count="multiple",
         type="filepath",
     )

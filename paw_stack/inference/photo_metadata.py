@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.data.images.reading import nfc
 from paw_stack.data.in_memory import photo_columns
 from paw_stack.errors import DataError, offenders
 from paw_stack.inference.predictor import needs_metadata
@@ -50,12 +51,13 @@ def _order_problems(run: FinishedRun, photos: Sequence[Path], table: pd.DataFram
     data = run.config.data
     if data.id not in table.columns or (table.columns == data.id).sum() > 1:
         return []
-    own = [{p.name, p.stem, p.name.removesuffix(data.extension), str(p)} for p in photos]
+    extension = data.extension or ""
+    own = [set(map(nfc, (p.name, p.stem, p.name.removesuffix(extension), str(p)))) for p in photos]
     known = set().union(*own)
     wrong = [
         f"{row}: {name}, {photo}"
         for row, (name, names, photo) in enumerate(
-            zip(table[data.id].astype(str), own, photos, strict=True)
+            zip(table[data.id].astype(str).map(nfc), own, photos, strict=True)
         )
         if name in known and name not in names
     ]

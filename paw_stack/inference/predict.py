@@ -16,14 +16,15 @@ from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection
 from paw_stack.console import print_table, say
-from paw_stack.data.images.cache import EXTENSIONS, Photos, cached_photos, unreadable_sentence
+from paw_stack.data.images.cache import Photos, cached_photos, unreadable_sentence
+from paw_stack.data.images.photo_kinds import READ
+from paw_stack.data.images.reading import list_photos
 from paw_stack.errors import DataError
 from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
 from paw_stack.metrics import finer
 from paw_stack.regular import shown
 
-SUFFIXES = {suffix for suffixes in EXTENSIONS.values() for suffix in suffixes}
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
 LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
@@ -151,7 +152,7 @@ def _cut(stem: str) -> str:
 def photos_of(paths: Sequence[Path]) -> list[Path]:
     """The photos that are named, as often as they are, and those of folders and their folders.
 
-    A folder brings what is not named by itself.
+    A folder brings what is not named by itself; what else it holds is counted and said.
 
     Raises:
         DataError: a folder without photos.
@@ -159,15 +160,21 @@ def photos_of(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     named = {path for path in paths if not path.is_dir()}
     for path in paths:
-        inside = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.suffix.lower() in SUFFIXES and not file.name.endswith(EXPLAINED)
-        ]
-        if path.is_dir() and not inside:
-            raise DataError(f"{path}: no photos in this folder ({', '.join(sorted(SUFFIXES))})")
-        found += [file for file in inside if file not in named] if path.is_dir() else [path]
+        found += _inside(path, named) if path.is_dir() else [path]
     return found
+
+
+def _inside(folder: Path, named: set[Path]) -> list[Path]:
+    listing = list_photos(folder)
+    photos = [photo for photo in listing.photos if not photo.name.endswith(EXPLAINED)]
+    listing.left_out["maps of --explain"] = len(listing.photos) - len(photos)
+    remark = listing.remark()
+    if not photos:
+        nothing = f"{folder}: no photos in this folder ({', '.join(sorted(READ))})"
+        raise DataError("; ".join(filter(None, (nothing, remark))))
+    if remark:
+        say(remark)
+    return [photo for photo in photos if photo not in named]
 
 
 def score_paths(

@@ -97,7 +97,7 @@ def test_unreadable_photos_are_all_named_with_their_reasons(data, tmp_path):
     (message,) = caught.value.problems
     ids = competition.labelled.ids
     assert f"{ids[4]}.jpg: damaged JPEG" in message
-    assert f"{ids[6]}.jpg: missing" in message
+    assert f"{ids[6]}: missing" in message
     assert "(2 in all)" in message
     assert "data.unreadable: drop" in message
 

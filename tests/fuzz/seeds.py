@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import simplejpeg
-from helpers.photos import NAMED, chunk, encoded, jpeg, lossless_jpeg, segment
+from helpers.photos import NAMED, chunk, encoded, jpeg, lossless_jpeg, modern_pictures, segment
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
@@ -191,4 +191,5 @@ def others() -> dict[str, bytes]:
         "GIF interlaced": encoded(photo("P"), "GIF", interlace=1),
         "GIF animated": encoded(photo(), "GIF", **many),
         **{name: data for name, data in NAMED.items() if "JPEG " not in name},
+        **modern_pictures(),
     }

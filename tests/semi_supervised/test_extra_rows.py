@@ -58,7 +58,7 @@ def test_without_a_table_every_photo_of_the_folder_counts(pictures, tmp_path):
 
 def test_all_problems_of_the_table_are_told_at_once(pictures):
     (pictures.root / "extra").mkdir()
-    pd.DataFrame({"Id": ["a", "a", "b/c"]}).to_csv(pictures.root / "extra.csv", index=False)
+    pd.DataFrame({"Id": ["a", "a", "../b"]}).to_csv(pictures.root / "extra.csv", index=False)
     data = pictures.model_copy(update={"extra": ExtraRowsSection(table="extra.csv")})
     with pytest.raises(DataError) as caught:
         load_extra(data)

@@ -197,7 +197,9 @@ def test_forged_predictions_are_one_error(text, tmp_path):
 
 IDS = [
     "../../etc/passwd",
-    "a/b",
+    "/a",
+    "a/../../b",
+    "a//b",
     "a\\b",
     "",
     "a\nb",

@@ -26,6 +26,7 @@ PHOTO_TEXTS = (
     "format",
     "mode",
     "animated",
+    "profile",
     "wrong_extension",
     "reason",
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.config import Config, load_own_config
-from paw_stack.data.competition import is_file_name
+from paw_stack.data.images.reading import is_file_name
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError, offenders
 from paw_stack.regular import kind_of, read_json, shown
 

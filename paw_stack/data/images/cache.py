@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.atomic import make_folder, put_in_place, staging, sweep
+from paw_stack.data.images.photo_kinds import EXTENSIONS
 from paw_stack.data.images.reading import UnreadableFile, read_photo, shown
 from paw_stack.errors import DataError, is_full_disk, offenders
 from paw_stack.processes import usable_cores
@@ -42,17 +43,9 @@ MEGABYTE = 1_000_000
 DIGITS = 32  # of a hash: 128 bits
 GROUP = 8  # photos that a thread does before it reports: a report wakes another thread
 DISK_RESERVE = 100 * MEGABYTE  # left free for the tables and logs of the run
-TEXTS = ["format", "mode", "reason", "digest"]
+TEXTS = ["format", "mode", "profile", "reason", "digest"]
 # The digest comes last: a table that is cut short misses one.
-STORED = ["bytes", "format", "mode", "width", "height", "animated", "reason", "digest"]
-EXTENSIONS = {
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "PNG": {".png", ".apng"},
-    "WEBP": {".webp"},
-    "BMP": {".bmp", ".dib"},
-    "GIF": {".gif"},
-    "TIFF": {".tif", ".tiff"},
-}
+STORED = ["bytes", "format", "mode", "width", "height", "animated", "profile", "reason", "digest"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,8 @@ class Photos:
 
     pixels: np.memmap  # (n, size, size, 3) uint8 RGB, read-only; zeros where unreadable
     # One row a path: path, bytes, digest, format, mode, width, height (upright pixels), animated,
-    # wrong_extension, reason ('' where readable, 'missing' where there is no file).
+    # profile ('', converted or ignored), wrong_extension, reason ('' where readable, 'missing'
+    # where there is no file).
     table: pd.DataFrame
 
 

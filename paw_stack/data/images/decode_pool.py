@@ -11,9 +11,10 @@ that they cannot unpack for want of memory, or that one crashed on, is tried onc
 of its own with more memory, one such photo at a time: so a worker that was killed from outside
 blames no photo, and the sum of memory has a limit as well.
 
-Linux keeps all of these limits. macOS knows no limit of memory, and there a worker that was taken
-over could cut the shared file short, which would end this process. Windows has no such limits at
-all and decodes in this process.
+Linux keeps all of these limits. Where it can be told to refuse processes alone (x86-64 and ARM64),
+a worker may start threads, as the decoder of a HEIC does. macOS knows no limit of memory, and there
+a worker that was taken over could cut the shared file short, which would end this process. Windows
+has no such limits at all and decodes in this process.
 """
 
 import atexit
@@ -70,7 +71,7 @@ class _Pool:
             photo, short = worker.unpack(data, size, resize)
             if short or _may_be_short(photo.facts):
                 return None
-            return finished(photo, size, resize)
+            return finished(photo, size, resize, worker.recolour)
         except TooSlow as failure:
             return PhotoFacts(reason=str(failure)), None
         except Failed:
@@ -89,7 +90,7 @@ class _Pool:
                         f"needs over {ROOMY.memory // MEGABYTE:,} MB of memory to decode; save it"
                         " smaller"
                     )
-                return finished(photo, size, resize)
+                return finished(photo, size, resize, worker.recolour)
             except Failed as failure:
                 return PhotoFacts(reason=str(failure)), None
             finally:
@@ -122,7 +123,8 @@ class _Pool:
 
 def _may_be_short(facts: PhotoFacts) -> bool:
     """Whether a photo is unreadable perhaps for want of memory: C libraries call that damage."""
-    unknown = facts.format == "WEBP" and facts.width == 0  # takes its memory before its header
+    # These take their memory before their header tells the size.
+    unknown = facts.format in ("WEBP", "JXL") and facts.width == 0
     large = SMALL_PIXELS < facts.width * facts.height <= MAX_PIXELS
     return facts.reason != "" and (large or unknown)
 

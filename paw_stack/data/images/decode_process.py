@@ -15,8 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.data.images.decode_worker import LONGEST_ANSWER, MOST_CPU_S, READY, REQUEST
-from paw_stack.data.images.unpack import OPENERS, PhotoFacts, Resize, Unpacked
+from paw_stack.data.images.decode_worker import (
+    ASKED,
+    LONGEST_ANSWER,
+    MOST_CPU_S,
+    READY,
+    RECOLOURED,
+    REQUEST,
+)
+from paw_stack.data.images.openers import OPENERS
+from paw_stack.data.images.profiles import OUTCOMES
+from paw_stack.data.images.unpack import PhotoFacts, Resize, Unpacked
 from paw_stack.regular import parsed_json
 
 MEGABYTE = 1 << 20
@@ -74,14 +83,36 @@ class Worker:
             Failed: and the worker has ended.
             RuntimeError: it did not start.
         """
+        answer = self._ask(data, REQUEST.pack(len(data), size, ASKED.index(resize)))
+        try:
+            return _checked(answer, self._room)
+        except (ValueError, TypeError, KeyError):
+            raise self._senseless() from None
+
+    def recolour(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels (size, size, 3) uint8 of the photo that was unpacked last, in sRGB.
+
+        Raises:
+            Failed: and the worker has ended.
+        """
+        request = REQUEST.pack(pixels.nbytes, len(pixels), ASKED.index("recolour"))
+        if self._ask(pixels.tobytes(), request) != RECOLOURED:
+            raise self._senseless()
+        return _view(self._room, *pixels.shape[:2]).copy()
+
+    def _senseless(self) -> Failed:
+        self.end()
+        return Failed("its decoder gave an answer that makes no sense")
+
+    def _ask(self, data: bytes, request: bytes) -> bytes:
         try:
             self._wait_for_start()
-            return self._ask(data, REQUEST.pack(len(data), size, resize == "crop"))
+            return self._exchange(data, request)
         except BaseException:  # its answer would be taken for that of the next photo
             self.end()
             raise
 
-    def _ask(self, data: bytes, request: bytes) -> tuple[Unpacked, bool]:
+    def _exchange(self, data: bytes, request: bytes) -> bytes:
         self._room[: len(data)] = data
         try:
             self.connection.sendall(request)
@@ -95,10 +126,7 @@ class Worker:
                 self.process.wait(GRACE_S)
             self.end()
             raise _death(self.process.returncode)
-        try:
-            return _checked(answer, self._room)
-        except (ValueError, TypeError, KeyError):
-            raise Failed("its decoder gave an answer that makes no sense") from None
+        return answer
 
     def tidy(self) -> None:
         """Give back shared memory that a large photo has filled."""
@@ -169,12 +197,14 @@ def _checked(answer: bytes, room: mmap.mmap) -> tuple[Unpacked, bool]:
         and all(type(t) is str and t.isprintable() and len(t) <= LONGEST_TEXT for t in texts)
         and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
         and 1 <= orientation <= 8
-        and type(facts.animated) is type(short) is bool
+        and facts.profile in OUTCOMES
+        and type(facts.animated) is type(short) is type(told["recolour"]) is bool
         and (short or facts.reason != "") == (shape is None)
     )
     if not possible:
         raise ValueError
-    return Unpacked(facts, orientation, None if shape is None else _view(room, *shape)), short
+    pixels = None if shape is None else _view(room, *shape)
+    return Unpacked(facts, orientation, pixels, told["recolour"]), short
 
 
 def _view(room: mmap.mmap, height: Any, width: Any) -> np.ndarray:

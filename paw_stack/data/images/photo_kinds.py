@@ -2,19 +2,36 @@
 
 import re
 
+# Kinds that are read, and what their files are called.
+EXTENSIONS = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "PNG": {".png", ".apng"},
+    "WEBP": {".webp"},
+    "BMP": {".bmp", ".dib"},
+    "GIF": {".gif"},
+    "TIFF": {".tif", ".tiff"},
+    "HEIF": {".heic", ".heif", ".hif"},
+    "AVIF": {".avif", ".avifs"},
+    "JXL": {".jxl"},
+    "JPEG2000": {".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"},
+}
+READ = frozenset().union(*EXTENSIONS.values())
+# With those that are not read: a folder's are named with the reason, not passed over.
+UNREAD_ENDINGS = (
+    "jls jxr psd dng raw cr2 cr3 crw nef nrw arw sr2 srf raf"
+    " orf rw2 pef srw x3f 3fr iiq erf mrw kdc dcr"
+)
+PHOTOS = READ.union(f".{ending}" for ending in UNREAD_ENDINGS.split())
+
 # What is known and not read, by its first bytes; a camera's raw file may be a TIFF to its header.
 UNREAD: dict[re.Pattern[bytes], str] = {
     re.compile(start, re.DOTALL): name
     for start, name in {
-        rb".{4}ftypavi[fs]": "an AVIF photo",
-        rb".{4}ftyp(hei|hev|mif|msf)": "a HEIC photo",
-        rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "a JPEG XL photo",
-        rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n": "a JPEG 2000 photo",
         rb"II\*\0.{4}CR|.{4}ftypcrx|IIU\0|IIRO|FUJIFILMCCD-RAW|FOVb": "a camera's raw photo",
         rb"8BPS": "a Photoshop document",
         rb"%PDF-": "a PDF document",
         rb"\s*<(svg|\?xml|!DOCTYPE)": "an SVG, HTML or XML text",
-        rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ": "a video",
+        rb".{4}ftyp(?!avi[fs]|hei|hev|mif1|msf1|miaf)|\x1aE\xdf\xa3|RIFF.{4}AVI ": "a video",
     }.items()
 }
 # Kinds of JPEG that no decoder here knows: by their frame's marker, and bits a value.
@@ -23,7 +40,7 @@ FRAME = re.compile(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7])..(.)", re
 
 
 def unread_kind(data: bytes) -> str | None:
-    """Name a kind of file that is known and not read, such as a HEIC photo or a video."""
+    """Name a kind of file that is known and not read, such as a camera's raw or a video."""
     return next((name for start, name in UNREAD.items() if start.match(data)), None)
 
 

@@ -10,16 +10,24 @@ A single tar or Parquet file is one shard. Photos are read one after another, ne
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from paw_stack.data.images.cache import EXTENSIONS
-from paw_stack.data.images.reading import MAX_BYTES, read_photo, shown
+from paw_stack.console import say
+from paw_stack.data.images.photo_kinds import PHOTOS
+from paw_stack.data.images.reading import (
+    MAX_BYTES,
+    Listing,
+    is_hidden,
+    list_photos,
+    read_photo,
+    shown,
+)
 from paw_stack.errors import ConfigError, DataError
 
 SHARD_PHOTOS = 10_000
-PHOTOS = frozenset().union(*EXTENSIONS.values())
+PACKED = frozenset({".tar", ".parquet"})
 BYTES = ("image", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes")
 IDS = ("id", "Id", "key", "__key__", "image_id", "url")
 PHOTO_BYTES = 100_000  # of a usual JPEG, to guess how many are packed
@@ -58,23 +66,40 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 def find_shards(source: Path, size: int = SHARD_PHOTOS) -> list[Shard]:
     """The shards of a collection, in order; a folder's hold `size` photos each.
 
+    Files that are left out are counted and said: others than photos, photos beside packed ones.
+
     Raises:
         DataError: no photos are there.
         ConfigError: Parquet files, and no pyarrow.
     """
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    for kind in ("tar", "parquet"):
-        found = [path for path in files if path.suffix == f".{kind}"]
-        if found:
-            _require_reader(kind)
-            return [Shard(n, kind, str(source), (str(path),)) for n, path in enumerate(found)]
-    photos = [str(path) for path in files if path.suffix.lower() in PHOTOS]
-    if not photos:
+    listing = _listing(source)
+    files = {path: path.suffix.lower() for path in listing.photos}
+    packed = next((s for s in (".tar", ".parquet") if s in files.values()), "")
+    chosen = [str(path) for path, suffix in files.items() if packed in ("", suffix)]
+    listing.left_out["photos beside packed ones"] = len(files) - len(chosen)
+    remark = listing.remark()
+    if not chosen:
         raise DataError(
             f"{source}: no photos; give a folder of photos, of .tar or of .parquet files"
+            + (f" ({remark})" if remark else "")
         )
-    parts = [photos[at : at + size] for at in range(0, len(photos), size)]
+    if remark:
+        say(remark)
+    if packed:
+        _require_reader(packed)
+        kind: Literal["tar", "parquet"] = "tar" if packed == ".tar" else "parquet"
+        return [Shard(n, kind, str(source), (path,)) for n, path in enumerate(chosen)]
+    parts = [chosen[at : at + size] for at in range(0, len(chosen), size)]
     return [Shard(n, "files", str(source), tuple(part)) for n, part in enumerate(parts)]
+
+
+def _listing(source: Path) -> Listing:
+    if source.is_file():
+        return Listing(source, (source,) if source.suffix.lower() in PHOTOS | PACKED else ())
+    listing = list_photos(source, wanted=PHOTOS | PACKED)
+    regular = tuple(path for path in listing.photos if path.is_file())
+    listing.left_out["pipes and other special files"] = len(listing.photos) - len(regular)
+    return replace(listing, photos=regular)
 
 
 def shard_photos(shard: Shard) -> Iterator[tuple[str, bytes]]:
@@ -101,7 +126,8 @@ def _tar(shard: Shard) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(shard.paths[0], "r|*") as archive:  # as a stream: never sought back
             for member in archive:
                 name = Path(member.name)
-                if member.isfile() and name.suffix.lower() in PHOTOS:
+                hidden = any(map(is_hidden, name.parts))
+                if member.isfile() and name.suffix.lower() in PHOTOS and not hidden:
                     # A sparse member may claim terabytes of zeros.
                     file = archive.extractfile(member) if member.size <= MAX_BYTES else None
                     yield shown(name.with_suffix("").as_posix()), file.read() if file else b""
@@ -143,5 +169,5 @@ def _bytes(cell: Any) -> bytes:
 def _require_reader(kind: str) -> None:
     from importlib.util import find_spec
 
-    if kind == "parquet" and find_spec("pyarrow") is None:
+    if kind == ".parquet" and find_spec("pyarrow") is None:
         raise ConfigError("Parquet needs pyarrow; pip install 'paw-stack[parquet]'")

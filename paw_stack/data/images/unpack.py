@@ -16,16 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
+from PIL import Image, ImageCms
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
-from paw_stack.data.images.photo_kinds import may_be_lossless, unread_jpeg, unread_kind
-from paw_stack.errors import DataError
+from paw_stack.data.images.openers import UnreadablePhoto, header, opener_of
+from paw_stack.data.images.photo_kinds import may_be_lossless
+from paw_stack.data.images.profiles import Outcome, profile_of
 
 Resize = Literal["crop", "squash"]
 
@@ -45,27 +41,9 @@ PILLOW_READS = re.compile(
     "|Could not determine subsampling level"
     "|bad ICC marker"
 )
-# Made directly, not by Image.open: that would try dozens of formats, and warn above 89 megapixels.
-OPENERS: dict[re.Pattern[bytes], Any] = {
-    re.compile(start, re.DOTALL): opener
-    for start, opener in {
-        rb"\xff\xd8\xff": JpegImageFile,
-        rb"\x89PNG\r\n\x1a\n": PngImageFile,
-        rb"RIFF.{4}WEBP": WebPImageFile,  # RIFF alone may be sound or video
-        rb"BM.{13}\0\0\0": BmpImageFile,  # BM alone may be a text
-        rb"GIF8[79]a": GifImageFile,
-        rb"II[*+]\0|MM\0[*+]": TiffImageFile,
-    }.items()
-}
-
-
 _entering = threading.Lock()
 _inside = 0  # threads that decode just now
 _filters = contextlib.ExitStack()  # what they share
-
-
-class UnreadablePhoto(DataError):
-    """A photo that cannot be used; the message is the reason alone."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +56,7 @@ class PhotoFacts:
     height: int = 0  # pixels, upright where the photo is readable
     animated: bool = False  # more than one frame or page
     reason: str = ""  # '' where the photo is readable
+    profile: Outcome = ""  # of colours
 
 
 @dataclass(frozen=True)
@@ -87,6 +66,7 @@ class Unpacked:
     facts: PhotoFacts
     orientation: int = 1  # of EXIF, 1..8
     pixels: np.ndarray | None = None  # (h, w, 3) uint8 RGB; None where unreadable
+    transform: Any = None  # of littleCMS, if the pixels are yet to be turned to sRGB
 
 
 def unpack(data: bytes, size: int, resize: Resize, room: memoryview | None = None) -> Unpacked:
@@ -103,17 +83,22 @@ def unpack(data: bytes, size: int, resize: Resize, room: memoryview | None = Non
     """
     facts = PhotoFacts()
     try:
-        opener = _opener(data)
+        opener = opener_of(data)
         facts = PhotoFacts(opener.format)
         with _quiet():
-            image = _header(opener, data)
+            image = header(opener, data)
             facts = _facts(image, 1)
             _refuse_huge(image)  # before the orientation: a PNG is unpacked to find it
+            profile, transform = profile_of(image)
             plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            pixels = _jpeg(data, size, resize, room) if plain else _rgb(image, resize, room)
+            if plain:
+                pixels = _jpeg(data, size, resize, room)
+            else:
+                pixels = _rgb(image, resize, room, transform)
             orientation = _orientation(image)
-            facts = _facts(image, orientation)
-        return Unpacked(facts, orientation, pixels)
+            facts = replace(_facts(image, orientation), profile=profile)
+        is_cmyk = image.mode == "CMYK"  # turned already, as there are no such pixels later
+        return Unpacked(facts, orientation, pixels, None if is_cmyk else transform)
     except UnreadablePhoto as error:
         return Unpacked(replace(facts, reason=str(error)))
     except MemoryError:
@@ -150,43 +135,18 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _ignoring() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\b")
+        warnings.filterwarnings("ignore", module=r"(PIL|pi_heif|pillow_jxl)\b")
         yield
 
 
-def _opener(data: bytes) -> Any:
-    """Pillow's class for this kind of file, by its first bytes."""
-    if not data:
-        raise UnreadablePhoto("empty file (0 bytes)")
-    if name := unread_kind(data):
-        raise UnreadablePhoto(f"{name}, which is not read; save it as JPEG")
-    if name := unread_jpeg(data):  # before Pillow, whose versions differ in what they open
-        raise UnreadablePhoto(f"{name}, which is not read; save it as baseline JPEG")
-    for start, opener in OPENERS.items():
-        if start.match(data):
-            return opener
-    raise UnreadablePhoto("not an image (JPEG, PNG, WebP, BMP, GIF and TIFF are read)")
-
-
-def _header(opener: Any, data: bytes) -> Any:
-    """A Pillow image whose header alone is read."""
-    try:
-        return opener(io.BytesIO(data))
-    except MemoryError:
-        raise
-    except Exception as error:  # on damaged bytes the decoders raise nearly anything
-        if "unknown pixel mode" in str(error):
-            raise UnreadablePhoto(
-                f"a {opener.format} of values that are not read, such as floats; save it with 8 or"
-                " 16 bits"
-            ) from None
-        raise UnreadablePhoto(
-            f"damaged {opener.format}: its header is cut short or wrong"
-        ) from None
-
-
 def _orientation(image: Any) -> int:
-    """EXIF orientation 1..8; 1 where there is none, and for a TIFF: Pillow has turned that."""
+    """Orientation 1..8 by EXIF, or by XMP where EXIF has none; 1 where the decoder has turned."""
+    # Pillow turns a TIFF, libheif a HEIC, libjxl a JPEG XL but not a JPEG that one holds. Their own
+    # way of telling counts alone, and an AVIF's, which Pillow gives as EXIF.
+    if image.format == "HEIF" or (image.format == "JXL" and not image.jpeg):
+        return 1
+    if image.format == "AVIF":
+        image.info.pop("xmp", None)
     try:
         found = image.getexif().get(ORIENTATION, 1)
         return int(found) if found in range(1, 9) else 1
@@ -238,7 +198,7 @@ def _turbo_jpeg(data: bytes, size: int, room: memoryview | None) -> np.ndarray:
     return simplejpeg.decode_jpeg(data, "RGB", min_factor=1, buffer=pixels, **sides)
 
 
-def _rgb(image: Any, resize: Resize, room: memoryview | None) -> np.ndarray:
+def _rgb(image: Any, resize: Resize, room: memoryview | None, transform: Any = None) -> np.ndarray:
     """First frame of an image as (h, w, 3) uint8; only the centred square for a crop.
 
     Made in bands of rows: each step of a conversion takes a copy, and of a bomb every copy counts.
@@ -253,6 +213,8 @@ def _rgb(image: Any, resize: Resize, room: memoryview | None) -> np.ndarray:
     for start in range(top, bottom, rows):
         end = min(start + rows, bottom)
         band = image.crop((left, start, right, end))
+        if image.mode == "CMYK" and transform:
+            band = ImageCms.applyTransform(band, transform)
         pixels[start - top : end - top] = _band(band, tags)
     return pixels
 

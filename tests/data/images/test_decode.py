@@ -216,14 +216,14 @@ def test_harmless_oddities_of_a_jpeg_are_harmless(harm):
         decode(harm(JPEG)[: len(JPEG) // 2], 32, "crop")
 
 
-NO_IMAGE = "not an image (JPEG, PNG, WebP, BMP, GIF and TIFF are read)"
+NO_IMAGE = "not an image (JPEG, PNG, WebP, HEIC, AVIF, JPEG XL, JPEG 2000, TIFF, GIF and BMP are"
 BAD_HEADER = "its header is cut short or wrong"
 HUGE = "20000 x 20000 pixels, above the limit of 200 megapixels; save it smaller"
 REFUSED = {
     "zero bytes": (b"", "empty file (0 bytes)"),
     "text": (b"BMW, GIF87 and JPEG: a text", NO_IMAGE),
     "sound": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(30), NO_IMAGE),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(30), "a HEIC photo, which is not read; save it as"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(30), f"damaged HEIF: {BAD_HEADER}"),
     "JPEG": (JPEG[:-50], "damaged JPEG: Premature end of JPEG file"),
     "progressive JPEG": (PROGRESSIVE[:-40], "damaged JPEG: Premature end of JPEG file"),
     "JPEG header": (JPEG[:60], f"damaged JPEG: {BAD_HEADER}"),

@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 from helpers.photos import LOSSLESS, NAMED, encoded
-from helpers.places import PHOTO_CASES
 from PIL import Image
 
 from paw_stack.data.images.decode import UnreadablePhoto, decode
@@ -42,15 +41,6 @@ def test_a_kind_that_is_not_read_is_called_by_its_name(name):
     with pytest.raises(UnreadablePhoto) as caught:
         decode(NAMED[name], 32, "crop")
     assert str(caught.value).startswith(f"{name}, which is not read; save it as")
-
-
-@pytest.mark.parametrize("kind", ["avif", "heic", "jxl"])
-def test_real_files_of_those_kinds_are_named(kind):
-    path = PHOTO_CASES / f"{kind}.{kind}"
-    if not path.exists():
-        pytest.skip("needs the cases beside the project")
-    with pytest.raises(UnreadablePhoto, match="which is not read; save it as JPEG"):
-        decode(path.read_bytes(), 32, "crop")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "I;16"])

@@ -21,7 +21,8 @@ LIES = decode_process.START.replace(
 import paw_stack.data.images.decode_worker as worker
 import json
 json.dumps = lambda answer: answer
-worker._answer = lambda room, n_bytes, size, crop: bytes(room[:n_bytes]).decode()
+worker._unpacked = lambda room, n_bytes, size, asked: (bytes(room[:n_bytes]).decode(), False)
+worker._told = lambda told, short: told
 serve(*arguments)
 """,
 )
@@ -83,6 +84,7 @@ SOUND = {
     "facts": vars(PhotoFacts("PNG", "RGB", 9, 9)),
     "orientation": 1,
     "shape": [9, 9],
+    "recolour": False,
     "short_of_memory": False,
 }
 
@@ -108,6 +110,7 @@ def facts(**changes: object) -> dict:
         {"orientation": 0},
         {"orientation": 9},
         {"orientation": "1"},
+        {"recolour": 1},
         {"short_of_memory": 1},
         {"short_of_memory": True},
         facts(reason="damaged"),
@@ -119,6 +122,8 @@ def facts(**changes: object) -> dict:
         facts(width=-1),
         facts(height=2**70),
         facts(animated="no"),
+        facts(profile="sRGB"),
+        facts(profile=[]),
         facts(other=1),
         {"facts": None},
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.decoders import NEEDS_WALL, PHOTO, SIZE, is_read, process_of, reason
-from helpers.photos import all_kinds, damaged, encoded
+from helpers.photos import all_kinds, damaged, encoded, modern_pictures
 from PIL import Image
 
 from paw_stack.data.images import decode_pool, decode_process
@@ -26,7 +26,9 @@ def test_pixels_and_facts_are_those_of_a_decode_in_this_process():
     """Also of damaged photos, and where the photo has the wanted size already."""
     rng = np.random.default_rng(1)
     kinds = all_kinds()
-    spoiled = {f"damaged {name}": damaged(data, rng) for name, data in kinds.items() if data}
+    modern = modern_pictures()  # damaged ones of these may end this process, not a worker's
+    others = {name: data for name, data in kinds.items() if data and name not in modern}
+    spoiled = {f"damaged {name}": damaged(data, rng) for name, data in others.items()}
     for name, data in (kinds | spoiled).items():
         for size, resize in ((SIZE, "crop"), (90, "squash")):
             facts, pixels = decode_with_facts(data, size, resize)
