@@ -55,7 +55,7 @@ def rating_noise(
     """
     if score_variance is None:
         return None
-    sd = float(np.sqrt(mean(score_variance, weight)))
+    sd = float(np.sqrt(np.average(score_variance, weights=weight)))
     if not np.isfinite(error):
         return RatingNoise(sd, 0.0, np.inf, len(score_variance))
     factor = float(np.exp(NORMAL * error / 2))
