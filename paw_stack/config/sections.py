@@ -267,7 +267,7 @@ class BackboneSection(Section):
 
 class EmbedSection(Section):
     batch_size: int | None = Field(
-        None, ge=1, description="photos a forward pass; null: 16 on a CPU, 64 on a GPU"
+        None, ge=1, description="photos a forward pass; null: 8 on a CPU, 64 on a GPU"
     )
     engine: Literal["auto", "torch", "compile", "openvino"] = Field(
         "auto",

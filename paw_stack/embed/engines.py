@@ -52,7 +52,7 @@ class Layers(nn.Module):
 
 def batch_size(section: EmbedSection, device: Device) -> int:
     """Photos a pass: on a CPU large batches gain nothing and take memory."""
-    return section.batch_size or (16 if device.name == "cpu" else 64)
+    return section.batch_size or (8 if device.name == "cpu" else 64)
 
 
 def n_views(section: EmbedSection) -> int:
@@ -181,12 +181,15 @@ def _save(openvino: Any, model: Any, kept: Path) -> None:
             put_in_place(folder / file.name, file)
 
 
+def load_onedal() -> None:
+    """Load oneDAL, which cannot be loaded after OpenVINO: both bring a TBB, its one is older."""
+    with suppress(ImportError):
+        import sklearnex.svm  # noqa: F401
+
+
 def _import_openvino() -> Any:
     # Its telemetry would report to its makers at every import; without the package it has none.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    # Both bring a TBB of their own, and oneDAL cannot be loaded after OpenVINO's older one.
-    with suppress(ImportError):
-        import sklearnex.svm  # noqa: F401
     import openvino
 
     return openvino

@@ -61,13 +61,16 @@ def vectors_of(
     Raises:
         DataError: a vector is not finite.
     """
-    what = network.name
-    blocks: dict[Layer, list[np.ndarray]] = {layer: [] for layer in network.layers}
-    for block in extract(
-        [network], read_batches(pixels, batch_size(section, device), what), section, device
-    ):
-        blocks[block.layer].append(block.rows)
-    return {layer: np.concatenate(rows) for layer, rows in blocks.items()}
+    batches = read_batches(pixels, batch_size(section, device), network.name)
+    return by_layer(extract([network], batches, section, device))
+
+
+def by_layer(blocks: Iterable[Block]) -> dict[Layer, np.ndarray]:
+    """Layer -> all rows (n, width) float32 of one network's blocks."""
+    found: dict[Layer, list[np.ndarray]] = {}
+    for block in blocks:
+        found.setdefault(block.layer, []).append(block.rows)
+    return {layer: np.concatenate(rows) for layer, rows in found.items()}
 
 
 def read_batches(

@@ -89,8 +89,10 @@ def _predict_all(
     if explained:
         folders = ", ".join(str(run.folder) for run in runs.values())
         raise DataError(f"--explain: tells one target's score; give its own run: {folders}")
+    frozen = all(backbone.frozen for run in runs.values() for backbone in run.config.backbones)
+    kept: Kept | None = {} if frozen else None  # all targets have the same networks then
     found = {
-        target: score_paths(run, photos, _columns(run, photos, metadata), batch_size)
+        target: score_paths(run, photos, _columns(run, photos, metadata), batch_size, kept)
         for target, run in runs.items()
     }
     first = next(iter(found.values()))
@@ -112,7 +114,10 @@ def _show_all(table: pd.DataFrame, targets: list[str]) -> None:
     from rich.table import Column
 
     good = table[table["reason"] == ""]
-    columns = [Column("photo", overflow="fold"), *(Column(t, justify="right") for t in targets)]
+    columns = [
+        Column("photo", overflow="fold"),
+        *(Column(t, justify="right", overflow="fold") for t in targets),
+    ]
     few = {t: 2 + finer((good[f"{t} high"] - good[f"{t} low"]).mean() / 4) for t in targets}
     rows = [
         (row["photo"], *(f"{row[t]:.{few[t]}f}" for t in targets))
@@ -182,6 +187,7 @@ def score_paths(
     paths: Sequence[Path],
     metadata: np.ndarray | None = None,
     batch_size: int | None = None,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """One row a photo: photo, score, low, high, each candidate, and why a photo has no score.
 
@@ -195,7 +201,7 @@ def score_paths(
         raise DataError("nothing to score: give at least one photo")
     if metadata is not None and len(metadata) != len(paths):
         raise DataError(f"metadata: found {len(metadata)} rows for {len(paths)} photos")
-    table = score_readable(run, paths, metadata, batch_size)
+    table = score_readable(run, paths, metadata, batch_size, kept)
     require_some(table)
     if (table["reason"] != "").any():
         say(f"left out: {_unread(table)}")

@@ -122,10 +122,12 @@ def _lacking(job: Job, kept: dict[Layer, KeptEmbeddings]) -> np.ndarray:
 
 def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device") -> None:
     """One pass over the photos `rows` (k,)."""
-    from paw_stack.embed import batch_size, extract, read_batches
+    from paw_stack.embed import batch_size, extract, load_onedal, read_batches
     from paw_stack.network.device import peak_megabytes
 
-    section = job.config.embed
+    section, svr = job.config.embed, job.config.heads.svr
+    if svr and svr.engine == "onedal":
+        load_onedal()
     loaded = [_load(job, item) for item in items]
     weights = items[0].step.needs.get("weights")
     pixels = known_pixels(job, items[0].section, weights.needs if weights else {})
@@ -213,7 +215,7 @@ def _closeness(
     job: Job, one: _Loaded, network: "Network", device: "Device", pixels: Path
 ) -> dict[str, Any]:
     """Layer -> how far the network's vectors of a sample of rows are from float32's."""
-    from paw_stack.embed import closeness, extract, make_network, sample_rows
+    from paw_stack.embed import batch_size, by_layer, closeness, extract, make_network, sample_rows
     from paw_stack.network.device import Device
 
     section, layers = job.config.embed, one.item.section.layers
@@ -223,8 +225,10 @@ def _closeness(
     by_torch = make_network(
         network.name, one.backbone, layers, section, "torch", exactly, one.planes
     )
+    n = batch_size(section, device)
+    batches = [photos[start : start + n] for start in range(0, len(photos), n)]
     found, exact = (
-        extract([replace(net, planes=planes)], [photos], section, on)
+        by_layer(extract([replace(net, planes=planes)], batches, section, on))
         for net, on in ((network, device), (by_torch, exactly))
     )
-    return {a.layer: closeness(a.rows, b.rows) for a, b in zip(found, exact, strict=True)}
+    return {layer: closeness(found[layer], exact[layer]) for layer in layers}
