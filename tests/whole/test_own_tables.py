@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.commands import FROZEN, call, run_folder, write_config
-from helpers.places import DATA, ROOT
+from helpers.places import OASIS, ROOT
 from tools.efficientnet_lite import convert
 
-OASIS = DATA / "data" / "oasis"  # 448 rated photos with the spread of their raters
 KEYS = {
     "labelled": "ratings.xlsx",
     "test": "test.json",
