@@ -106,7 +106,8 @@ def photo_columns(
         for photo in photos
     ]
     _require_own_rows(source, table[id_column].tolist(), photos, rows)
-    numbers = np.column_stack([_numbers(source, table, column) for column in columns])
+    found = [_numbers(source, table, column) for column in columns]
+    numbers = np.array(found, dtype=np.float64).reshape(len(columns), len(table)).T
     return np.vstack([numbers, np.full(len(columns), np.nan)])[rows]
 
 
