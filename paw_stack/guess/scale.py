@@ -1,0 +1,73 @@
+"""Text cells -> numbers and how they are written; numbers -> the scale that they are likely of."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from paw_stack.data.tables.numbers import FRACTION, Scores, is_missing, read_numbers
+
+Bounds = tuple[float, float]
+
+# Scales that people rate on, the narrowest of those with one lowest value first.
+SCALES: tuple[Bounds, ...] = (
+    *((0, 1), (1, 5), (1, 7), (1, 9), (1, 10)),
+    *((0, 10), (1, 100), (0, 100)),
+)
+FILLED = 0.5  # share of a scale that its scores span, at least
+NUMBERS = 0.95  # share of a numeric column's cells, of those that are not empty, that are numbers
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A column of numbers, and which scale they fit."""
+
+    scores: Scores
+    numbers: np.ndarray  # (n,) float64; NaN for what is none; points
+    bounds: Bounds | None
+    n_missing: int  # cells that say that there is no value
+
+    @property
+    def span(self) -> str:
+        """Lowest and highest number."""
+        return f"{np.nanmin(self.numbers):g} to {np.nanmax(self.numbers):g}"
+
+
+def names_of(table: pd.DataFrame) -> list[str]:
+    """Its columns."""
+    return [str(name) for name in table.columns]
+
+
+def scale_of(cells: pd.Series) -> Scale | None:
+    """How a column (n,) of texts is written and bounded; None where it is not of numbers."""
+    missing = is_missing(cells)
+    known = cells[~missing]
+    for scores in get_args(Scores):
+        bounds = _of_fractions(known) if scores == "fraction" else None
+        found = read_numbers(known, scores, bounds or (-np.inf, np.inf)).array
+        if len(found) and np.isfinite(found).mean() >= NUMBERS:
+            numbers = np.full(len(cells), np.nan)
+            numbers[~missing] = found
+            given = (0.0, 100.0) if scores == "percent" else bounds
+            return Scale(scores, numbers, given or _fitting(numbers), int(missing.sum()))
+    return None
+
+
+def _fitting(numbers: np.ndarray) -> Bounds | None:
+    """The narrowest scale that holds all numbers, if they span enough of it."""
+    low, high = np.nanmin(numbers), np.nanmax(numbers)
+    holding = [s for s in SCALES if s[0] <= low and high <= s[1]]
+    narrowest = min(holding, key=lambda s: s[1] - s[0], default=None)
+    if narrowest is None or high - low < FILLED * (narrowest[1] - narrowest[0]):
+        return None
+    return narrowest
+
+
+def _of_fractions(cells: pd.Series) -> Bounds | None:
+    """Of `4/10`: from 0 or 1 to what stands below, where that is always the same."""
+    parts = cells.str.strip().str.extract(FRACTION)
+    above, below = (pd.to_numeric(parts[side], errors="coerce") for side in (0, 1))
+    if not below.max() > 1 or (below != below.max()).any():
+        return None
+    return (1.0 if above.min() >= 1 else 0.0), float(below.iloc[0])
