@@ -3,6 +3,9 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from paw_stack.artifacts.files import write_text
 from paw_stack.commands.run import run
@@ -13,7 +16,8 @@ from paw_stack.data.competition import load_competition
 from paw_stack.errors import ConfigError
 from paw_stack.guess.backbones import choose_backbones
 from paw_stack.guess.decisions import Decision, document, sections_of
-from paw_stack.guess.look import Given, Look, look
+from paw_stack.guess.look import Given, Look, listed, look, scale_reason
+from paw_stack.guess.scale import Scale, fitting_scale
 from paw_stack.guess.weights import find_weights
 
 ROOT = Path("artifacts")
@@ -84,11 +88,11 @@ def _place(head: str, name: str) -> tuple[Path, str]:
 def _write(given: Given, minutes: float, out: Path, name: str, head: str) -> None:
     """Decide, check that tables and photos can be read so, and write, in this order."""
     found = look(given)
-    beside = Path() if out.name == KEPT else out.absolute().parent
+    beside = Path() if out.name == KEPT else out.parent
     decisions = decide(found, name, minutes, beside)
     check(make_targets(sections_of(decisions), str(out)))
     for decision in decisions:
-        say(f"  {decision}")
+        say(str(decision))
     about = f"{head}\nWhat was decided, and why. All other keys: configs/reference.yaml"
     write_text(out, document(decisions, about))
 
@@ -108,6 +112,24 @@ def decide(found: Look, name: str, minutes: float, beside: Path) -> list[Decisio
     if not found.bounded and not all(section.frozen for section in choice.sections):
         decisions.append(Decision("loss", "kind", "mse", "the one that needs no bounds"))
     return decisions
+
+
+def sections_for(scores: np.ndarray, name: str, minutes: float) -> dict[str, Any]:
+    """Sections of a config for photos with these scores (n,) float64; what is decided is said.
+
+    Raises:
+        ConfigError: no weights can be had.
+    """
+    scale = Scale("number", scores, fitting_scale(scores), 0)
+    data = [
+        Decision("data", "bounds", listed(scale.bounds), scale_reason(scale)),
+        Decision("data", "unreadable", "drop", "photos that cannot be read are left out"),
+    ]
+    found = Look(data, len(scores), len(scores), scale.bounds is not None)
+    decisions = decide(found, name, minutes, Path())
+    for decision in decisions:
+        say(str(decision))
+    return sections_of(decisions)
 
 
 def check(targets: Targets) -> None:

@@ -67,7 +67,7 @@ def _comment(field: FieldInfo) -> str:
 def text_of(value: Any) -> str:
     """A value as it stands in a YAML file, on one line."""
     plain = to_jsonable_python(value)
-    line = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"))
+    line = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, width=float("inf"))
     return line.removesuffix("\n").removesuffix("\n...")
 
 

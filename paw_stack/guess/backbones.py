@@ -58,7 +58,8 @@ def choose_backbones(
         trained = device.name == "cuda" and all(section.frozen for section in chosen)
         trained &= spent + PASSES * seconds[weights] <= limit
         takes = seconds[weights] * (PASSES if trained else 1)
-        if len(chosen) < MOST and spent + takes <= limit and _fits(weights):
+        other = weights.name not in [section.name for section in chosen]
+        if len(chosen) < MOST and other and spent + takes <= limit and _fits(weights):
             chosen.append(weights.section(frozen=not trained))
             spent += takes
     if not chosen:
@@ -133,10 +134,10 @@ def _why(
     late = "" if spent <= SHARE * 60 * minutes else ", the fastest there is and too slow even so"
     return (
         f"{how}; of {n} with weights, the best whose passes end in time: about {duration(spent)} of"
-        f" {minutes:g} minutes ({device}, measured){late}"
+        f" {duration(60 * minutes)} ({device}, measured){late}"
     )
 
 
 def duration(seconds: float) -> str:
     """`40 s` or `3 minutes`."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.3g} minutes"

@@ -19,10 +19,10 @@ class Decision:
     why: str
 
     def __str__(self) -> str:
-        return shown(f"{self._place()}: {text_of(self.value)}  ({self.why})")
-
-    def _place(self) -> str:
-        return f"{self.section}.{self.key}" if self.key else self.section
+        """Lines for a reader: what was decided, and why."""
+        if self.key:
+            return f"{self.section}.{self.key}: {text_of(self.value)}  ({self.why})"
+        return "\n".join([f"{self.section}: ({self.why})", *_items(self.value)])
 
 
 def sections_of(decisions: Sequence[Decision]) -> dict[str, Any]:
@@ -52,4 +52,8 @@ def _lines(one: Decision) -> list[str]:
     why = f"# {shown(one.why)}"
     if one.key:
         return [f"  {why}", f"  {one.key}: {text_of(one.value)}"]
-    return [why, f"{one.section}:", *(f"  - {text_of(item)}" for item in one.value)]
+    return [why, f"{one.section}:", *_items(one.value)]
+
+
+def _items(values: Sequence[Any]) -> list[str]:
+    return [f"  - {text_of(value)}" for value in values]

@@ -1,7 +1,7 @@
 """A folder of photos and a table -> the `data` section of a config, each key with its reason."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def look(given: Given) -> Look:
         *_rows(table, ids, chosen),
         *_roles(roles, numeric, targets, ids.n < len(table)),
     ]
-    decisions = [*decisions, *_left_out(table, decisions, roles, test)]
+    decisions = [*decisions, *_left_out(table, decisions, numeric, roles, test)]
     n_test = 0 if test.table is None else len(_read(test.table))
     bounded = all(scale.bounds for scale in chosen.values())
     return Look(decisions, ids.n_found + n_test, ids.n_found, bounded)
@@ -143,20 +143,22 @@ def _under(root: Path, path: Path) -> str:
 
 def _scales(chosen: dict[str, Scale]) -> Iterator[Decision]:
     bounds = {target: scale.bounds for target, scale in chosen.items()}
-    reasons = "; ".join(_scale_reason(scale) for scale in chosen.values())
+    reasons = "; ".join(map(scale_reason, chosen.values()))
     first, *others = bounds.values()
     differ = any(other != first for other in others)
-    value = {t: _listed(b) for t, b in bounds.items()} if differ else _listed(first)
+    value = {t: listed(b) for t, b in bounds.items()} if differ else listed(first)
     yield Decision("data", "bounds", value, reasons)
     if written := {scale.scores for scale in chosen.values()} - {"number"}:
         yield Decision("data", "scores", written.pop(), "as the cells are written")
 
 
-def _listed(bounds: Bounds | None) -> list[float] | None:
+def listed(bounds: Bounds | None) -> list[float] | None:
+    """As a config has them."""
     return None if bounds is None else [int(b) if b == int(b) else b for b in bounds]
 
 
-def _scale_reason(scale: Scale) -> str:
+def scale_reason(scale: Scale) -> str:
+    """Why a scale is taken, or none."""
     fits = "a guess; correct it if the scale is another" if scale.bounds else "no common scale fits"
     return f"values from {scale.span}: {fits}"
 
@@ -191,13 +193,17 @@ def _roles(
 
 
 def _left_out(
-    table: pd.DataFrame, decisions: Sequence[Decision], roles: Roles, test: TestSet
+    table: pd.DataFrame,
+    decisions: Sequence[Decision],
+    numeric: Collection[str],
+    roles: Roles,
+    test: TestSet,
 ) -> Iterator[Decision]:
     taken = {str(value) for d in decisions for value in _texts(d.value)} | {roles.rater}
     others = [column for column in names_of(table) if column not in taken]
-    both = [column for column in others if column in test.columns or test.table is None]
+    both = [column for column in others if column in numeric and column in test.columns]
     if others:
-        can = f"; of numbers, {', '.join(both)} could stand here" if both else ""
+        can = f"; {', '.join(both)} of both tables could stand here" if both else ""
         yield Decision("data", "metadata", [], f"left out: {', '.join(others)}{can}")
 
 

@@ -31,7 +31,8 @@ class Scale:
     @property
     def span(self) -> str:
         """Lowest and highest number."""
-        return f"{np.nanmin(self.numbers):g} to {np.nanmax(self.numbers):g}"
+        known = self.numbers[np.isfinite(self.numbers)]
+        return f"{known.min():g} to {known.max():g}" if len(known) else "no number to no number"
 
 
 def names_of(table: pd.DataFrame) -> list[str]:
@@ -50,13 +51,14 @@ def scale_of(cells: pd.Series) -> Scale | None:
             numbers = np.full(len(cells), np.nan)
             numbers[~missing] = found
             given = (0.0, 100.0) if scores == "percent" else bounds
-            return Scale(scores, numbers, given or _fitting(numbers), int(missing.sum()))
+            return Scale(scores, numbers, given or fitting_scale(numbers), int(missing.sum()))
     return None
 
 
-def _fitting(numbers: np.ndarray) -> Bounds | None:
-    """The narrowest scale that holds all numbers, if they span enough of it."""
-    low, high = np.nanmin(numbers), np.nanmax(numbers)
+def fitting_scale(numbers: np.ndarray) -> Bounds | None:
+    """The narrowest scale that holds all numbers (n,), if they span enough of it."""
+    known = numbers[np.isfinite(numbers)]
+    low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
     holding = [s for s in SCALES if s[0] <= low and high <= s[1]]
     narrowest = min(holding, key=lambda s: s[1] - s[0], default=None)
     if narrowest is None or high - low < FILLED * (narrowest[1] - narrowest[0]):

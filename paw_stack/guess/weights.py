@@ -26,6 +26,8 @@ FIRST = "swin_tiny_patch4_window7_224.ms_in22k_ft_in1k"
 # Of a tag: learned from far more than ImageNet's thousand classes, which tells more of a photo.
 RICH = re.compile("in22k|in21k|in12k|clip|laion|openai|dinov|siglip|webli|seer|swsl|ig1b")
 
+UNSAID = re.compile(r"^tf_|_patch\d+|_window\d+|_\d{3}(?=_|$)|[^A-Za-z0-9_]")
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -40,10 +42,14 @@ class Weights:
         """What the better one has more of: other knowledge than ImageNet's first, then size."""
         return bool(RICH.search(self.model.partition(".")[2])), self.megabytes
 
+    @property
+    def name(self) -> str:
+        """Of the model, without its sizes; what is alike adds little to a blend."""
+        return UNSAID.sub("", self.model.partition(".")[0])[:64]
+
     def section(self, frozen: bool = True) -> BackboneSection:
-        """A backbone with them, named like the model."""
-        name = re.sub("[^A-Za-z0-9]+", "_", self.model.partition(".")[0])[:64]
-        return BackboneSection(name=name, model=self.model, weights=self.file, frozen=frozen)
+        """A backbone with them."""
+        return BackboneSection(name=self.name, model=self.model, weights=self.file, frozen=frozen)
 
 
 def find_weights(beside: Path) -> list[Weights]:
