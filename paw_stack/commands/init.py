@@ -19,6 +19,8 @@ from paw_stack.guess.decisions import Decision, document, sections_of
 from paw_stack.guess.look import Given, Look, listed, look, scale_reason
 from paw_stack.guess.scale import Scale, fitting_scale
 from paw_stack.guess.weights import find_weights
+from paw_stack.inference.predict import predict
+from paw_stack.regular import read_text, shown
 
 ROOT = Path("artifacts")
 MINUTES = 10.0  # that a run may take, unless told
@@ -35,8 +37,10 @@ def init(given: Given, minutes: float, out: Path) -> None:
     if out.exists():
         raise ConfigError(f"{out}: is there already; remove it, or give another name with --out")
     name = re.sub("[^A-Za-z0-9_-]+", "_", out.stem).lstrip("_-")[:64] or "mine"
-    _write(given, minutes, out, name, f"paw-stack init {words(given, minutes)}")
+    sections = _write(given, minutes, out, name, f"paw-stack init {words(given, minutes)}")
     say(f"wrote {out}; read it, then: paw-stack run {shlex.quote(str(out))}")
+    if given.test and sections["data"]["test"] is None:
+        say(f"and then: {shlex.join(['paw-stack', 'predict', str(ROOT / name), str(given.test)])}")
 
 
 def fit(given: Given, minutes: float) -> None:
@@ -45,16 +49,20 @@ def fit(given: Given, minutes: float) -> None:
     Raises:
         As `init` and `run`.
     """
-    head = f"paw-stack fit {words(given, minutes)}"
+    head = shown(f"paw-stack fit {words(given, minutes)}")
     config, name = _place(head, _run_name(given))
     if config.exists():
-        say(f"{config}: decided before, and kept; remove it to decide anew")
+        say(f"{config}: decided before, and kept; change there what you like")
     else:
         _write(given, minutes, config, name, head)
         say(f"wrote {config}")
     targets = load_targets(config)
     for_each(targets, run)
     write_together(targets)
+    scores = config.with_name("test_scores.csv")  # of a folder that no table is of
+    without = all(own.data.test is None for own in targets.configs.values())
+    if given.test and without and not scores.exists():
+        predict(config.parent, [given.test], scores)
 
 
 def words(given: Given, minutes: float) -> str:
@@ -75,26 +83,29 @@ def _run_name(given: Given) -> str:
 
 
 def _place(head: str, name: str) -> tuple[Path, str]:
-    """The config that these words made, or the first free place for one."""
+    """The config that these words made, or a place for one where no run is; the run's name."""
     number = 1
     while True:
         own = name if number == 1 else f"{name}-{number}"
         config = ROOT / own / KEPT
-        if not config.exists() or config.read_text(encoding="utf-8").startswith(f"# {head}\n"):
+        made = read_text(config) if config.is_file() else ""
+        if not config.parent.exists() or made.startswith(f"# {head}\n"):
             return config, own
         number += 1
 
 
-def _write(given: Given, minutes: float, out: Path, name: str, head: str) -> None:
-    """Decide, check that tables and photos can be read so, and write, in this order."""
+def _write(given: Given, minutes: float, out: Path, name: str, head: str) -> dict[str, Any]:
+    """Decide, check that tables and photos can be read so, and write; the config's sections."""
     found = look(given)
     beside = Path() if out.name == KEPT else out.parent
     decisions = decide(found, name, minutes, beside)
-    check(make_targets(sections_of(decisions), str(out)))
+    sections = sections_of(decisions)
+    check(make_targets(sections, str(out)))
     for decision in decisions:
         say(str(decision))
     about = f"{head}\nWhat was decided, and why. All other keys: configs/reference.yaml"
     write_text(out, document(decisions, about))
+    return sections
 
 
 def decide(found: Look, name: str, minutes: float, beside: Path) -> list[Decision]:

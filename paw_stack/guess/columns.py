@@ -77,7 +77,7 @@ def find_spread(columns: Mapping[str, Scale], target: str, alone: bool) -> tuple
         alone: whether it is the only target, whose columns may be called `sd` and `n`.
     """
     starts = [normal(target), re.sub("^(mean|avg|average)|(mean|avg|average)$", "", normal(target))]
-    starts += [""] if alone else []
+    starts = [*filter(None, starts), *([""] if alone else [])]
 
     def named(ends: Sequence[str]) -> Iterator[str]:
         wanted = {start + end for start in starts for end in ends}
@@ -90,13 +90,12 @@ def find_spread(columns: Mapping[str, Scale], target: str, alone: bool) -> tuple
 
 
 def numeric_columns(table: pd.DataFrame, left_out: Collection[str]) -> dict[str, Scale]:
-    """Columns of numbers that differ, without a mere numbering of rows."""
+    """Columns of numbers, without a mere numbering of rows."""
     found = {}
     for column in names_of(table):
         scale = None if column in left_out else scale_of(table[column])
-        if scale is None or np.nanmax(scale.numbers) == np.nanmin(scale.numbers):
-            continue
-        if normal(column) not in INDICES or (np.diff(scale.numbers) != 1).any():
+        numbering = normal(column) in INDICES and scale and (np.diff(scale.numbers) == 1).all()
+        if scale and not numbering:
             found[column] = scale
     return found
 
@@ -123,8 +122,8 @@ def choose_targets(
     """
     if asked:
         return _asked(table, numeric, asked, name), "as you said"
-    candidates = {c: s for c, s in numeric.items() if c not in elsewhere}
-    candidates = _without_spreads(candidates)
+    possible = {c: s for c, s in numeric.items() if c not in elsewhere}
+    candidates = {c: s for c, s in _without_spreads(possible).items() if s.differs}
     wanted = [column for column in candidates if column in submitted]
     if len(wanted) == 1:
         return wanted, "the sample submission has it"

@@ -12,7 +12,7 @@ from paw_stack.errors import DataError, offenders
 from paw_stack.guess.scale import names_of
 
 SAMPLE = 500  # values of a column that are looked for
-FOLDERS = 20  # that are looked into besides the one that was given
+BELOW, ABOVE = 20, 3  # folders that are tried besides the one that was given
 SHOWN = 3
 
 
@@ -39,7 +39,9 @@ def find_ids(table: pd.DataFrame, photos: Path, name: str) -> Ids:
         DataError: no value of any column names a photo.
     """
     if not photos.is_dir():
-        raise DataError(f"{photos}: no such folder; give the folder of the photos")
+        raise DataError(
+            f"{photos}: no such folder; give the folder of the photos first, then the table"
+        )
     hits = {
         (column, folder): _n_found(folder, _some(_distinct(table[column])))
         for folder in _folders(photos)
@@ -68,9 +70,9 @@ def _also(hits: dict[tuple[str, Path], int], best: tuple[str, Path]) -> list[str
 
 
 def _folders(photos: Path) -> list[Path]:
-    """Where ids may start: here, in a folder below, or above (`photos/cat.jpg`)."""
+    """Where ids may start: here, in a folder below, or above (`shelter/photos/cat.jpg`)."""
     below = sorted(p for p in photos.iterdir() if p.is_dir() and not is_hidden(p.name))
-    return [photos, *below[:FOLDERS], photos.absolute().parent]
+    return [photos, *below[:BELOW], *photos.absolute().parents[:ABOVE]]
 
 
 def _distinct(cells: pd.Series) -> list[str]:

@@ -29,6 +29,11 @@ class Scale:
     n_missing: int  # cells that say that there is no value
 
     @property
+    def differs(self) -> bool:
+        """Whether there are two numbers, at least."""
+        return len(np.unique(self.numbers[np.isfinite(self.numbers)])) > 1
+
+    @property
     def span(self) -> str:
         """Lowest and highest number."""
         known = self.numbers[np.isfinite(self.numbers)]
@@ -50,8 +55,9 @@ def scale_of(cells: pd.Series) -> Scale | None:
         if len(found) and np.isfinite(found).mean() >= NUMBERS:
             numbers = np.full(len(cells), np.nan)
             numbers[~missing] = found
-            given = (0.0, 100.0) if scores == "percent" else bounds
-            return Scale(scores, numbers, given or fitting_scale(numbers), int(missing.sum()))
+            whole = scores == "percent" and found.min() >= 0 and found.max() <= 100
+            fits = (0.0, 100.0) if whole else bounds or fitting_scale(numbers)
+            return Scale(scores, numbers, fits, int(missing.sum()))
     return None
 
 

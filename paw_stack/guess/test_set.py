@@ -10,6 +10,7 @@ from paw_stack.errors import DataError
 from paw_stack.guess.photos import Ids, ids_of
 from paw_stack.guess.scale import names_of
 
+NONE = "there is no table of photos without a score beside"
 ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".json", ".jsonl")
 
 
@@ -24,7 +25,7 @@ class TestSet:
     submission: Path | None = None  # a sample of it
     columns: tuple[str, ...] = ()  # of the table
     submitted: tuple[str, ...] = ()  # columns of the submission
-    why: str = "there is no table of photos without a score beside"
+    why: str = NONE
 
 
 def find_test(
@@ -43,12 +44,7 @@ def find_test(
     """
     path = test or _beside(table)
     if path is None:
-        if images:
-            raise DataError(
-                f"{images}: no table of these photos beside {table}; give --test-table, or score"
-                " the folder with paw-stack predict once the run is done"
-            )
-        return TestSet()
+        return TestSet(why=f"no table of {images}, which is scored by name" if images else NONE)
     problems: list[str] = []
     rows = read_table(path, [id_column], problems)
     ids = None if problems else _ids(rows, id_column, _folders(photos, path, images))

@@ -135,11 +135,13 @@ def test_the_layout_of_kaggle_is_known(sample_folder, desk):
 
 
 def test_other_words_make_another_run(desk):
+    """Nor is a run's folder taken that somebody's own config made."""
     semicolons(desk)
+    (desk / "artifacts" / "desk-scores").mkdir(parents=True)
     call("fit", "photos", "scores.csv")
     call("fit", "photos", "scores.csv", "--minutes", "9")
     kept = {path.parent.name for path in (desk / "artifacts").glob("*/fit.yaml")}
-    assert kept == {"desk-scores", "desk-scores-2"}
+    assert kept == {"desk-scores-2", "desk-scores-3"}
 
 
 @pytest.mark.slow
