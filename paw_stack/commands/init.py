@@ -63,6 +63,7 @@ def fit(given: Given, minutes: float) -> None:
     without = all(own.data.test is None for own in targets.configs.values())
     if given.test and without and not scores.exists():
         predict(config.parent, [given.test], scores)
+    say(f"score other photos: paw-stack predict {shlex.quote(str(config.parent))} PHOTO...")
 
 
 def words(given: Given, minutes: float) -> str:

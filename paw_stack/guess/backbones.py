@@ -130,11 +130,12 @@ def _why(
     chosen: Sequence[BackboneSection], n: int, spent: float, minutes: float, device: "Device"
 ) -> str:
     trained = [section.name for section in chosen if not section.frozen]
-    how = f"{trained[0]} fine-tuned, others frozen" if trained else "frozen"
+    slow = "" if device.name == "cuda" else "; fine-tuning wants a GPU"
+    how = f"{trained[0]} is fine-tuned" if trained else f"pretrained, taken as they are{slow}"
     late = "" if spent <= SHARE * 60 * minutes else ", the fastest there is and too slow even so"
     return (
-        f"{how}; of {n} with weights, the best whose passes end in time: about {duration(spent)} of"
-        f" {duration(60 * minutes)} ({device}, measured){late}"
+        f"{how}; of {n} with weights here or on the hub, the best that end in time: they take about"
+        f" {duration(spent)} of {duration(60 * minutes)} ({device}, measured){late}"
     )
 
 

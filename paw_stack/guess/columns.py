@@ -13,7 +13,19 @@ from paw_stack.guess.scale import Scale, names_of, scale_of
 # Words of a target's name, the surest first.
 TARGETS = (
     *("target", "score", "rating", "label", "y", "pawpularity", "appeal", "popularity", "valence"),
-    *("quality", "aesthetic", "aesthetics", "attractiveness", "beauty", "cuteness", "mos", "grade"),
+    *(
+        "stars",
+        "points",
+        "mean",
+        "quality",
+        "aesthetic",
+        "aesthetics",
+        "attractiveness",
+        "beauty",
+        "cuteness",
+        "mos",
+        "grade",
+    ),
 )
 GROUPS = {
     *("group", "groupid", "owner", "ownerid", "pet", "petid", "animal", "animalid", "rescuerid"),
@@ -131,7 +143,7 @@ def choose_targets(
         return list(candidates), "the only column of numbers that can be a score"
     if best := _by_name(candidates):
         others = ", ".join(column for column in candidates if column != best)
-        return [best], f"by its name; numbers too: {others}; --target chooses, twice for two"
+        return [best], f"by its name; --target takes others instead, or several: {others}"
     raise DataError(_which(table, candidates, name))
 
 

@@ -55,6 +55,8 @@ def look(given: Given) -> Look:
     Raises:
         DataError: nothing fits, or only the user can say what is meant.
     """
+    if not given.photos.is_dir():
+        raise DataError(f"{given.photos}: no such folder; give the photos' first, then the table")
     table = _read(given.table)
     ids = find_ids(table, given.photos, str(given.table))
     test = find_test(given.table, ids.folder, ids.column, given.test, given.test_table)

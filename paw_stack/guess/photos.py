@@ -1,5 +1,6 @@
 """Which column of a table names photos, and in which folder they lie."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.images.reading import find_photos, is_hidden, is_photo_id, list_photos
+from paw_stack.data.images.reading import find_photos, is_photo_id, list_photos
 from paw_stack.errors import DataError, offenders
 from paw_stack.guess.scale import names_of
 
@@ -32,26 +33,30 @@ def find_ids(table: pd.DataFrame, photos: Path, name: str) -> Ids:
     """The column whose values name most photos.
 
     Args:
-        photos: the folder that was given; the one around it and those in it are tried too.
+        photos: the folder that was given; those around it and below it are tried too.
         name: of the table, for messages.
 
     Raises:
-        DataError: no value of any column names a photo.
+        DataError: no value of any column names a photo, or only those of one folder of several do;
+            there is no header.
     """
-    if not photos.is_dir():
-        raise DataError(
-            f"{photos}: no such folder; give the folder of the photos first, then the table"
-        )
+    there = list_photos(photos).photos
+    if not there:
+        raise DataError(f"{photos}: holds no photos; give the folder of the photos")
     hits = {
         (column, folder): _n_found(folder, _some(_distinct(table[column])))
-        for folder in _folders(photos)
+        for folder in _folders(photos, there)
         for column in names_of(table)
     }
     best = max(hits, key=lambda place: hits[place], default=None)
     if best is None or not hits[best]:
-        raise DataError(_nothing_found(table, photos, name))
+        raise DataError(_nothing_found(table, photos, there, name))
     column, folder = best
-    return ids_of(table, column, folder, _also(hits, best))
+    found = ids_of(table, column, folder, _also(hits, best))
+    _require_header(column, folder, name)
+    if found.n_found < found.n:
+        _require_here(table, found, there, name)
+    return found
 
 
 def ids_of(table: pd.DataFrame, column: str, folder: Path, others: Sequence[str] = ()) -> Ids:
@@ -69,10 +74,31 @@ def _also(hits: dict[tuple[str, Path], int], best: tuple[str, Path]) -> list[str
     ]
 
 
-def _folders(photos: Path) -> list[Path]:
+def _folders(photos: Path, there: Sequence[Path]) -> list[Path]:
     """Where ids may start: here, in a folder below, or above (`shelter/photos/cat.jpg`)."""
-    below = sorted(p for p in photos.iterdir() if p.is_dir() and not is_hidden(p.name))
-    return [photos, *below[:BELOW], *photos.absolute().parents[:ABOVE]]
+    below = [folder for folder, _ in Counter(path.parent for path in there).most_common(BELOW)]
+    return [*dict.fromkeys([photos, *below]), *photos.absolute().parents[:ABOVE]]
+
+
+def _require_header(column: str, folder: Path, name: str) -> None:
+    if is_photo_id(column) and _n_found(folder, [column]):
+        raise DataError(
+            f"{name}: its first line names a photo, {column}; put a line of column names above it"
+        )
+
+
+def _require_here(table: pd.DataFrame, found: Ids, there: Sequence[Path], name: str) -> None:
+    """Ids without a photo must not be those of photos in other folders: rows would be lost."""
+    ids = _distinct(table[found.column])
+    lacking = {path.name for path in find_photos(found.folder, ids, found.extension).missing}
+    elsewhere = [path for path in there if path.parent != found.folder]
+    named = [path for path in elsewhere if {path.name, path.stem} & lacking]
+    if named:
+        raise DataError(
+            f"{name}: {found.column} names photos of several folders, {offenders(named)} besides"
+            f" those in {found.folder}; let ids begin with the folder, such as"
+            f" {named[0].parent.name}/{named[0].name}, or put the photos into one"
+        )
 
 
 def _distinct(cells: pd.Series) -> list[str]:
@@ -98,15 +124,11 @@ def _extension(folder: Path, ids: list[str]) -> str | None:
     return alone[0] if alone else None
 
 
-def _nothing_found(table: pd.DataFrame, photos: Path, name: str) -> str:
-    there = [path.relative_to(photos) for path in list_photos(photos).photos]
-    if not there:
-        return f"{photos}: holds no photos; give the folder of the photos"
-    first = (
-        [f"{column}: {table[column].iloc[0]}" for column in names_of(table)] if len(table) else []
-    )
+def _nothing_found(table: pd.DataFrame, photos: Path, there: Sequence[Path], name: str) -> str:
+    called = [path.relative_to(photos) for path in there[:SHOWN]]
+    row = [f"{column}: {table[column].iloc[0]}" for column in names_of(table)]
     return (
-        f"{name}: no column names photos of {photos}: its first row is {offenders(first)}, photos"
-        f" are called {offenders(there[:SHOWN])}; give a table with a column of their names, or"
-        " another folder"
+        f"{name}: no column names photos of {photos}: its first row is {offenders(row)}, photos"
+        f" are called {offenders(called)}; give a table with a column of their names, or another"
+        " folder"
     )

@@ -16,7 +16,7 @@ SCALES: tuple[Bounds, ...] = (
     *((0, 10), (1, 100), (0, 100)),
 )
 FILLED = 0.5  # share of a scale that its scores span, at least
-NUMBERS = 0.95  # share of a numeric column's cells, of those that are not empty, that are numbers
+NUMBERS = 0.8  # share of a numeric column's cells, of those that are not empty, that are numbers
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,11 @@ def test_of_raters_rows_a_photo_has_one_group_and_one_weight():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(-5, 120), min_size=2, max_size=30).map(np.array))
+@given(
+    st.sampled_from([*SCALES, (-5, 120)])
+    .flatmap(lambda scale: st.lists(st.floats(*scale), min_size=2, max_size=30))
+    .map(np.array)
+)
 def test_a_scale_holds_all_scores_and_none_that_does_is_narrower(scores):
     found = fitting_scale(scores)
     holding = [s for s in SCALES if s[0] <= scores.min() and scores.max() <= s[1]]
