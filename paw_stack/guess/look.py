@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +66,8 @@ def look(given: Given) -> Look:
     targets, why = choose_targets(
         table, numeric, given.targets, test.columns, test.submitted, str(given.table)
     )
+    if not {*targets} <= {*test.submitted}:
+        test = replace(test, submission=None)
     chosen = {target: numeric[target] for target in targets}
     decisions = [
         *_places(given.table, table, ids, test),
@@ -104,7 +106,11 @@ def _places(path: Path, table: pd.DataFrame, ids: Ids, test: TestSet) -> Iterato
     yield Decision("data", "test", test.table and _under(root, test.table), test.why)
     if test.table and test.images:
         yield Decision("data", "test_images", _under(root, test.images), "where its photos lie")
-    order = "its order of rows is kept" if test.submission else "no sample of one beside"
+    order = (
+        "its order of rows is kept"
+        if test.submission
+        else "no sample of one with its columns beside"
+    )
     sample = test.submission and _under(root, test.submission)
     yield Decision("data", "sample_submission", sample, order)
     also = f"; {', '.join(ids.others)} would name photos too" if ids.others else ""

@@ -101,6 +101,8 @@ def test_a_test_table_beside_is_taken_with_its_photos_and_order(root):
     NEW.to_csv(root / "test.csv", index=False)
     assert seen(root, photos)["sample_submission"] is None
     NEW[::-1].to_csv(root / "sample_submission.csv", index=False)
+    assert seen(root, photos)["sample_submission"] is None
+    NEW[::-1].assign(nice=3).to_csv(root / "sample_submission.csv", index=False)
     data = seen(root, photos)
     assert (data["test"], data["test_images"]) == ("test.csv", "test")
     assert data["sample_submission"] == "sample_submission.csv"
