@@ -134,7 +134,7 @@ def sections_for(scores: np.ndarray, name: str, minutes: float) -> dict[str, Any
     """
     scale = Scale("number", scores, fitting_scale(scores), 0)
     data = [
-        Decision("data", "bounds", listed(scale.bounds), scale_reason(scale)),
+        Decision("data", "bounds", listed(scale.bounds), scale_reason({"score": scale})),
         Decision("data", "unreadable", "drop", "photos that cannot be read are left out"),
     ]
     found = Look(data, len(scores), len(scores), scale.bounds is not None)

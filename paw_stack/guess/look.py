@@ -1,7 +1,7 @@
 """A folder of photos and a table -> the `data` section of a config, each key with its reason."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,11 +151,10 @@ def _under(root: Path, path: Path) -> str:
 
 def _scales(chosen: dict[str, Scale]) -> Iterator[Decision]:
     bounds = {target: scale.bounds for target, scale in chosen.items()}
-    reasons = "; ".join(map(scale_reason, chosen.values()))
     first, *others = bounds.values()
     differ = any(other != first for other in others)
     value = {t: listed(b) for t, b in bounds.items()} if differ else listed(first)
-    yield Decision("data", "bounds", value, reasons)
+    yield Decision("data", "bounds", value, scale_reason(chosen))
     if written := {scale.scores for scale in chosen.values()} - {"number"}:
         yield Decision("data", "scores", written.pop(), "as the cells are written")
 
@@ -165,10 +164,12 @@ def listed(bounds: Bounds | None) -> list[float] | None:
     return None if bounds is None else [int(b) if b == int(b) else b for b in bounds]
 
 
-def scale_reason(scale: Scale) -> str:
-    """Why a scale is taken, or none."""
-    fits = "a guess; correct it if the scale is another" if scale.bounds else "no common scale fits"
-    return f"values from {scale.span}: {fits}"
+def scale_reason(chosen: Mapping[str, Scale]) -> str:
+    """Why scales are taken, or none, by the values of each target."""
+    spans = ", ".join(f"{target} from {scale.span}" for target, scale in chosen.items())
+    if not any(scale.bounds for scale in chosen.values()):
+        return f"{spans}: no common scale fits"
+    return f"{spans}: a guess; correct it if the scale is another"
 
 
 def _rows(table: pd.DataFrame, ids: Ids, chosen: dict[str, Scale]) -> Iterator[Decision]:
@@ -192,10 +193,10 @@ def _roles(
     if roles.weight:
         yield Decision("data", "weight", roles.weight, "by its name: how much a row counts")
     pairs = [find_spread(numeric, target, not targets[1:]) for target in targets]
-    if several or not all(pairs):
+    if several or not any(pairs):
         return
     for place, (key, what) in enumerate({"score_sd": "SD", "score_n": "number"}.items()):
-        columns = {t: pair[place] for t, pair in zip(targets, pairs, strict=True) if pair}
+        columns = {t: pair and pair[place] for t, pair in zip(targets, pairs, strict=True)}
         value = columns if targets[1:] else columns[targets[0]]
         yield Decision("data", key, value, f"by its name: {what} of a score's ratings")
 

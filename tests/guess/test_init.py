@@ -117,7 +117,7 @@ def test_a_notebook_needs_no_config(shelter, caplog):
     photos = sorted((shelter / "photos").iterdir(), key=lambda path: int(path.stem[1:]))
     with caplog.at_level(logging.INFO, "paw_stack"):
         model = paw_stack.PawStack().fit(photos, SCORES)
-    assert "data.bounds: [1, 7]  (values from 1.1 to 6.8: a guess" in caplog.text
+    assert "data.bounds: [1, 7]  (score from 1.1 to 6.8: a guess" in caplog.text
     assert model.config_.data.bounds == (1, 7)
     assert all(backbone.frozen for backbone in model.config_.backbones)
     assert np.isfinite(model.predict(photos[:2])).all()

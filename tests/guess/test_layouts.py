@@ -83,17 +83,17 @@ def phone(desk: Path) -> dict:
 
 
 def two_targets(desk: Path) -> dict:
-    """Means of ratings with their spread; scales differ."""
+    """Means of ratings, one with its spread; scales differ."""
     names = [f"p{i}" for i in range(N)]
     write_photos(desk / "photos", [f"{name}.jpg" for name in names])
     table = pd.DataFrame({"Id": names, "valence": SCORES, "valence_sd": 0.5, "valence_n": 90})
     table["arousal"] = np.round(SCORES[::-1] / 10, 3)
-    table["arousal_sd"], table["arousal_n"] = 0.1 + SCORES / 100, 80
+    table["arousal_n"] = 80
     table.to_csv(desk / "scores.csv", index=False)
     return {
         "target": ["valence", "arousal"],
         "bounds": {"valence": [1, 10], "arousal": [0, 1]},
-        "score_sd": {"valence": "valence_sd", "arousal": "arousal_sd"},
+        "score_sd": {"valence": "valence_sd", "arousal": None},
     }
 
 
