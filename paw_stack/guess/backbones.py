@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.6  # of the minutes, for passes of networks; photos, heads and the blend take the rest
 MOST = 3  # backbones; what a fourth adds is less than what it costs
-HOPELESS = 3  # times over the limit that a model is thought to be, from a smaller one
+HOPELESS = 1.5  # times over the limit that a model is thought to be, from a smaller one
 # A fine-tuned backbone's passes a photo: 5 folds of 4 epochs on 4/5, each three times as long.
 PASSES = 5 * (4 * 0.8 * 3 + 1)
 
@@ -112,7 +112,7 @@ def _seconds_a_photo(weights: Weights, device: "Device", cache: Path) -> float:
 
 
 def _measure(section: BackboneSection, device: "Device") -> float:
-    """Seconds a photo, after a batch that warms up; weights do not change them."""
+    """Seconds a photo, after one that warms up; weights do not change them."""
     from paw_stack.embed.network import black_photos, make_network
     from paw_stack.network.backbone import build_backbone
 
@@ -120,7 +120,7 @@ def _measure(section: BackboneSection, device: "Device") -> float:
     backbone = build_backbone(section, 0, load=False)
     network = make_network(section.name, backbone, ["embedding"], batch, "torch", device)
     photos = black_photos(backbone.size, batch, device)
-    network.forward(photos, None)
+    network.forward(photos[:1], None)
     start = time.perf_counter()
     network.forward(photos, None)
     return (time.perf_counter() - start) / len(photos)
@@ -141,4 +141,4 @@ def _why(
 
 def duration(seconds: float) -> str:
     """`40 s` or `3 minutes`."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.3g} minutes"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{round(seconds / 60, 1):g} minutes"
