@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
+from paw_stack.commands.init import MINUTES, sections_for
 from paw_stack.commands.run import run
 from paw_stack.config import Config, load_config, make_config
 from paw_stack.console import printing
 from paw_stack.data.in_memory import one_column, write_listing
-from paw_stack.errors import DataError, offenders
+from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.inference.photo_metadata import columns_of_table
 from paw_stack.inference.predict import photos_of, score_paths
 from paw_stack.inference.predictor import require_scorable
@@ -26,13 +27,16 @@ class PawStack:
 
     Args:
         config: a YAML file, a finished run's folder (which predicts at once), or the sections as a
-            mapping. `fit(photos, scores)` fills in what the `data` section says of tables.
+            mapping. `fit(photos, scores)` fills in what the `data` section says of tables. None:
+            `fit` decides bounds and backbones by looking, as the command of that name, and says
+            so.
         overrides: `key=value`, as the command's --set.
         verbose: print the lines and tables that the command prints. Otherwise nothing is printed,
             and who wants the lines sets a handler and the level INFO on the logger `paw_stack`.
+        minutes: that a run without a config may take.
 
     After `fit`, or for a finished run: `rmse_` (points, nested), `candidates_` (table of scores),
-    `folder_`.
+    `folder_`, `config_` (every key, and what was decided).
 
     Raises:
         ConfigError, ArtifactError: with all problems.
@@ -40,13 +44,16 @@ class PawStack:
 
     def __init__(
         self,
-        config: str | Path | Mapping[str, Any],
+        config: str | Path | Mapping[str, Any] | None = None,
         overrides: Sequence[str] | None = None,
         verbose: bool = False,
+        minutes: float = MINUTES,
     ):
         self.overrides = list(overrides or [])
         self.verbose = verbose
-        self.config = config if isinstance(config, Mapping) else Path(config).expanduser()
+        self.minutes = minutes
+        self.config: Mapping[str, Any] | Path | None
+        self.config = Path(config).expanduser() if isinstance(config, str | Path) else config
         self._run: FinishedRun | None = None
 
     def fit(
@@ -62,8 +69,8 @@ class PawStack:
             scores: one a photo, points.
             metadata: numeric columns, one row a photo in the same order.
         """
-        config = self._settings() if photos is None else self._listed(photos, scores, metadata)
         with printing(self.verbose):
+            config = self._settings() if photos is None else self._listed(photos, scores, metadata)
             run(config)
         self._run = open_finished(config.run.root / config.run.name)
         return self
@@ -124,6 +131,10 @@ class PawStack:
     def folder_(self) -> Path:
         return self._finished().folder
 
+    @property
+    def config_(self) -> Config:
+        return self._finished().config
+
     def _scored(self, paths: list[Path], metadata: pd.DataFrame | None) -> pd.DataFrame:
         run = self._finished()
         require_scorable(run)
@@ -137,14 +148,16 @@ class PawStack:
         return self._run
 
     def _place(self) -> Path:
-        if isinstance(self.config, Mapping):
-            return _folder(_named(self.config))
+        if self.config is None or isinstance(self.config, Mapping):
+            return _folder(_named(self.config or {}))
         if self.config.is_dir():
             return self.config
         run = self._settings().run
         return run.root / run.name
 
     def _settings(self) -> Config:
+        if self.config is None:
+            raise ConfigError("fit: there is no config; give one, or photos and their scores")
         if isinstance(self.config, Mapping):
             return make_config(_named(self.config), self.overrides)
         file = self.config / "config.yaml" if self.config.is_dir() else self.config
@@ -157,14 +170,17 @@ class PawStack:
         metadata: pd.DataFrame | None,
     ) -> Config:
         """The config with a `data` section for these photos."""
-        if isinstance(self.config, Mapping):
+        given = one_column([] if scores is None else scores)
+        if self.config is None:
+            sections = sections_for(given, NAME, self.minutes)
+        elif isinstance(self.config, Mapping):
             sections = _named(self.config)
         else:
             sections = self._settings().model_dump(mode="json")
         folder = _folder(sections)
         folder = folder.with_name(f"{folder.name}-photos")  # a run's own folder has no links
         paths = _paths(photos)
-        listed = write_listing(folder, paths, [] if scores is None else scores, metadata)
+        listed = write_listing(folder, paths, given, metadata)
         return make_config(
             {**sections, "data": {**sections.get("data", {}), **listed}}, self.overrides
         )

@@ -3,7 +3,7 @@
 import io
 import sys
 
-from paw_stack.cli import results, training  # noqa: F401  the commands
+from paw_stack.cli import results, start, training  # noqa: F401  the commands
 from paw_stack.cli.options import app
 from paw_stack.errors import PawStackError, full_disk_sentence, is_full_disk
 from paw_stack.regular import shown

@@ -34,7 +34,7 @@ def _keys(section: type[Section], given: Section | None = None) -> Iterator[str]
         value = getattr(given, name) if given else _default(field)
         inner = _section_in(field)
         if inner is None:
-            yield f"{name}: {_text(value)}"
+            yield f"{name}: {text_of(value)}"
         elif field.is_required() and get_origin(field.annotation) is list:
             first, *others = textwrap.indent("\n".join(_keys(inner)), "    ").splitlines()
             yield "\n".join([f"{name}:", f"  - {first.strip()}", *others])
@@ -64,10 +64,10 @@ def _comment(field: FieldInfo) -> str:
     return "\n".join(f"# {line}" for line in lines)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value as it stands in a YAML file, on one line."""
     plain = to_jsonable_python(value)
-    line = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"))
+    line = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, width=float("inf"))
     return line.removesuffix("\n").removesuffix("\n...")
 
 

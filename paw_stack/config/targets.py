@@ -35,18 +35,29 @@ def load_targets(path: Path, overrides: list[str] | None = None) -> Targets:
     Raises:
         ConfigError: with all problems of all targets.
     """
-    sections = read_sections(path, overrides)
+    return make_targets(read_sections(path, overrides), str(path))
+
+
+def make_targets(sections: dict[str, Any], name: str) -> Targets:
+    """The runs that sections ask for.
+
+    Args:
+        name: of their file, for messages.
+
+    Raises:
+        ConfigError: as `load_targets`.
+    """
     data = sections.get("data")
     targets = data.get("target") if isinstance(data, dict) else None
     if not isinstance(targets, list):
-        config = checked(sections, str(path))
+        config = checked(sections, name)
         return Targets({config.data.target: config}, None)
-    _require_names(path, targets)
+    _require_names(name, targets)
     found: dict[str, Config] = {}
     problems: list[str] = []
     for target in targets:
         try:
-            found[target] = checked(_of(sections, target), str(path))
+            found[target] = checked(_of(sections, target), name)
         except ConfigError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -75,12 +86,12 @@ def _of(sections: dict[str, Any], target: str) -> dict[str, Any]:
     return own
 
 
-def _require_names(path: Path, targets: list[Any]) -> None:
+def _require_names(name: str, targets: list[Any]) -> None:
     """Texts that differ, also as parts of a folder's name."""
     texts = [target for target in targets if isinstance(target, str) and target]
     names = {run_name("", target).casefold() for target in texts}
     if len(texts) < 2 or len(names) < len(targets):
         raise ConfigError(
-            f"{path}: data.target: found {targets}, expected two columns or more whose letters and"
+            f"{name}: data.target: found {targets}, expected two columns or more whose letters and"
             " digits differ, or one column's name"
         )

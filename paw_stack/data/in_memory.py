@@ -18,7 +18,7 @@ from paw_stack.errors import DataError, offenders
 def write_listing(
     folder: Path,
     photos: Sequence[Path],
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     metadata: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Write `train.csv` and links to the photos; returns what the `data` section says of them.
@@ -55,7 +55,7 @@ def write_listing(
     }
 
 
-def one_column(scores: Sequence[float]) -> np.ndarray:
+def one_column(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """Scores as (n,) float64.
 
     Raises:

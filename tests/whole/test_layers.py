@@ -59,9 +59,10 @@ BELOW = {
     "pipeline": GROUND | DATA | STAGES | ARTIFACTS,
     "inference": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline"},
     "cluster": GROUND | DATA | ARTIFACTS | {"pipeline"},
-    "commands": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline", "inference", "cluster"},
+    "guess": GROUND | DATA | {"network", "embed", "artifacts"},
+    "commands": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline", "inference", "cluster", "guess"},
     "api": GROUND | DATA | ARTIFACTS | {"commands", "inference"},
-    "cli": GROUND | {"commands", "inference"},
+    "cli": GROUND | {"commands", "inference", "guess"},
     "": {"api"},
 }
 # Modules that are themselves imported only where they are used may import these at their top.
