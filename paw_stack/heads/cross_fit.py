@@ -10,6 +10,7 @@ import pandas as pd
 from paw_stack.data.folds import Folds
 from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
+from paw_stack.heads.ridge import GroupedRidge
 from paw_stack.metrics import taken
 from paw_stack.progress import track
 
@@ -68,18 +69,20 @@ def cross_fit(
         weight = taken(problem.weight, fit)
         scale = TargetScale.of(learned[fit], weight)
         head, wanted = make_head(scale), scale.standardised(learned[fit])
-        head.fit(labelled[fit], wanted, **_of_steps(head, weight))
+        head.fit(labelled[fit], wanted, **_of_steps(head, weight, folds.group_of[fit]))
         oof[held_out] = scale.points(head.predict(labelled[held_out]))
         tests.append(scale.points(predict_or_none(head, test)))
         heads[f"fold{fold}"] = in_points(store(head), scale)
     return CrossFitted(oof, np.mean(tests, axis=0), heads)
 
 
-def _of_steps(head: Any, weight: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The weights as each step of a scikit-learn pipeline takes them."""
+def _of_steps(head: Any, weight: np.ndarray | None, group_of: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights as each step of a pipeline takes them; groups for a step that chooses by them."""
+    by_groups = [name for name, step in head.steps if isinstance(step, GroupedRidge)]
+    given = {f"{name}__group_of": group_of for name in by_groups}
     if weight is None:
-        return {}
-    return {f"{name}__sample_weight": weight for name, _ in head.steps}
+        return given
+    return given | {f"{name}__sample_weight": weight for name, _ in head.steps}
 
 
 def in_points(head: StoredHead, scale: TargetScale) -> StoredHead:

@@ -151,7 +151,7 @@ def test_a_whole_record_is_that_of_copies():
             Predictions(f"c{c}", columns[:, c], COLUMNS[:9, c], tuple(range(FOLDS)), folds.fold_of)
             for c in range(3)
         ]
-        return blend(candidates, target, folds, Recipe("auto", "none", BOUNDS), None, weight)
+        return blend(candidates, target, folds, Recipe("auto", "none", BOUNDS), weight=weight)
 
     one, other = made(slice(None), W), made(COPIES, None)
     assert one.weights == pytest.approx(other.weights, abs=1e-4)

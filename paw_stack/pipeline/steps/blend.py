@@ -121,7 +121,8 @@ def _adversarial(job: Job, steps: Steps) -> dict[str, Any] | None:
         n = len(job.competition.target)
         found = load_embeddings(step, backbone.name, backbone.layers[0], fold, n, len(job.ids))
         rows = np.arange(n) if fold is None else job.folds.held_out_rows(0)
-        auc = adversarial_auc(found.labelled[rows], found.test)
+        group_of = job.folds.group_of[rows]
+        auc = adversarial_auc(found.labelled[rows], found.test, group_of=group_of)
         return {"backbone": backbone.name, **auc} if auc else None
     return None
 
