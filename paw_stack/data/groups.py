@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from paw_stack.data.duplicates import duplicate_groups
 from paw_stack.data.tables.numbers import is_missing
 from paw_stack.errors import offenders
+from paw_stack.metrics import finer
 from paw_stack.regular import shown
 
 NUMBERED = re.compile(r"(.*[^\W\d_].*?)[ _.\-#]*\(?\d+\)?")  # rex_1, rex-2, rex (3), rex04
@@ -78,6 +80,23 @@ def shared_sentence(column: str, label: np.ndarray, test_label: np.ndarray) -> s
         f"{known.sum()} of {len(test_label)} test photos are of a {column} that labelled photos"
         f" show too: {offenders(sorted(set(test_label[known])))}; scores are of groups that no"
         " model has seen, so the RMSE may overstate the error on these photos"
+    )
+
+
+def flattery_sentence(facts: dict[str, Any]) -> str:
+    """What folds that split groups would have made of the score; '' where it is not known.
+
+    Args:
+        facts: with RMSEs, points, where they are known, and whose vectors they are of.
+    """
+    if "grouped_rmse" not in facts:
+        return ""
+    grouped, ungrouped = facts["grouped_rmse"], facts["ungrouped_rmse"]
+    few, share = 2 + finer(grouped), 1 - ungrouped / grouped if grouped else 0.0
+    end = f"would flatter by {share:.0%}" if share >= 0.005 else "would not flatter"
+    return (
+        f"kernel ridge on {facts['backbone']}'s vectors has RMSE {grouped:.{few}f} with"
+        f" grouped folds, {ungrouped:.{few}f} with ungrouped ones, which {end}"
     )
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 from paw_stack.data.folds import Folds
 from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
-from paw_stack.heads.ridge import GroupedRidge
 from paw_stack.metrics import taken
 from paw_stack.progress import track
 
@@ -78,6 +77,8 @@ def cross_fit(
 
 def _of_steps(head: Any, weight: np.ndarray | None, group_of: np.ndarray) -> dict[str, np.ndarray]:
     """Weights as each step of a pipeline takes them; groups for a step that chooses by them."""
+    from paw_stack.heads.kernels.grouped_ridge import GroupedRidge
+
     by_groups = [name for name, step in head.steps if isinstance(step, GroupedRidge)]
     given = {f"{name}__group_of": group_of for name in by_groups}
     if weight is None:

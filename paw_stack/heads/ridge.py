@@ -1,10 +1,6 @@
 """Ridge regression on standardised embeddings; the penalty is chosen inside the training rows."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
 
 from paw_stack.config import RidgeSection
 from paw_stack.data.target import IN_POINTS, TargetScale
@@ -22,6 +18,8 @@ def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS, grouped: b
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    from paw_stack.heads.kernels.grouped_ridge import GroupedRidge
+
     choosing = GroupedRidge if grouped else RidgeCV
     return make_pipeline(StandardScaler(), choosing(alphas=section.alphas))
 
@@ -29,78 +27,3 @@ def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS, grouped: b
 def stored_ridge(head: Any) -> StoredHead:
     scaler, ridge = head[0], head[1]
     return linear_head(scaler, ridge.coef_, ridge.intercept_)
-
-
-class GroupedRidge(RegressorMixin, BaseEstimator):
-    """scikit-learn's Ridge with the penalty that does best on groups that are left out.
-
-    A row's copies, or other photos of its pet, would tell its score and make every penalty look too
-    large. What a fit without a group predicts for it follows from the fit on all rows, as for
-    single rows (Cook and Weisberg, Residuals and Influence in Regression, 1982).
-
-    Args:
-        alphas: penalties, of which the first wins ties.
-    """
-
-    def __init__(self, alphas: Sequence[float]):
-        self.alphas = alphas
-
-    def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None = None,
-        *,
-        group_of: np.ndarray,
-    ) -> "GroupedRidge":
-        """X (n, d), y (n,), group_of (n,) int of two groups or more."""
-        from sklearn.linear_model import Ridge
-
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        errors = group_errors(np.asarray(X, np.float64), y, weight, group_of, self.alphas)
-        self.alpha_ = self.alphas[int(np.argmin(errors))]
-        best = Ridge(self.alpha_).fit(X, y, sample_weight)
-        self.coef_, self.intercept_ = best.coef_, best.intercept_
-        return self
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """(n,) predictions for rows (n, d)."""
-        return np.asarray(X @ self.coef_ + self.intercept_)
-
-
-def group_errors(
-    X: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    group_of: np.ndarray,
-    alphas: Sequence[float],
-) -> list[float]:
-    """Mean squared errors of groups by a ridge regression that is fitted without them, by penalty.
-
-    Args:
-        weight: (n,) above 0, of the rows in fits and means.
-    """
-    root = np.sqrt(weight)
-    X, y = (each - np.average(each, axis=0, weights=weight) for each in (X, y))
-    U, s, _ = np.linalg.svd(root[:, None] * X, full_matrices=False)
-    places = np.split(np.argsort(group_of, kind="stable"), _ends(group_of))
-    found = []
-    for alpha in alphas:
-        shrunk = U * (s**2 / (s**2 + alpha))
-        residual = root * y - shrunk @ (U.T @ (root * y))
-        left_out = [
-            np.linalg.solve(
-                np.eye(len(rows))
-                - shrunk[rows] @ U[rows].T
-                - np.outer(root[rows], root[rows]) / weight.sum(),  # of the intercept
-                residual[rows],
-            )
-            for rows in places
-        ]
-        found.append(float((np.concatenate(left_out) ** 2).sum() / weight.sum()))
-    return found
-
-
-def _ends(group_of: np.ndarray) -> np.ndarray:
-    """Where each group but the last ends, when rows are sorted by group."""
-    return np.cumsum(np.unique(group_of, return_counts=True)[1])[:-1]
