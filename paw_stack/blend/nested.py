@@ -68,7 +68,7 @@ def fit_blend(
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of, weight) for cell_of in cells]
     inside = _Inside(
-        columns, target, cells, moments, methods, recipe.bounds, folds.group_of, weight
+        columns, target, cells, moments, methods, recipe.bounds, weight, folds.group_of
     )
     share = _method_shares(inside, recipe)
     kind = _simplest_kind(inside, share) if recipe.calibration == "auto" else recipe.calibration
@@ -95,8 +95,8 @@ class _Inside:
     moments: list[Moments]  # one for each of `cells`
     methods: list[str]
     bounds: tuple[float, float]
-    group_of: np.ndarray  # (n,) rows whose errors are alike
     weight: np.ndarray | None = None  # (n,)
+    group_of: np.ndarray | None = None  # (n,) rows whose errors are alike
     _found: dict[bool, np.ndarray] = field(default_factory=dict)
 
     def predictions(self, kind: str) -> np.ndarray:

@@ -123,9 +123,9 @@ def require_pictures(folds: Folds) -> None:
     if few:
         raise DataError(
             f"folds: {len(folds.fold_of)} labelled rows in {folds.n} folds leave a single picture"
-            f" or group to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES}"
-            " that are no duplicates of each other and not of one data.group: label more photos, or"
-            " raise folds.n to 3 where there are as many"
+            f" to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES} that are"
+            " neither duplicates of each other nor of one data.group: label more photos, or raise"
+            " folds.n to 3 where there are as many pictures"
         )
 
 
