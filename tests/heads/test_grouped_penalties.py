@@ -5,12 +5,13 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from paw_stack.config import KernelRidgeSection, RidgeSection
+from paw_stack.config import KernelRidgeSection, NystroemSection, RidgeSection
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.kernels.grouped_ridge import GroupedRidge, group_errors
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
 from paw_stack.heads.kernels.svr import rbf, squared_distances
+from paw_stack.heads.nystroem import _landmarks
 from paw_stack.heads.registry import HEADS, fit_head
 from paw_stack.metrics import rmse
 
@@ -77,6 +78,32 @@ def test_kernel_ridge_chooses_by_groups_of_its_training_rows(weight):
                     total += (weight[own] * missed**2).sum()
                 errors.append(total)
             assert chosen[fold] == ALPHAS[int(np.argmin(errors))]
+
+
+@pytest.mark.parametrize("weight", [None, W])
+@pytest.mark.parametrize("seed", range(3))
+def test_landmarks_choose_by_the_other_folds_each_left_out(seed, weight):
+    rng = np.random.default_rng(seed)
+    folds = make_folds(Y, GROUPS, 4, None, seed)
+    target = 1000 + X[:, 0] + 2 * rng.normal(size=12)[GROUPS]
+    section = NystroemSection(landmarks=25, alphas=[0.01, 0.3, 3.0])
+    rows = X.astype(np.float32), np.empty((0, 60), np.float32)
+    problem = Problem(lambda fold: rows, target, folds, range(4), True, weight=weight)
+    found = fit_head(section, "", problem).facts["alphas"]
+    marks = _landmarks(section, *rows, 0, weight)
+    features = (marks.kernel(rows[0]) @ marks.whitening).astype(np.float64)
+    counted = np.ones(N) if weight is None else weight
+    for fold in range(4):
+        errors = []
+        for alpha in section.alphas:
+            squares = np.zeros(N)
+            for left_out in set(range(4)) - {fold}:
+                own = folds.fold_of == left_out
+                fit = ~own & (folds.fold_of != fold)
+                fitted = Ridge(alpha).fit(features[fit], target[fit], counted[fit])
+                squares[own] = (target[own] - fitted.predict(features[own])) ** 2
+            errors.append(counted @ squares)
+        assert found[fold] == section.alphas[int(np.argmin(errors))]
 
 
 def pets(seed: int):
