@@ -115,18 +115,22 @@ def require_pictures(folds: Folds) -> None:
     Raises:
         DataError: the training rows of a fold are one group, or one row.
     """
-    few = [
-        fold
-        for fold in range(folds.n)
-        if len(np.unique(folds.group_of[folds.training_rows(fold)])) < FEWEST_PICTURES
-    ]
-    if few:
+    if few := lone_pictures(folds):
         raise DataError(
             f"folds: {len(folds.fold_of)} labelled rows in {folds.n} folds leave a single picture"
             f" to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES} that are"
             " neither duplicates of each other nor of one data.group: label more photos, or raise"
             " folds.n to 3 where there are as many pictures"
         )
+
+
+def lone_pictures(folds: Folds) -> list[int]:
+    """The folds that learn from a single group of rows."""
+    return [
+        fold
+        for fold in range(folds.n)
+        if len(np.unique(folds.group_of[folds.training_rows(fold)])) < FEWEST_PICTURES
+    ]
 
 
 def imbalance(folds: Folds, target: np.ndarray) -> list[str]:

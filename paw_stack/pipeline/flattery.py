@@ -12,7 +12,7 @@ import numpy as np
 
 from paw_stack.artifacts.kept_embeddings import KeptEmbeddings
 from paw_stack.config import KernelRidgeSection
-from paw_stack.data.folds import Folds, make_folds
+from paw_stack.data.folds import Folds, lone_pictures, make_folds
 from paw_stack.metrics import rmse, taken
 from paw_stack.pipeline.experiment import Job
 
@@ -29,7 +29,7 @@ def group_facts(job: Job) -> dict[str, Any]:
 def flattery(job: Job, name: str, vectors: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     """RMSE in points of kernel ridge with grouped and with ungrouped folds.
 
-    Nothing where groups are too few for the folds, or no two rows are of one.
+    Nothing where groups are too few for the folds to learn from two, or no two rows are of one.
 
     Args:
         name: of the backbone.
@@ -38,15 +38,22 @@ def flattery(job: Job, name: str, vectors: np.ndarray, rows: np.ndarray) -> dict
     """
     drawn = _whole_groups(job.folds.group_of[rows], job.config.run.seed)
     vectors, rows = vectors[drawn], rows[drawn]
-    group_of, n = job.folds.group_of[rows], job.folds.n
+    group_of, target = job.folds.group_of[rows], job.competition.target[rows]
     n_groups = len(np.unique(group_of))
-    if n_groups < max(n, 3) or n_groups == len(rows):
+    if n_groups < job.folds.n or n_groups == len(rows):
         return {}
-    found = {
-        f"{kind}_rmse": _rmse(job, vectors, rows, groups)
-        for kind, groups in (("grouped", group_of), ("ungrouped", np.arange(len(rows))))
+    grouped, ungrouped = (
+        make_folds(target, groups, job.folds.n, None, job.config.run.seed)
+        for groups in (group_of, np.arange(len(rows)))
+    )
+    if lone_pictures(grouped):
+        return {}
+    return {
+        "grouped_rmse": _rmse(job, vectors, rows, grouped),
+        "ungrouped_rmse": _rmse(job, vectors, rows, ungrouped),
+        "backbone": name,
+        "n_rows": len(rows),
     }
-    return {**found, "backbone": name, "n_rows": len(rows)}
 
 
 def kept_vectors(job: Job) -> tuple[str, np.ndarray] | None:
@@ -77,15 +84,14 @@ def _whole_groups(group_of: np.ndarray, seed: int) -> np.ndarray:
     return np.flatnonzero(np.isin(of_row, taken_in))
 
 
-def _rmse(job: Job, vectors: np.ndarray, rows: np.ndarray, group_of: np.ndarray) -> float:
+def _rmse(job: Job, vectors: np.ndarray, rows: np.ndarray, folds: Folds) -> float:
     from paw_stack.heads.cross_fit import Problem
     from paw_stack.heads.registry import fit_head
 
     target, weight = job.competition.target[rows], taken(job.competition.weight, rows)
-    dealt: Folds = make_folds(target, group_of, job.folds.n, None, job.config.run.seed)
     features = vectors.astype(np.float32), np.empty((0, vectors.shape[1]), np.float32)
     seed = job.config.run.seed
     problem = Problem(
-        lambda fold: features, target, dealt, range(dealt.n), True, seed, "groups", weight
+        lambda fold: features, target, folds, range(folds.n), True, seed, "groups", weight
     )
     return rmse(target, fit_head(KernelRidgeSection(), "kernel_ridge", problem).oof, weight)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from helpers.commands import FROZEN, SWIN, call, failure, run_folder, write_conf
 
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.config import load_config
-from paw_stack.data.folds import make_folds
+from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.screening import admit
 from paw_stack.pipeline.experiment import open_job, survey
 from paw_stack.pipeline.flattery import MOST_ROWS, _whole_groups, flattery
@@ -126,6 +127,15 @@ def test_what_ungrouped_folds_flatter_by_is_what_tells_pets_apart(frozen):
     single = np.unique(groups, return_index=True)[1]
     assert flattery(job, "swin", own[single], single) == {}  # nothing to split
     assert flattery(job, "swin", own[:3], every[:3]) == {}
+
+
+def test_folds_that_would_learn_from_one_pet_tell_nothing(pets, tmp_path):
+    """Two folds of one large and some small groups: one of them learns from the large one alone."""
+    job = open_job(load_config(grouped(pets, tmp_path, backbones=[FROZEN])))
+    groups = np.r_[np.zeros(30, int), np.arange(1, 13)]
+    other = replace(job, folds=Folds(job.folds.fold_of, groups))
+    vectors = np.random.default_rng(0).normal(size=(42, 16))
+    assert flattery(other, "swin", vectors, np.arange(42)) == {}
 
 
 def test_rows_are_drawn_by_whole_groups():
