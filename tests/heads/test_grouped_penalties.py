@@ -26,8 +26,11 @@ GROUPS = RNG.integers(0, 12, N)
 @pytest.mark.parametrize("columns", [5, 60])
 @pytest.mark.parametrize("weight", [np.ones(N), W])
 def test_errors_of_groups_are_those_of_fits_without_them(columns, weight):
-    rows = X[:, :columns]
-    for alpha, found in zip(ALPHAS, group_errors(rows, Y, weight, GROUPS, ALPHAS), strict=True):
+    rows, root = X[:, :columns], np.sqrt(weight)
+    centred, y = (each - np.average(each, axis=0, weights=weight) for each in (rows, Y))
+    parts = np.linalg.svd(root[:, None] * centred, full_matrices=False)
+    errors = group_errors(parts, root * y, root, GROUPS, ALPHAS)
+    for alpha, found in zip(ALPHAS, errors, strict=True):
         squares = np.empty(N)
         for group in np.unique(GROUPS):
             own = group == GROUPS
@@ -44,6 +47,15 @@ def test_a_penalty_is_the_same_for_weights_and_copies():
     other = GroupedRidge(ALPHAS).fit(X[copies], Y[copies], group_of=copies)
     assert one.alpha_ == other.alpha_
     np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-6)
+
+
+def test_the_fit_is_scikit_learns_with_that_penalty():
+    """Rows in float32, fewer than their columns: its own solver warns of a small penalty."""
+    for weight in (None, W):
+        ours = GroupedRidge([1e-3]).fit(X.astype(np.float32), Y, weight, group_of=GROUPS)
+        theirs = Ridge(1e-3).fit(X, Y, weight)
+        np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-4)
 
 
 def bordered(K, y, rows, alpha, weight):

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 
 class GroupedRidge(RegressorMixin, BaseEstimator):
-    """scikit-learn's Ridge with the penalty that does best on groups that are left out.
+    """Ridge regression with the penalty that does best on groups that are left out.
 
     A row's copies, or other photos of its pet, would tell its score and make every penalty look too
     large. What a fit without a group predicts for it follows from the fit on all rows, as for
@@ -29,13 +29,15 @@ class GroupedRidge(RegressorMixin, BaseEstimator):
         group_of: np.ndarray,
     ) -> "GroupedRidge":
         """X (n, d), y (n,), group_of (n,) int of two groups or more."""
-        from sklearn.linear_model import Ridge
-
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        errors = group_errors(np.asarray(X, np.float64), y, weight, group_of, self.alphas)
+        level, middle = (np.average(each, axis=0, weights=weight) for each in (y, X))
+        root = np.sqrt(weight)
+        parts = np.linalg.svd(root[:, None] * (X - middle).astype(np.float64), full_matrices=False)
+        along = parts[0].T @ (root * (y - level))
+        errors = group_errors(parts, root * (y - level), root, group_of, self.alphas)
         self.alpha_ = self.alphas[int(np.argmin(errors))]
-        best = Ridge(self.alpha_).fit(X, y, sample_weight)
-        self.coef_, self.intercept_ = best.coef_, best.intercept_
+        self.coef_ = (parts[1] / (parts[1] ** 2 + self.alpha_) * along) @ parts[2]
+        self.intercept_ = float(level - middle @ self.coef_)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -44,35 +46,35 @@ class GroupedRidge(RegressorMixin, BaseEstimator):
 
 
 def group_errors(
-    X: np.ndarray,
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray],
     y: np.ndarray,
-    weight: np.ndarray,
+    root: np.ndarray,
     group_of: np.ndarray,
     alphas: Sequence[float],
 ) -> list[float]:
     """Mean squared errors of groups by a ridge regression that is fitted without them, by penalty.
 
     Args:
-        weight: (n,) above 0, of the rows in fits and means.
+        parts: singular value decomposition of the rows, less their mean, times `root`.
+        y: (n,), less its mean, times `root`.
+        root: (n,) roots of the rows' weights in fits and means.
     """
-    root = np.sqrt(weight)
-    X, y = (each - np.average(each, axis=0, weights=weight) for each in (X, y))
-    U, s, _ = np.linalg.svd(root[:, None] * X, full_matrices=False)
+    U, s, _ = parts
     places = np.split(np.argsort(group_of, kind="stable"), _ends(group_of))
-    found = []
+    total, found = (root**2).sum(), []
     for alpha in alphas:
         shrunk = U * (s**2 / (s**2 + alpha))
-        residual = root * y - shrunk @ (U.T @ (root * y))
+        residual = y - shrunk @ (U.T @ y)
         left_out = [
             np.linalg.solve(
                 np.eye(len(rows))
                 - shrunk[rows] @ U[rows].T
-                - np.outer(root[rows], root[rows]) / weight.sum(),  # of the intercept
+                - np.outer(root[rows], root[rows]) / total,  # of the intercept
                 residual[rows],
             )
             for rows in places
         ]
-        found.append(float((np.concatenate(left_out) ** 2).sum() / weight.sum()))
+        found.append(float((np.concatenate(left_out) ** 2).sum() / total))
     return found
 
 
