@@ -56,17 +56,41 @@ def ranks(values: np.ndarray, weight: Weight = None) -> np.ndarray:
     return ranked
 
 
-def standard_error(values: np.ndarray, weight: Weight = None) -> float:
-    """Of the mean of values (n,): chance drew the rows, and not their weights."""
-    if weight is None:
+def standard_error(
+    values: np.ndarray, weight: Weight = None, group_of: np.ndarray | None = None
+) -> float:
+    """Of the mean of values (n,): chance drew the rows, and not their weights.
+
+    Args:
+        group_of: (n,) int, rows that chance drew together, whose errors may be alike (Liang and
+            Zeger, 1986); None: each by itself.
+    """
+    if weight is None and group_of is None:
         return float(np.std(values) / np.sqrt(len(values)))
-    apart = weight * (values - mean(values, weight))
-    return float(np.sqrt((apart**2).sum()) / weight.sum())
+    each = np.ones(len(values)) if weight is None else weight
+    apart = summed(each * (values - mean(values, weight)), group_of)
+    return float(np.sqrt((apart**2).sum()) / each.sum())
 
 
-def n_effective(values: np.ndarray, weight: Weight = None) -> float:
-    """How many rows of one weight tell a mean as well (Kish, Survey Sampling, 1965)."""
-    return len(values) if weight is None else float(weight.sum() ** 2 / (weight**2).sum())
+def n_effective(
+    values: np.ndarray, weight: Weight = None, group_of: np.ndarray | None = None
+) -> float:
+    """How many rows of one weight tell a mean as well (Kish, Survey Sampling, 1965).
+
+    Args:
+        group_of: (n,) int, rows that tell as much as one: those of a group; None: each by itself.
+    """
+    if weight is None and group_of is None:
+        return len(values)
+    each = summed(np.ones(len(values)) if weight is None else weight, group_of)
+    return float(each.sum() ** 2 / (each**2).sum())
+
+
+def summed(values: np.ndarray, group_of: np.ndarray | None) -> np.ndarray:
+    """The sums (g,) of values (n,) over the groups; None: each row is one."""
+    if group_of is None:
+        return values
+    return np.bincount(np.unique(group_of, return_inverse=True)[1], values)
 
 
 def rmse(y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None) -> float:

@@ -29,11 +29,17 @@ CERTAIN = 2.0  # standard errors from which a fault is one
 
 
 def dispersion_report(
-    target: np.ndarray, predicted: np.ndarray, weight: Weight = None
+    target: np.ndarray,
+    predicted: np.ndarray,
+    weight: Weight = None,
+    group_of: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Of predictions (n,) for a target (n,), both in points.
 
     Tenths and bands hold as many rows each; within them rows count by their weights.
+
+    Args:
+        group_of: (n,) int, rows that err alike; None: each by itself.
     """
     intercept, slope = calibration_line(target, predicted, weight)
     edges = np.quantile(target, [1 / 3, 2 / 3])
@@ -54,7 +60,7 @@ def dispersion_report(
         "extreme_error_share": _extreme_share(target, predicted, weight),
         "stretching": stretching(target, predicted, weight),
         "gain_of_a_line": _gain_of_a_line(target, predicted, weight),
-        "sentence": fault(target, predicted, weight) or "calibrated",
+        "sentence": fault(target, predicted, weight, group_of) or "calibrated",
     }
 
 
@@ -64,11 +70,16 @@ def _rmse_of(
     return rmse(target[rows], predicted[rows], taken(weight, rows)) if rows.any() else None
 
 
-def fault(target: np.ndarray, predicted: np.ndarray, weight: Weight = None) -> str:
-    """What is wrong in words, '' where nothing is beyond chance."""
+def fault(
+    target: np.ndarray,
+    predicted: np.ndarray,
+    weight: Weight = None,
+    group_of: np.ndarray | None = None,
+) -> str:
+    """What is wrong in words, '' where nothing is beyond chance, which draws groups of rows."""
     left = sd(target, weight) * np.sqrt(1 - correlation(target, predicted, weight) ** 2)
     # Of the mean; of the slope once divided by the SD.
-    error = left / np.sqrt(n_effective(target, weight))
+    error = left / np.sqrt(n_effective(target, weight, group_of))
     _, slope = calibration_line(target, predicted, weight)
     spread, shift = sd(predicted, weight), mean(predicted, weight) - mean(target, weight)
     found = []
@@ -86,10 +97,14 @@ def fault(target: np.ndarray, predicted: np.ndarray, weight: Weight = None) -> s
 
 
 def blend_sentence(
-    target: np.ndarray, before: np.ndarray, after: np.ndarray, weight: Weight = None
+    target: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    weight: Weight = None,
+    group_of: np.ndarray | None = None,
 ) -> str:
     """Of the candidates' plain mean and of the blend made of them, each (n,) in points."""
-    was, left = fault(target, before, weight), fault(target, after, weight)
+    was, left = (fault(target, each, weight, group_of) for each in (before, after))
     gained = rmse(target, before, weight) - rmse(target, after, weight)
     few = 3 + finer(sd(target, weight))
     gain = f"gain {gained:.{few}f}" if gained >= 0 else f"at a cost of {-gained:.{few}f}"

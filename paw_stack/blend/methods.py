@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from paw_stack.blend.moments import JITTER, Moments, centred, least_squares, square_root
-from paw_stack.metrics import total
+from paw_stack.metrics import n_effective
 
 Weights = tuple[np.ndarray, float]  # (c,), and the intercept in shifted columns
 
@@ -130,7 +130,12 @@ TEMPER = 4.0
 SMALLEST_SHARE = 0.001
 
 
-def shares(losses: np.ndarray, prior: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def shares(
+    losses: np.ndarray,
+    prior: np.ndarray,
+    weight: np.ndarray | None = None,
+    group_of: np.ndarray | None = None,
+) -> np.ndarray:
     """How much each method counts in an average (k,), by its squared errors (n, k).
 
     Exponential weights (Leung and Barron, 2006): an average of methods is never much worse than
@@ -141,10 +146,11 @@ def shares(losses: np.ndarray, prior: np.ndarray, weight: np.ndarray | None = No
         losses: of predictions that never saw their row's target.
         prior: (k,), positive.
         weight: (n,) of the rows; None: 1 each.
+        group_of: (n,) int, rows whose errors are alike; None: each by itself.
     """
     error = np.average(losses, axis=0, weights=weight)
     behind = (error - error.min()) / max(error.min(), 1e-12 * error.max(), TINY)
-    share = prior * np.exp(-total(losses, weight) / TEMPER * behind)
+    share = prior * np.exp(-n_effective(losses, weight, group_of) / TEMPER * behind)
     share = np.where(share < SMALLEST_SHARE * share.sum(), 0.0, share)
     summed: np.ndarray = share / share.sum()
     return summed

@@ -13,6 +13,7 @@ stand in order, the simplest first.
 
 A fit sees candidates and target in standard deviations of its own rows' target (data/target.py).
 Where rows have weights, a weight of 2 counts as two such rows in a fold do, everywhere in a fit.
+Rows of one group err alike: how much a choice may rest on is told by the groups.
 """
 
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from paw_stack.blend.moments import Moments, moments_of
 from paw_stack.blend.rescaling import model_in_points
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.target import TargetScale
-from paw_stack.metrics import clipped, taken, total
+from paw_stack.metrics import clipped, n_effective, standard_error, taken
 
 FEWEST_FOLDS = 4  # with fewer among the training rows, sub-folds are drawn
 SUB_FOLDS, REPEATS = 10, 3
@@ -66,7 +67,9 @@ def fit_blend(
     methods = list(recipe.shares) if recipe.shares else methods
     cells = divisions(target, folds)
     moments = [moments_of(columns, target, cell_of, weight) for cell_of in cells]
-    inside = _Inside(columns, target, cells, moments, methods, recipe.bounds, weight)
+    inside = _Inside(
+        columns, target, cells, moments, methods, recipe.bounds, weight, folds.group_of
+    )
     share = _method_shares(inside, recipe)
     kind = _simplest_kind(inside, share) if recipe.calibration == "auto" else recipe.calibration
     part = dict(zip(methods, share.tolist(), strict=True))
@@ -93,6 +96,7 @@ class _Inside:
     methods: list[str]
     bounds: tuple[float, float]
     weight: np.ndarray | None = None  # (n,)
+    group_of: np.ndarray | None = None  # (n,) rows whose errors are alike
     _found: dict[bool, np.ndarray] = field(default_factory=dict)
 
     def predictions(self, kind: str) -> np.ndarray:
@@ -117,15 +121,15 @@ def _method_shares(inside: _Inside, recipe: Recipe) -> np.ndarray:
         return np.ones(1)
     kind = "none" if recipe.calibration == "auto" else recipe.calibration
     each = np.column_stack([inside.losses(p, kind) for p in inside.predictions(kind).T])
-    return shares(each, np.array(list(AUTO.values())), inside.weight)
+    return shares(each, np.array(list(AUTO.values())), inside.weight, inside.group_of)
 
 
 def _simplest_kind(inside: _Inside, share: np.ndarray) -> str:
     """The calibration that earns its keep, among those that the rows are enough for."""
-    counted = total(inside.target, inside.weight)
+    counted = n_effective(inside.target, inside.weight, inside.group_of)
     kinds = [kind for kind, rows in ENOUGH_ROWS.items() if counted >= rows]
     losses = [inside.losses(inside.predictions(kind) @ share, kind) for kind in kinds]
-    return kinds[_simplest(np.column_stack(losses), inside.weight)]
+    return kinds[_simplest(np.column_stack(losses), inside.weight, inside.group_of)]
 
 
 def predict_blend(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:
@@ -258,10 +262,13 @@ def _losses(
     return squares
 
 
-def _simplest(losses: np.ndarray, weight: np.ndarray | None = None) -> int:
+def _simplest(
+    losses: np.ndarray,
+    weight: np.ndarray | None = None,
+    group_of: np.ndarray | None = None,
+) -> int:
     """The first of the columns (n, options) that is not worse than the best beyond chance."""
     behind = losses - losses[:, [np.average(losses, axis=0, weights=weight).argmin()]]
     mean = np.average(behind, axis=0, weights=weight)
-    variance = np.average((behind - mean) ** 2, axis=0, weights=weight)
-    error = np.sqrt(variance) / np.sqrt(total(losses, weight))
+    error = [standard_error(option, weight, group_of) for option in behind.T]
     return int(np.flatnonzero(mean <= error)[0])

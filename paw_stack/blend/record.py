@@ -66,7 +66,7 @@ def blend(
     nested = nested_blend(oof, target, folds, recipe, weight)
     model = {**fit_blend(oof, target, folds, recipe, weight), "candidates": names}
     free = unclipped(nested, oof, folds)
-    interval = fit_interval(target, free, folds.fold_of, recipe.bounds, weight)
+    interval = fit_interval(target, free, folds.fold_of, recipe.bounds, weight, folds.group_of)
     predictions = Predictions(
         name="blend",
         oof=nested.predictions,
@@ -118,17 +118,19 @@ def _told(
 ) -> dict[str, Any]:
     """Scores, squashing and shift of every candidate and of the blend."""
     every = [*candidates, blended]
-    middle = np.mean([c.oof for c in candidates], axis=0)
+    middle, rows = np.mean([c.oof for c in candidates], axis=0), (weight, folds.group_of)
     return {
         "scores": {c.name: score(target, c.oof, folds.fold_of, weight) for c in every},
         "squash": {
-            "sentence": blend_sentence(target, middle, blended.oof, weight),
-            **{c.name: dispersion_report(target, c.oof, weight) for c in every},
+            "sentence": blend_sentence(target, middle, blended.oof, *rows),
+            **{c.name: dispersion_report(target, c.oof, *rows) for c in every},
         },
         "shift": {
             "adversarial": None,
-            "predictions": prediction_shift(blended.oof, blended.test),
-            "candidates": {c.name: prediction_shift(c.oof, c.test) for c in candidates},
+            "predictions": prediction_shift(blended.oof, blended.test, folds.group_of),
+            "candidates": {
+                c.name: prediction_shift(c.oof, c.test, folds.group_of) for c in candidates
+            },
         },
         "optimistic": [c.name for c in every if c.optimistic],
         "constant_rmse": sd(target, weight),

@@ -8,7 +8,8 @@ import pandas as pd
 from paw_stack.config import Config
 from paw_stack.console import say
 from paw_stack.data.competition import Competition
-from paw_stack.data.folds import imbalance
+from paw_stack.data.folds import imbalance, large_group
+from paw_stack.data.groups import flattery_sentence, groups_sentence, hint
 from paw_stack.data.images.cache import unreadable_sentence
 from paw_stack.data.images.reading import list_photos
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
@@ -18,6 +19,7 @@ from paw_stack.data.tables.cells import FORM
 from paw_stack.errors import offenders
 from paw_stack.metrics import finer, is_constant, mean, n_effective, sd
 from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.flattery import flattery, kept_vectors
 
 BINS, BAR = 10, 40
 
@@ -165,7 +167,25 @@ def summarise(job: Job) -> None:
         say(unreadable_sentence(findings.table))
     if weight is not None:
         say(_weights_sentence(str(job.config.data.weight), weight))
+    if (group := job.competition.group) is not None:
+        say(groups_sentence(str(job.config.data.group), group, job.folds.group_of))
+        for sentence in large_group(job.folds):
+            say(f"uneven: {sentence}")
     _report_noise(job.competition, findings)
+
+
+def report_groups(job: Job) -> None:
+    """What the column of groups makes of the rows; or a hint where ids look like groups."""
+    data, known = job.config.data, job.competition
+    if data.group is None or known.group is None:
+        if sentence := hint(known.labelled.ids.tolist()):
+            say(sentence)
+        return
+    say(groups_sentence(data.group, known.group, job.folds.group_of))
+    if (vectors := kept_vectors(job)) is None:
+        say("run tells how much ungrouped folds would flatter, once it has embedded the photos")
+    elif sentence := flattery_sentence(flattery(job, *vectors, np.arange(len(known.target)))):
+        say(sentence)
 
 
 def report_folds(job: Job) -> None:

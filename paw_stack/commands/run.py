@@ -10,6 +10,7 @@ from paw_stack.commands.check import (
     DRAWS,
     report_data,
     report_folds,
+    report_groups,
     summarise,
     write_contact_sheet,
 )
@@ -146,6 +147,7 @@ def check(config: Config) -> None:
     competition, findings = survey(config)
     report_data(config, competition, findings)
     job = admitted(config, competition, findings)
+    report_groups(job)
     report_folds(job)
     if job.extra.remark:
         say(job.extra.remark)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import print_table, say
+from paw_stack.data.groups import flattery_sentence
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Blend, Predictions
 from paw_stack.metrics import (
@@ -134,6 +135,8 @@ def tell(result: Blend) -> None:
     for line in (*_faults(record), *_diversity(record["diversity"])):
         say(line)
     if sentence := shift_sentence(record["shift"]):
+        say(sentence)
+    if sentence := flattery_sentence(record.get("groups") or {}):
         say(sentence)
     interval = record["interval"]
     say(

@@ -85,7 +85,7 @@ class RidgeSection(HeadSection):
     alphas: list[float] = Field(
         [1.0, 10.0, 100.0, 1e3, 1e4, 1e5],
         min_length=1,
-        description="penalties; the best by leave-one-out error on the training rows is taken",
+        description="penalties; the best by training rows, or groups of them, left out is taken",
     )
 
 
@@ -93,7 +93,7 @@ class KernelRidgeSection(HeadSection):
     alphas: list[float] = Field(
         [0.03, 0.1, 0.3, 1.0, 3.0],
         min_length=1,
-        description="penalties; the best by leave-one-out error on the training rows is taken",
+        description="penalties; the best by training rows, or groups of them, left out is taken",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
 
@@ -111,8 +111,8 @@ class NystroemSection(HeadSection):
     alphas: list[float] = Field(
         [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
         min_length=1,
-        description="penalties; the best by generalised cross-validation on the training rows is"
-        " taken",
+        description="penalties; the best on the other folds, each left out in its turn, is taken;"
+        " with two folds the best by generalised cross-validation",
     )
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
 

@@ -156,6 +156,11 @@ class DataSection(Section):
         " losses, heads, blend and scores, such as the number of its ratings; brought to mean 1;"
         " null: each counts once",
     )
+    group: str | None = Field(
+        None,
+        description="text column of the labelled table, such as the pet or session, whose photos"
+        " share a fold, as near-duplicates do; an empty cell joins none; null: no such column",
+    )
 
     @model_validator(mode="after")
     def _spread_has_one_source(self) -> "DataSection":

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.groups import group_labels, shared_sentence
 from paw_stack.data.images.reading import find_photos, is_photo_id
 from paw_stack.data.label_noise import RatingNoise, rating_noise
 from paw_stack.data.tables import double_ids, read_numbers, read_table
+from paw_stack.data.tables.form import normal
 from paw_stack.data.tables.scores import form_remarks, numeric_column, scored
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import taken
@@ -51,6 +53,7 @@ class Competition:
     weight: np.ndarray | None = None
     fold_by: np.ndarray | None = None  # (n,) float64 that folds spread evenly; None: the target
     remarks: tuple[str, ...] = ()  # how tables were read, rows that were left out or averaged
+    group: np.ndarray | None = None  # (n,) str, whose photos share a fold; '' joins none
 
     @property
     def rating_noise(self) -> RatingNoise | None:
@@ -68,6 +71,7 @@ class Competition:
             score_variance=taken(self.score_variance, labelled),
             weight=taken(self.weight, labelled),
             fold_by=taken(self.fold_by, labelled),
+            group=taken(self.group, labelled),
         )
 
 
@@ -89,7 +93,7 @@ def load_competition(
         raise DataError(f"data.root: no folder {data.root}; set data.root to the competition's")
     problems: list[str] = []
     fold_by = None if fold_by == data.target else fold_by
-    own = [column for column in (auxiliary, data.weight) if column]
+    own = [column for column in (auxiliary, data.weight, data.group) if column]
     further = [column for column in (data.score_sd, data.score_n, fold_by) if column]
     wanted = [data.id, data.target, *data.metadata, *own]
     labelled = read_rows(data, data.labelled, [*wanted, *further], problems)
@@ -111,7 +115,9 @@ def load_competition(
         variance_error=known.variance_error,
         weight=_weight(data, labelled, problems) if data.weight else None,
         fold_by=spread,
+        group=group_labels(labelled[data.group]) if data.group else None,
     )
+    remarks += _shared_groups(data, competition.group, test)
     remarks += [*form_remarks(data.labelled, labelled), *form_remarks(data.test or "", test)]
     if problems:
         guessed = [remark for remark in remarks if "(a guess)" in remark]
@@ -188,6 +194,15 @@ def _fold_by(
     if mean.isna().all():
         problems.append(f"{data.labelled}: folds.by: {column} holds no number")
     return mean.fillna(mean.mean()).to_numpy(dtype=np.float64)
+
+
+def _shared_groups(data: DataSection, group: np.ndarray | None, test: pd.DataFrame) -> list[str]:
+    """A sentence where the test table has the column too, and groups of the labelled one."""
+    column = normal(data.group or "")
+    if data.group is None or group is None or column not in test:
+        return []
+    sentence = shared_sentence(data.group, group, group_labels(test[column]))
+    return [sentence] if sentence else []
 
 
 def _submission_ids(

@@ -1,4 +1,4 @@
-"""Folds: stratified on the binned target, duplicate groups kept together, deterministic; or given.
+"""Folds: stratified on the binned target, groups of rows kept together, deterministic; or given.
 
 scikit-learn's StratifiedGroupKFold lets fold sizes drift apart and StratifiedKFold warns on bins with
 fewer rows than folds. Dealing groups like cards, each to the fold with the fewest rows, does neither.
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from paw_stack.data.groups import straddling
 from paw_stack.data.tables import as_known, id_problems, read_table
 from paw_stack.data.target import DIGITS, TargetScale
 from paw_stack.errors import DataError, offenders
@@ -19,6 +20,7 @@ from paw_stack.metrics import finer
 
 # Fold means farther from the mean of all targets than this many standard errors are remarked on.
 MEAN_TOLERANCE = 3.0
+LARGE = 2.0  # even folds: a group that is larger is remarked on
 FEWEST_PICTURES = 2  # that a fold learns from
 
 
@@ -32,6 +34,11 @@ class Folds:
     @property
     def n(self) -> int:
         return int(self.fold_of.max()) + 1
+
+    @property
+    def grouped(self) -> bool:
+        """Whether some rows must stay together."""
+        return len(np.unique(self.group_of)) < len(self.group_of)
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Rows (n_fit,) that fold `fold` may learn from."""
@@ -60,8 +67,8 @@ def make_folds(
     groups, row_group = np.unique(group_of, return_inverse=True)
     if len(groups) < n:
         raise DataError(
-            f"folds.n: {n} folds need at least {n} rows that are no duplicates of each other,"
-            f" found {len(groups)}; lower folds.n"
+            f"folds.n: {n} folds need at least {n} groups of rows (near-duplicates, and photos of"
+            f" one data.group, are one), found {len(groups)} in {len(group_of)} rows; lower folds.n"
         )
     size = np.bincount(row_group)
     mean = np.bincount(row_group, target) / size
@@ -71,8 +78,14 @@ def make_folds(
     return Folds(fold_of_group[row_group], np.asarray(group_of, dtype=np.int64))
 
 
-def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
+def read_folds(
+    path: Path, ids: np.ndarray, group_of: np.ndarray, label: np.ndarray | None = None
+) -> Folds:
     """Folds of a CSV with columns Id and fold (0, 1, ...), such as a run's `folds.csv`.
+
+    Args:
+        group_of: (n,) int, rows that must share a fold.
+        label: (n,) str of `data.group`, which is why some of them must; '' joins none.
 
     Raises:
         DataError: ids that are missing, double or unknown, folds that are no whole numbers from 0
@@ -92,7 +105,7 @@ def read_folds(path: Path, ids: np.ndarray, group_of: np.ndarray) -> Folds:
     if problems:
         raise DataError([f"{path}: {problem}" for problem in problems])
     fold_of = number.set_axis(table["Id"]).reindex(ids).to_numpy(dtype=np.int64)
-    _require_whole_groups(path, ids, fold_of, group_of)
+    _require_whole_groups(path, ids, fold_of, group_of, label)
     return Folds(fold_of, np.asarray(group_of, dtype=np.int64))
 
 
@@ -102,25 +115,29 @@ def require_pictures(folds: Folds) -> None:
     Raises:
         DataError: the training rows of a fold are one group, or one row.
     """
-    few = [
+    if few := lone_pictures(folds):
+        raise DataError(
+            f"folds: {len(folds.fold_of)} labelled rows in {folds.n} folds leave a single picture"
+            f" to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES} that are"
+            " neither duplicates of each other nor of one data.group: label more photos, or raise"
+            " folds.n to 3 where there are as many pictures"
+        )
+
+
+def lone_pictures(folds: Folds) -> list[int]:
+    """The folds that learn from a single group of rows."""
+    return [
         fold
         for fold in range(folds.n)
         if len(np.unique(folds.group_of[folds.training_rows(fold)])) < FEWEST_PICTURES
     ]
-    if few:
-        raise DataError(
-            f"folds: {len(folds.fold_of)} labelled rows in {folds.n} folds leave a single picture"
-            f" to learn from in folds {offenders(few)}; every fold needs {FEWEST_PICTURES} that are"
-            " no duplicates of each other: label more photos, or raise folds.n to 3 where there are"
-            " as many pictures"
-        )
 
 
 def imbalance(folds: Folds, target: np.ndarray) -> list[str]:
     """Say what is uneven, a sentence each; folds of `make_folds` are so only for rare scores."""
     sizes = np.bincount(folds.fold_of)
     largest = int(np.bincount(np.unique(folds.group_of, return_inverse=True)[1]).max())
-    found = []
+    found = large_group(folds)
     if sizes.max() - sizes.min() > largest:
         found.append(f"fold sizes run from {sizes.min()} to {sizes.max()} rows")
     means = np.bincount(folds.fold_of, target) / sizes
@@ -177,12 +194,36 @@ def _deal(line: np.ndarray, size: np.ndarray, n: int) -> np.ndarray:
     return fold_of
 
 
+def large_group(folds: Folds) -> list[str]:
+    """A sentence where one group is much larger than a fold should be."""
+    share = np.unique(folds.group_of, return_counts=True)[1].max() / len(folds.fold_of)
+    if share <= min(0.5, LARGE / folds.n):
+        return []
+    return [
+        f"one group holds {share:.0%} of the rows, so the fold that holds it out is as large and"
+        f" its models learn from the other {1 - share:.0%}; more groups, or smaller ones, tell more"
+    ]
+
+
 def _require_whole_groups(
-    path: Path, ids: np.ndarray, fold_of: np.ndarray, group_of: np.ndarray
+    path: Path,
+    ids: np.ndarray,
+    fold_of: np.ndarray,
+    group_of: np.ndarray,
+    label: np.ndarray | None,
 ) -> None:
-    spread = pd.Series(fold_of).groupby(group_of).transform("nunique").to_numpy() > 1
-    if spread.any():
-        raise DataError(
-            f"{path}: near-duplicates in different folds: {offenders(ids[spread])}; put each group"
-            " into one fold, or set data.duplicates: keep"
+    problems, named = [], np.zeros(len(ids), bool)
+    if label is not None and (named := straddling(fold_of, label) & (label != "")).any():
+        problems.append(
+            f"{path}: photos of one data.group in different folds:"
+            f" {offenders(np.unique(label[named]))}, which are {offenders(ids[named])}; put each"
+            " group into one fold, or set data.group: null"
         )
+    near = straddling(fold_of, group_of) & ~np.isin(group_of, group_of[named])
+    if near.any():
+        problems.append(
+            f"{path}: near-duplicates in different folds: {offenders(ids[near])}; put each group,"
+            " with all photos of its data.group, into one fold, or set data.duplicates: keep"
+        )
+    if problems:
+        raise DataError(problems)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paw_stack.metrics import standard_error, summed, taken
+
 DRAWS = 2000
 NORMAL = 1.959963984540054  # standard errors that a 95 % interval reaches
 TAILS = (0.025, 0.975)  # a 95 % interval
@@ -62,7 +64,9 @@ def rating_noise(
     return RatingNoise(sd, sd / factor, sd * factor, len(score_variance))
 
 
-def variance_within(score: np.ndarray, group_of: np.ndarray) -> tuple[float, float] | None:
+def variance_within(
+    score: np.ndarray, group_of: np.ndarray, drawn_with: np.ndarray | None = None
+) -> tuple[float, float] | None:
     """The variance of a rating, pooled within groups, and the standard error of its log.
 
     None where no group has two ratings; the error is inf where few have, or all agree.
@@ -70,6 +74,7 @@ def variance_within(score: np.ndarray, group_of: np.ndarray) -> tuple[float, flo
     Args:
         score: (n,) float, points.
         group_of: (n,) int, 0..n_groups-1; ratings of one photo share a number.
+        drawn_with: (n_groups,) int, photos that chance draws together; None: each by itself.
     """
     size = np.bincount(group_of)
     deviation = score - (np.bincount(group_of, score) / size)[group_of]
@@ -78,22 +83,33 @@ def variance_within(score: np.ndarray, group_of: np.ndarray) -> tuple[float, flo
     if not len(squares):
         return None
     variance = float(squares.sum() / freedom.sum())
+    units = taken(drawn_with, several)
+    squares, freedom = summed(squares, units), summed(freedom, units)
     if len(squares) < FEWEST_GROUPS or variance == 0:
         return variance, np.inf
     _, error = _log_variance(np.ones((1, len(squares))), squares, freedom)
     return variance, float(error[0])
 
 
-def error_of_mean(score_variance: np.ndarray) -> float:
-    """Standard error of the log of the mean of (n,) variances; inf for few, or where all are 0."""
-    n, mean = len(score_variance), score_variance.mean()
+def error_of_mean(score_variance: np.ndarray, drawn_with: np.ndarray | None = None) -> float:
+    """Standard error of the log of the mean of (n,) variances; inf for few, or where all are 0.
+
+    Args:
+        drawn_with: (n,) int, photos that chance draws together; None: each by itself.
+    """
+    n, mean = len(summed(score_variance, drawn_with)), score_variance.mean()
     if n < FEWEST_GROUPS or mean == 0:
         return np.inf
-    return float(score_variance.std(ddof=1) / np.sqrt(n) / mean)
+    error = standard_error(score_variance, None, drawn_with)
+    return float(error * np.sqrt(n / (n - 1)) / mean)
 
 
 def label_noise(
-    target: np.ndarray, group_of: np.ndarray, seed: int, weight: np.ndarray | None = None
+    target: np.ndarray,
+    group_of: np.ndarray,
+    seed: int,
+    weight: np.ndarray | None = None,
+    drawn_with: np.ndarray | None = None,
 ) -> LabelNoise | None:
     """The noise of the labels, or None where no group has two rows.
 
@@ -111,12 +127,14 @@ def label_noise(
         target: (n,) float, points.
         group_of: (n,) int; rows with the same number show one picture.
         weight: (n,) float, of the rows; only their ratios count.
+        drawn_with: (n,) int, pictures that the bootstrap draws together; rows of one picture share
+            a number here too. None: each picture by itself.
     """
     _, group, size = np.unique(group_of, return_inverse=True, return_counts=True)
     kept = size[group] > 1
     if not kept.any():
         return None
-    _, group, size = np.unique(group[kept], return_inverse=True, return_counts=True)
+    _, first, group, size = np.unique(group[kept], True, True, True)
     points = np.asarray(target, dtype=np.float64)[kept]
     w = np.ones(len(points)) if weight is None else weight[kept]
     counted = np.bincount(group, w)
@@ -124,7 +142,8 @@ def label_noise(
     deviation[np.abs(deviation) <= ROUNDING * np.ptp(target)] = 0  # of scores that agree
     squares = np.bincount(group, w * deviation**2)
     freedom = counted - np.bincount(group, w**2) / counted  # without weights the size less 1
-    low, high = _interval(squares, freedom, seed)
+    units = None if drawn_with is None else drawn_with[kept][first]
+    low, high = _interval(summed(squares, units), summed(freedom, units), seed)
     sd = np.sqrt(squares.sum() / freedom.sum())
     apart = _mean_difference(points, group, size)
     return LabelNoise(float(sd), low, high, len(size), len(points), apart)

@@ -20,6 +20,7 @@ from paw_stack.atomic import write_file
 from paw_stack.config import DataSection
 from paw_stack.data.competition import Competition
 from paw_stack.data.duplicates import between, duplicate_pairs, merge_rows, tight_groups
+from paw_stack.data.groups import joined
 from paw_stack.data.images.cache import cached_photos, unreadable_sentence
 from paw_stack.data.label_noise import LabelNoise, label_noise
 from paw_stack.data.same_photo import surely_same
@@ -63,8 +64,9 @@ def examine(competition: Competition, data: DataSection, cache: Path, seed: int)
     content = table["digest"].to_numpy()
     sure = cached_sure(photos.pixels, inside) | (content[inside[:, 0]] == content[inside[:, 1]])
     same_as = tight_groups(n, inside[sure])
-    noise = label_noise(competition.target, same_as, seed, competition.weight)
     group_of = tight_groups(n, inside)
+    drawn_with = None if competition.group is None else joined(group_of, competition.group)
+    noise = label_noise(competition.target, same_as, seed, competition.weight, drawn_with)
     return Findings(table, paths, competition.target, group_of, same_as, pairs, crossing, noise)
 
 
@@ -72,6 +74,9 @@ def admit(
     competition: Competition, findings: Findings, data: DataSection
 ) -> tuple[Competition, np.ndarray]:
     """The rows that take part, and their groups (n,) int64, by the policies of the data section.
+
+    Groups are the connected components of near-duplicates, unless these are kept apart, and of the
+    labels of `data.group`.
 
     Test rows that cannot be read are left out here; the submission gives them the mean score.
 
@@ -88,10 +93,9 @@ def admit(
         raise DataError(f"{data.labelled}: no photo can be read; {offenders(data.labelled_images)}")
     rows, test_rows = np.flatnonzero(readable[:n]), np.flatnonzero(readable[n:])
     kept = _weighted(competition.take(rows, test_rows))
-    if data.duplicates == "keep":
-        return kept, np.arange(len(rows))
-    group_of = findings.group_of[rows]
-    if data.duplicates == "group":
+    near = np.arange(len(rows)) if data.duplicates == "keep" else findings.group_of[rows]
+    group_of = joined(near, kept.group)
+    if data.duplicates != "merge":
         return kept, group_of
     same_as = findings.same_as[rows]
     first, mean = merge_rows(same_as, kept.target, kept.weight)

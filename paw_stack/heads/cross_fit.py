@@ -68,18 +68,22 @@ def cross_fit(
         weight = taken(problem.weight, fit)
         scale = TargetScale.of(learned[fit], weight)
         head, wanted = make_head(scale), scale.standardised(learned[fit])
-        head.fit(labelled[fit], wanted, **_of_steps(head, weight))
+        head.fit(labelled[fit], wanted, **_of_steps(head, weight, folds.group_of[fit]))
         oof[held_out] = scale.points(head.predict(labelled[held_out]))
         tests.append(scale.points(predict_or_none(head, test)))
         heads[f"fold{fold}"] = in_points(store(head), scale)
     return CrossFitted(oof, np.mean(tests, axis=0), heads)
 
 
-def _of_steps(head: Any, weight: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The weights as each step of a scikit-learn pipeline takes them."""
+def _of_steps(head: Any, weight: np.ndarray | None, group_of: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights as each step of a pipeline takes them; groups for a step that chooses by them."""
+    from paw_stack.heads.kernels.grouped_ridge import GroupedRidge
+
+    by_groups = [name for name, step in head.steps if isinstance(step, GroupedRidge)]
+    given = {f"{name}__group_of": group_of for name in by_groups}
     if weight is None:
-        return {}
-    return {f"{name}__sample_weight": weight for name, _ in head.steps}
+        return given
+    return given | {f"{name}__sample_weight": weight for name, _ in head.steps}
 
 
 def in_points(head: StoredHead, scale: TargetScale) -> StoredHead:

@@ -79,7 +79,13 @@ def kernel_ridge_on_gram(section: KernelRidgeSection, problem: Problem) -> Cross
         gamma = _gamma(section.gamma, matrix)
         K = rbf(matrix.labelled, gamma, out=matrix.labelled)
         oof, beta, bias, alphas = cross_fit_kernel_ridge(
-            K, problem.target, problem.folds.fold_of, section.alphas, matrix.folds, matrix.weight
+            K,
+            problem.target,
+            problem.folds.fold_of,
+            section.alphas,
+            matrix.folds,
+            matrix.weight,
+            problem.folds.group_of,
         )
         test = predict_rows(rbf(matrix.test, gamma), beta, bias).mean(1)
         return Fits(oof, test, [gamma] * len(bias), beta, bias, {"alphas": alphas})

@@ -7,7 +7,8 @@ A row's features are its kernel values to the landmarks, whitened so that their 
 kernel of its projection (Williams and Seeger 2001, "Using the Nystroem method to speed up kernel
 machines", NIPS). Sums of products are gathered once for every fold; a fold's ridge regression is
 solved from those of the other folds, so that held-out targets take no part, and its penalty is
-chosen by generalised cross-validation on its training rows (Golub, Heath, Wahba 1979).
+chosen on these, each left out in its turn, as they keep together what belongs together; with two
+folds by generalised cross-validation (Golub, Heath, Wahba 1979), which knows no groups.
 
 Columns are standardised over labelled and test rows, as in heads/kernels/svr.py, and landmarks are
 drawn from all labelled rows: neither looks at a target. Rows count by their weights in everything
@@ -154,27 +155,56 @@ def _line(
     fold_means: np.ndarray,
     fold: int,
 ) -> Line:
-    """Ridge regression with an intercept, from the sums of all folds but one."""
+    """Ridge regression with an intercept, from the sums of all folds but one.
+
+    Its penalty is the best on those folds, each left out in its turn; of a single one there is
+    nothing to leave out, and generalised cross-validation tells.
+    """
     others = np.arange(len(moments)) != fold
     middle = fold_means[others].mean()
     shifts = fold_means[others] - middle
-    total = np.sum(list(map(_moved, moments[others], shifts)), axis=0)
-    n = total[-2, -2]
-    mean, target_mean = total[:-2, -2] / n, total[-1, -2] / n
-    values, axes = np.linalg.eigh(total[:-2, :-2] - n * np.outer(mean, mean))
-    values = np.maximum(values, 0)
-    along = axes.T @ (total[:-2, -1] - n * mean * target_mean)
-    spread = total[-1, -1] - n * target_mean**2
+    parts = list(map(_moved, moments[others], shifts))
+    whole = _Sums(np.sum(parts, axis=0))
+    if len(parts) > 1:
+        rests = [_Sums(np.sum(parts[:k] + parts[k + 1 :], axis=0)) for k in range(len(parts))]
+        errors = [
+            sum(rest.squares(part, alpha) for rest, part in zip(rests, parts, strict=True))
+            for alpha in section.alphas
+        ]
+    else:
+        errors = [whole.generalised_error(alpha) for alpha in section.alphas]
+    alpha = section.alphas[int(np.argmin(errors))]
+    weights, intercept = whole.solved(alpha)
+    return Line(marks.whitening.astype(np.float64) @ weights, middle + intercept, alpha)
 
-    def error(alpha: float) -> float:
-        shrunk = along / (values + alpha)
-        residual = spread - 2 * along @ shrunk + values @ shrunk**2
-        return float(residual / (n - 1 - (values / (values + alpha)).sum()) ** 2)
 
-    alpha = min(section.alphas, key=error)
-    weights = axes @ (along / (values + alpha))
-    coefficients = marks.whitening.astype(np.float64) @ weights
-    return Line(coefficients, float(middle + target_mean - mean @ weights), alpha)
+class _Sums:
+    """Ridge regressions of all penalties from one matrix of products (r + 2, r + 2)."""
+
+    def __init__(self, total: np.ndarray):
+        self.n = n = total[-2, -2]
+        self.mean, self.target_mean = total[:-2, -2] / n, float(total[-1, -2] / n)
+        values, self.axes = np.linalg.eigh(total[:-2, :-2] - n * np.outer(self.mean, self.mean))
+        self.values = np.maximum(values, 0)
+        self.along = self.axes.T @ (total[:-2, -1] - n * self.mean * self.target_mean)
+        self.spread = total[-1, -1] - n * self.target_mean**2
+
+    def solved(self, alpha: float) -> tuple[np.ndarray, float]:
+        """Weights (r,) and the intercept."""
+        weights = self.axes @ (self.along / (self.values + alpha))
+        return weights, float(self.target_mean - self.mean @ weights)
+
+    def generalised_error(self, alpha: float) -> float:
+        shrunk = self.along / (self.values + alpha)
+        residual = self.spread - 2 * self.along @ shrunk + self.values @ shrunk**2
+        free = self.n - 1 - (self.values / (self.values + alpha)).sum()
+        return float(residual / free**2)
+
+    def squares(self, part: np.ndarray, alpha: float) -> float:
+        """The sum of squared errors on the rows behind other products."""
+        weights, intercept = self.solved(alpha)
+        combined = np.concatenate([-weights, [-intercept, 1.0]])
+        return float(combined @ part @ combined)
 
 
 def _moved(moments: np.ndarray, by: float) -> np.ndarray:

@@ -36,7 +36,7 @@ class Head:
         engine: section -> the engine that fits it; by default the head's own name is used.
         memory: section, labelled and test rows -> bytes that its matrices take.
         uses_seed: it draws by `run.seed`.
-        uses_groups: it splits its training rows, and keeps near-duplicates together.
+        uses_groups: it chooses on parts of its training rows, which keep groups together.
         keeps_rows: it is stored with the rows that it learned from.
         streams: it reads vectors block by block, from disk.
     """
@@ -132,7 +132,8 @@ def _nystroem(section: NystroemSection, engine: str, problem: Problem) -> CrossF
 def _ridge(section: RidgeSection, engine: str, problem: Problem) -> CrossFitted:
     from paw_stack.heads.ridge import make_ridge, stored_ridge
 
-    return cross_fit(partial(make_ridge, section), stored_ridge, problem)
+    make = partial(make_ridge, section, grouped=problem.folds.grouped)
+    return cross_fit(make, stored_ridge, problem)
 
 
 def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
@@ -164,9 +165,13 @@ def _kernel_ridge_bytes(section: KernelRidgeSection, n: int, m: int) -> float:
 HEADS = {
     "svr": Head(SvrSection, _svr, resolve_engine, _svr_bytes, keeps_rows=True),
     "gbm": Head(GbmSection, _gbm, uses_seed=True, uses_groups=True),
-    "ridge": Head(RidgeSection, _ridge),
+    "ridge": Head(RidgeSection, _ridge, uses_groups=True),
     "kernel_ridge": Head(
-        KernelRidgeSection, _kernel_ridge, memory=_kernel_ridge_bytes, keeps_rows=True
+        KernelRidgeSection,
+        _kernel_ridge,
+        memory=_kernel_ridge_bytes,
+        uses_groups=True,
+        keeps_rows=True,
     ),
     "nystroem": Head(NystroemSection, _nystroem, uses_seed=True, streams=True),
     "knn": Head(KnnSection, _knn, keeps_rows=True),

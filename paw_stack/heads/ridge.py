@@ -8,9 +8,9 @@ from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import linear_head
 
 
-def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS) -> Any:
+def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS, grouped: bool = False) -> Any:
     """An unfitted pipeline: StandardScaler, then RidgeCV (exact leave-one-out on the training
-    rows).
+    rows), or where some of them belong together GroupedRidge (exact leave-one-group-out).
 
     The penalties are the same whatever the `scale` of the target.
     """
@@ -18,7 +18,10 @@ def make_ridge(section: RidgeSection, scale: TargetScale = IN_POINTS) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), RidgeCV(alphas=section.alphas))
+    from paw_stack.heads.kernels.grouped_ridge import GroupedRidge
+
+    choosing = GroupedRidge if grouped else RidgeCV
+    return make_pipeline(StandardScaler(), choosing(alphas=section.alphas))
 
 
 def stored_ridge(head: Any) -> StoredHead:

@@ -127,7 +127,7 @@ def admitted(config: Config, competition: Competition, findings: Findings) -> Jo
     require_memory(config.heads, len(competition.target), len(competition.test.ids))
     section = config.folds
     if section.file:
-        folds = read_folds(section.file, competition.labelled.ids, group_of)
+        folds = read_folds(section.file, competition.labelled.ids, group_of, competition.group)
     else:
         by = competition.target if competition.fold_by is None else competition.fold_by
         folds = make_folds(by, group_of, section.n, section.bins, config.run.seed)

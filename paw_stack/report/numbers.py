@@ -81,15 +81,22 @@ def right_order(target: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def tenths(
-    target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+    target: np.ndarray,
+    predicted: np.ndarray,
+    weight: np.ndarray | None = None,
+    group_of: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error."""
+    """A row a tenth of the photos, by rising prediction: mean prediction, mean score, its error.
+
+    Args:
+        group_of: (n,) int, photos that chance draws together; None: each by itself.
+    """
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, TENTHS) if len(part)]
-    weights = [taken(weight, part) for part in parts]
+    known = [(taken(weight, part), taken(group_of, part)) for part in parts]
     means = [
-        (mean(predicted[part], w), mean(target[part], w), standard_error(target[part], w))
-        for part, w in zip(parts, weights, strict=True)
+        (mean(predicted[part], w), mean(target[part], w), standard_error(target[part], w, group))
+        for part, (w, group) in zip(parts, known, strict=True)
     ]
     return np.array(means)
 
@@ -108,12 +115,15 @@ def error_correlation(run: FinishedRun) -> pd.DataFrame:
 
 
 def rmse_interval(
-    target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+    target: np.ndarray,
+    predicted: np.ndarray,
+    weight: np.ndarray | None = None,
+    group_of: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """95 % interval of an RMSE: what other photos of the same kind would show."""
+    """95 % interval of an RMSE: what other photos of the same kind, of other groups, would show."""
     squares = (target - predicted) ** 2
     rmse = float(np.sqrt(mean(squares, weight)))
-    error = standard_error(squares, weight) / (2 * rmse or 1.0)
+    error = standard_error(squares, weight, group_of) / (2 * rmse or 1.0)
     return max(0.0, rmse - Z * error), rmse + Z * error
 
 

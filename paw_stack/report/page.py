@@ -98,9 +98,9 @@ def _view(run: FinishedRun) -> dict[str, Any]:
     facts, config = run.blend, run.config.model_dump(mode="json")
     best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
     target, blend = run.labelled["target"].to_numpy(), run.oof["blend"].to_numpy()
-    weight, drawn = run.weight, numbers.drawn_range(run)
-    interval = numbers.rmse_interval(target, blend, weight)
-    tenths = numbers.tenths(target, blend, weight)
+    rows, drawn = (run.weight, run.folds.group_of), numbers.drawn_range(run)
+    interval = numbers.rmse_interval(target, blend, *rows)
+    tenths = numbers.tenths(target, blend, *rows)
     digits = decimals(target.min(), target.max())
     return {
         "run": run,

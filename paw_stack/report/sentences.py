@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.data.groups import flattery_sentence
 from paw_stack.metrics import decimals, finer
 from paw_stack.report.numbers import right_order, versions
 from paw_stack.report.svg import MINUS
@@ -169,6 +170,13 @@ def shift(facts: dict[str, Any]) -> list[str]:
     return found
 
 
+def _groups(facts: dict[str, Any]) -> str:
+    told = f"Photos of one {facts['column']} were held out together: {facts['n']:,} groups, the"
+    told += f" largest of {facts['largest']:,} photos; intervals count groups."
+    flattered = flattery_sentence(facts)
+    return f"{told} {flattered[0].upper()}{flattered[1:]}." if flattered else told
+
+
 def warnings(run: FinishedRun, best: str) -> list[str]:
     """List what a reader must know before believing the figures."""
     facts, found = run.blend, []
@@ -179,6 +187,8 @@ def warnings(run: FinishedRun, best: str) -> list[str]:
         )
     if facts["scores"]["blend"]["rmse"] > facts["scores"][best]["rmse"]:
         found.append(f"The blend is no better than its best candidate, {best}.")
+    if groups := facts.get("groups"):
+        found.append(_groups(groups))
     told = facts["shift"]["adversarial"]
     if told and told["low"] > DIFFERENT:
         found.append(

@@ -57,5 +57,6 @@ def hostile(record: FinishedRun) -> FinishedRun:
         test=record.test.rename(columns={name: HOSTILE}),
         blend=renamed(record.blend),
         steps=record.steps,
+        folds=record.folds,
         sample=record.sample,
     )

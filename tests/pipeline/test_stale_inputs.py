@@ -149,10 +149,11 @@ def other_groups(job: Job) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"), [("drawn", taught("drawn")), ("warm", {"swin.gbm"}), ("fed", set())]
+    ("name", "wanted"),
+    [("drawn", taught("drawn")), ("warm", {"swin.gbm", "swin.ridge"}), ("fed", set())],
 )
 def test_groups_count_where_they_part_rows(name, wanted, jobs):
-    """For the epoch that inner rows choose, and for LightGBM's early stopping."""
+    """For the epoch that inner rows choose, LightGBM's early stopping and ridge's penalty."""
     assert redone(jobs(name), other_groups(jobs(name))) == wanted
 
 

@@ -72,6 +72,7 @@ LAZY = {
     "semi_supervised": {"torch"},
     "data.images.unpack": {"simplejpeg"},
     "heads.kernels.estimators": {"sklearn"},
+    "heads.kernels.grouped_ridge": {"sklearn"},
     "heads.kernels.kernel_ridge": {"sklearn"},
     "data.synthetic.portrait": {"cv2"},
     "data.synthetic.scene": {"cv2"},

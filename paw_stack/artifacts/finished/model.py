@@ -99,7 +99,7 @@ class FinishedRun:
 
     @cached_property
     def folds(self) -> Folds:
-        """Folds of the rows of `labelled`, and their groups of near-duplicates.
+        """Folds of the rows of `labelled`, and their groups: near-duplicates, and by `data.group`.
 
         Raises:
             ArtifactError: folds.csv lacks rows.

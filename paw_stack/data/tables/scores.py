@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.config import DataSection
+from paw_stack.data.groups import group_labels, joined
 from paw_stack.data.label_noise import error_of_mean, variance_within
 from paw_stack.data.tables.cells import FORM
 from paw_stack.data.tables.numbers import (
@@ -110,7 +111,7 @@ def _averaged(
         return Scored(photos, ratings[first])
     count = np.bincount(photo_of)
     mean = np.bincount(photo_of, ratings) / count
-    within = variance_within(ratings, photo_of)
+    within = variance_within(ratings, photo_of, _drawn_with(data, photos))
     assert within is not None  # some photo has two rows
     remark = (
         f"{data.labelled}: {len(ratings):,} scores of {len(first):,} photos, from {count.min()} to"
@@ -139,7 +140,15 @@ def _published(
         variance = spread**2 / count
     if not len(variance) or not np.isfinite(variance).all():
         return Scored(table, ratings)
-    return Scored(table, ratings, (), variance, error_of_mean(variance))
+    error = error_of_mean(variance, _drawn_with(data, table))
+    return Scored(table, ratings, (), variance, error)
+
+
+def _drawn_with(data: DataSection, table: pd.DataFrame) -> np.ndarray | None:
+    """(n,) int, photos that chance draws together: those of one `data.group`."""
+    if data.group is None:
+        return None
+    return joined(np.arange(len(table)), group_labels(table[data.group]))
 
 
 def numeric_column(

@@ -14,12 +14,13 @@ from paw_stack.artifacts.predictions import write_predictions
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
-from paw_stack.data.types import Blend, Predictions
+from paw_stack.data.types import Blend, Embeddings, Predictions
 from paw_stack.errors import ConfigError, DataError, offenders
 from paw_stack.metrics import mean
 from paw_stack.pipeline.candidates import candidates as named_candidates
 from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.flattery import flattery, group_facts
 from paw_stack.pipeline.steps.fit_head import load_fitted
 from paw_stack.pipeline.steps.predictions import network_predictions
 
@@ -45,6 +46,7 @@ def make_blend(job: Job, steps: Steps) -> Blended:
     target, weight = competition.target, competition.weight
     result = blend(candidates, target, job.folds, recipe, *noises, weight)
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
+    result.record["groups"] = _groups(job, steps)
     job.run.begin_blend()
     for candidate in candidates:
         if not job.run.candidate_location(candidate.name).done.exists():  # networks', other runs'
@@ -109,9 +111,30 @@ def _extra(job: Job) -> list[Predictions]:
 
 
 def _adversarial(job: Job, steps: Steps) -> dict[str, Any] | None:
-    """Labelled against test embeddings of the first backbone that has any.
+    """Labelled against test embeddings of the first backbone that has any."""
+    if (known := _untaught(job, steps)) is None:
+        return None
+    found, rows = known
+    group_of = job.folds.group_of[rows]
+    auc = adversarial_auc(found.labelled[rows], found.test, group_of=group_of)
+    return {"backbone": found.backbone, **auc} if auc else None
 
-    Of a fine-tuned backbone fold 0's are taken, and only rows that it has not learned.
+
+def _groups(job: Job, steps: Steps) -> dict[str, Any] | None:
+    """What there is to say of `data.group`; None where there is no such column."""
+    if job.config.data.group is None:
+        return None
+    facts = group_facts(job)
+    if (known := _untaught(job, steps)) is None:
+        return facts
+    found, rows = known
+    return facts | flattery(job, found.backbone, found.labelled[rows], rows)
+
+
+def _untaught(job: Job, steps: Steps) -> tuple[Embeddings, np.ndarray] | None:
+    """The embeddings of the first backbone that has any, and labelled rows (k,) it has not learned.
+
+    Of a fine-tuned backbone fold 0's are taken.
     """
     for backbone in job.config.backbones:
         fold = None if backbone.frozen else 0
@@ -120,9 +143,7 @@ def _adversarial(job: Job, steps: Steps) -> dict[str, Any] | None:
             continue
         n = len(job.competition.target)
         found = load_embeddings(step, backbone.name, backbone.layers[0], fold, n, len(job.ids))
-        rows = np.arange(n) if fold is None else job.folds.held_out_rows(0)
-        auc = adversarial_auc(found.labelled[rows], found.test)
-        return {"backbone": backbone.name, **auc} if auc else None
+        return found, np.arange(n) if fold is None else job.folds.held_out_rows(0)
     return None
 
 

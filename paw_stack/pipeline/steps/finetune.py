@@ -173,8 +173,8 @@ def _inner_split(job: Job, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     section = job.config.finetune
     if section.keep != "best_inner":
         return fit, fit[:0]
-    parts = round(1 / section.inner_share)
     target, group_of = job.competition.target[fit], job.folds.group_of[fit]
+    parts = min(round(1 / section.inner_share), len(np.unique(group_of)))
     inner = make_folds(target, group_of, parts, None, job.config.run.seed)
     return fit[inner.training_rows(0)], fit[inner.held_out_rows(0)]
 
