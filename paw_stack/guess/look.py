@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from paw_stack.config import DataSection
 from paw_stack.data.tables import read_table
 from paw_stack.data.tables.cells import FORM
 from paw_stack.errors import DataError
@@ -188,7 +187,7 @@ def _rows(table: pd.DataFrame, ids: Ids, chosen: dict[str, Scale]) -> Iterator[D
 def _roles(
     roles: Roles, numeric: dict[str, Scale], targets: list[str], several: bool
 ) -> Iterator[Decision]:
-    if roles.group and "group" in DataSection.model_fields:
+    if roles.group:
         yield Decision("data", "group", roles.group, "by its name: its photos share a fold")
     if roles.weight:
         yield Decision("data", "weight", roles.weight, "by its name: how much a row counts")

@@ -13,7 +13,6 @@ from PIL import Image
 from tools.efficientnet_lite import convert
 
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.config import DataSection
 from paw_stack.config.targets import load_targets
 
 N = 30
@@ -62,8 +61,7 @@ def workbook(desk: Path) -> dict:
     table["remark"] = "good"
     table.to_excel(desk / "scores.xlsx", index=False)
     found = {"id": "Photo name", "target": "How nice?", "missing_scores": "drop"}
-    grouped = "group" in DataSection.model_fields
-    return found | {"labelled_images": "photos/2024"} | ({"group": "Owner"} if grouped else {})
+    return found | {"labelled_images": "photos/2024", "group": "Owner"}
 
 
 def phone(desk: Path) -> dict:
