@@ -130,9 +130,9 @@ def _nystroem(section: NystroemSection, engine: str, problem: Problem) -> CrossF
 
 
 def _ridge(section: RidgeSection, engine: str, problem: Problem) -> CrossFitted:
-    from paw_stack.heads.ridge import make_ridge, stored_ridge
+    from paw_stack.heads.ridge import cross_fit_ridge
 
-    return cross_fit(partial(make_ridge, section), stored_ridge, problem)
+    return cross_fit_ridge(section, problem)
 
 
 def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
