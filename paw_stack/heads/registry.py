@@ -157,7 +157,7 @@ def _svr_bytes(section: SvrSection, n: int, m: int) -> float:
 
 
 def _kernel_ridge_bytes(section: KernelRidgeSection, n: int, m: int) -> float:
-    """A kernel in float32 and its inverse in float64; then distances and kernel of test rows."""
+    """A kernel, its inverse and what folds take of it; then distances and kernel of test rows."""
     return 12 * n * n + 8 * n * m
 
 
