@@ -107,7 +107,7 @@ def _inverted(K: np.ndarray, penalty: np.ndarray) -> np.ndarray:
         lower[block, below] = lower[below, block].T
         corner = np.tril(lower[block, block])
         lower[block, block] = corner + np.tril(corner, -1).T
-    return np.asarray(lower)
+    return np.asarray(lower.T)  # whose rows lie together, as folds take them
 
 
 def _fits(
