@@ -1,4 +1,4 @@
-"""Ridge and kernel ridge of all folds and penalties against a fit a fold.
+"""Ridge of all folds and penalties from shared products, against RidgeCV fold by fold.
 
     python tests/benchmarks/bench_ridge.py
 
