@@ -2,14 +2,30 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
     """Cores that this process may use: those that a container or a scheduler grants."""
     granted = getattr(os, "sched_getaffinity", None)
     return len(granted(0)) if granted else os.cpu_count() or 1
+
+
+def each_on_a_core(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`work` on each item by threads, one a core, in the order of the items.
+
+    BLAS, whose threads would wait for each other, keeps to the core of the thread that calls it.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
+        yield from pool.map(work, items)
 
 
 def is_alive(pid: Any, started: Any = None) -> bool:

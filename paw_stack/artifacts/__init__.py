@@ -21,8 +21,8 @@
     heads/<candidate>/                       fold<k> or all: .safetensors, and .txt for LightGBM;
                                              search.csv of a grid or a selection of layers
     scratch/                                 while a selection of layers runs
-    blend/                                   blend.json, blend.csv, blend.test.csv, and the config
-                                             that the blend was made with
+    blend/                                   blend.json, blend.csv, blend.test.csv, the config that
+                                             the blend was made with, done.json as a step has it
     pictures/                                photos.safetensors: a small WebP of each photo
     submission.csv, report.html
     leaderboard.json                         scores that a leaderboard gave

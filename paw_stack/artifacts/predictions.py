@@ -17,12 +17,15 @@ from paw_stack.artifacts.files import (
     write_head,
     write_json,
 )
+from paw_stack.artifacts.finished.trust import read_blend, require_whole
 from paw_stack.artifacts.step import Step
 from paw_stack.atomic import remove
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import Folds
 from paw_stack.data.types import Blend, Predictions, StoredHead
 from paw_stack.errors import ArtifactError, offenders
+
+KEPT = ("weights", "intercept", "in_sample_rmse")  # of a Blend, before its record
 
 
 def write_predictions(
@@ -80,6 +83,23 @@ def load_predictions(
     )
 
 
+def load_blend(step: Step, competition: Competition, folds: Folds) -> Blend:
+    """Read the blend that `write_blend` kept; `step` is its own.
+
+    Raises:
+        ArtifactError: it is not there, or damaged.
+    """
+    try:
+        facts = read_blend(step.folder / "blend.json")
+        require_whole(facts)
+        weights, intercept, in_sample_rmse = (facts.pop(name) for name in KEPT)
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{step.folder}: cannot be read ({error}); {AGAIN}") from None
+    optimistic = "blend" in facts["optimistic"]
+    predicted = load_predictions(step, step.require(AGAIN), competition, folds, optimistic)
+    return Blend(weights, intercept, predicted, in_sample_rmse, facts)
+
+
 def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
     """The folds that a candidate's record says it covers."""
     found = record.get("folds")
@@ -91,12 +111,7 @@ def _folds(record: dict[str, Any], done: Path) -> tuple[int, ...]:
 def write_blend(folder: Path, blend: Blend, ids: np.ndarray, test_ids: np.ndarray) -> None:
     """The blend's predictions, and all that is known of it in `blend.json`."""
     write_predictions(folder, blend.predictions, ids, test_ids)
-    facts = {
-        "weights": blend.weights,
-        "intercept": blend.intercept,
-        "in_sample_rmse": blend.in_sample_rmse,
-        **blend.record,
-    }
+    facts = {**{name: getattr(blend, name) for name in KEPT}, **blend.record}
     write_json(folder / "blend.json", _plain(facts))
 
 

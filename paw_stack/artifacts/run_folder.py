@@ -173,6 +173,11 @@ class RunFolder:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def blend_step(self, inputs: dict[str, Any]) -> Step:
+        """The blend as a step; `publish` brings it to the store, with what belongs to no step."""
+        done = self.root / "blend" / "done.json"
+        return Step("blend", Location(done), {"unit": "blend", **inputs})
+
     def begin_blend(self) -> None:
         """Remove blend.json, so that the run counts as not blended until `save_blend`."""
         remove(self.root / "blend" / "blend.json")

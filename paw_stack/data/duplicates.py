@@ -69,13 +69,13 @@ def duplicate_groups(n: int, pairs: np.ndarray) -> np.ndarray:
     Args:
         pairs: (k, 2) int, rows 0..n-1.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    links = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    component = connected_components(links, directed=False)[1]
-    _, first, group = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[group].astype(np.int64)
+    group, before = np.arange(n), None
+    while before is None or not np.array_equal(group, before):  # each takes its least neighbour's
+        before, least = group, group[pairs].min(1)
+        group = group.copy()
+        np.minimum.at(group, pairs, least[:, None])
+        group = group[group]
+    return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 
 def tight_groups(n: int, pairs: np.ndarray) -> np.ndarray:

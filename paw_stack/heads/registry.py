@@ -130,10 +130,11 @@ def _nystroem(section: NystroemSection, engine: str, problem: Problem) -> CrossF
 
 
 def _ridge(section: RidgeSection, engine: str, problem: Problem) -> CrossFitted:
-    from paw_stack.heads.ridge import make_ridge, stored_ridge
+    from paw_stack.heads.ridge import cross_fit_ridge, make_grouped_ridge, stored_ridge
 
-    make = partial(make_ridge, section, grouped=problem.folds.grouped)
-    return cross_fit(make, stored_ridge, problem)
+    if problem.folds.grouped:
+        return cross_fit(partial(make_grouped_ridge, section), stored_ridge, problem)
+    return cross_fit_ridge(section, problem)
 
 
 def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
@@ -158,7 +159,7 @@ def _svr_bytes(section: SvrSection, n: int, m: int) -> float:
 
 
 def _kernel_ridge_bytes(section: KernelRidgeSection, n: int, m: int) -> float:
-    """A kernel in float32 and its inverse in float64; then distances and kernel of test rows."""
+    """A kernel, its inverse and what folds take of it; then distances and kernel of test rows."""
     return 12 * n * n + 8 * n * m
 
 

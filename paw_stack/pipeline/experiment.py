@@ -142,8 +142,7 @@ def _setting_problems(config: Config) -> list[str]:
 
     cache = RunFolder(config).cache
     checks: list[Callable[[], object]] = [partial(candidates, config)]
-    compute = config.compute
-    if (compute.device, compute.precision, config.embed.engine) != ("auto", "auto", "auto"):
+    if _may_be_missing(config):
         checks.append(partial(_require_engine, config))
     checks.append(partial(_require_metadata, config))
     checks.append(partial(_require_a_stem_that_learns, config))
@@ -187,6 +186,12 @@ def _require_terms_with_weights(config: Config) -> None:
             f"data.weight: {config.data.weight} weighs rows, which some terms of the loss cannot;"
             f" set {', '.join(on)}, or data.weight: null"
         )
+
+
+def _may_be_missing(config: Config) -> bool:
+    """A processor runs all else, and to ask imports torch, which takes seconds."""
+    asked = {config.compute.device, config.compute.precision, config.embed.engine}
+    return not asked.isdisjoint({"cuda", "fp16", "compile", "openvino"})
 
 
 def _require_engine(config: Config) -> None:

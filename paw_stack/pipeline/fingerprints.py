@@ -4,10 +4,14 @@
 recorded with it, so that a step of a GPU machine still counts on a laptop.
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from paw_stack.artifacts import Steps
+from paw_stack.artifacts.step import fingerprints, versions
 from paw_stack.config import BackboneSection
+from paw_stack.data.types import Predictions
 from paw_stack.heads.registry import HEADS, engine_of
 from paw_stack.pipeline.candidates import Source
 from paw_stack.pipeline.experiment import Job
@@ -142,6 +146,31 @@ def head_inputs(job: Job, source: Source, head: str, folds: list[int], needs: St
         "folds": job.folds.fold_of.tolist(),
         "chosen folds": str(folds),
     }
+
+
+def blend_inputs(job: Job, candidates: Sequence[Predictions], steps: Steps) -> Inputs:
+    """Of the blend, which is kept with the whole config and with the versions that made it."""
+    known, folds = job.competition, job.folds
+    names = [candidate.name for candidate in candidates]
+    noises = [noise and asdict(noise) for noise in (job.findings.noise, known.rating_noise)]
+    embedded = [step.fingerprint for step in steps.values() if step.stage == "embed"]
+    return {
+        "config": job.config,
+        "rows": [known.labelled.ids.tolist(), known.test.ids.tolist()],
+        "submission": list(known.submission_ids),
+        "target": job.target_digest,
+        "label noise": noises,
+        "folds": [folds.fold_of.tolist(), folds.group_of.tolist()],
+        "candidates": [_predicted(candidate) for candidate in candidates],
+        "steps": sorted(fingerprints(job.run.root, names).items()),
+        "embeddings": embedded,
+        "versions": versions(),
+    }
+
+
+def _predicted(candidate: Predictions) -> list[Any]:
+    oof, test = candidate.oof.tolist(), candidate.test.tolist()
+    return [candidate.name, oof, test, candidate.folds, candidate.optimistic]
 
 
 def _common(job: Job) -> Inputs:

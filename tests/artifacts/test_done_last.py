@@ -70,7 +70,7 @@ def test_in_a_run_every_record_comes_last_and_goes_first(sample_folder, tmp_path
     run = tmp_path / "runs" / "tiny"
     call("run", config)
     done = sorted(path for path in run.rglob("*done.json"))
-    assert len(done) == 2 + 3 + 4 + 1  # networks, embeddings, candidates, pictures
+    assert len(done) == 2 + 3 + 4 + 2  # networks, embeddings, candidates, blend and pictures
     for record in done:
         own = [path for path in journal.named() if vouched_for(record, run, path)]
         assert len(own) > 1

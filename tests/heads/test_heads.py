@@ -26,7 +26,6 @@ from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
 from paw_stack.heads.knn import make_knn, stored_knn
 from paw_stack.heads.memory import require_memory
 from paw_stack.heads.registry import fit_head
-from paw_stack.heads.ridge import make_ridge, stored_ridge
 from paw_stack.heads.stored import predict_stored
 from paw_stack.heads.svr import fell_back, make_svr, resolve_engine, stored_svr
 
@@ -49,7 +48,6 @@ HEADS = {
 NAIVE = {
     "onedal": (partial(make_svr, SvrSection(C=5, epsilon=0.1), "onedal"), stored_svr),
     "sklearn": (partial(make_svr, SvrSection(C=5, epsilon=0.1), "sklearn"), stored_svr),
-    "ridge": (partial(make_ridge, RidgeSection()), stored_ridge),
     "knn": (partial(make_knn, KnnSection(k=5)), stored_knn),
 }
 

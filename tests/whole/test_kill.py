@@ -47,7 +47,7 @@ def stage(runs: Path) -> str:
     run, done = runs / "tiny", len(done_records(runs))
     if not (run / "check" / "duplicates.csv").exists():
         return "photos"
-    names = ["finetune"] * 2 + ["embed"] * 2 + ["fit-heads"] * 3 + ["blend", "report"]
+    names = ["finetune"] * 2 + ["embed"] * 2 + ["fit-heads"] * 3 + ["blend", "pictures", "report"]
     return names[done]
 
 

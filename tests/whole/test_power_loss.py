@@ -108,7 +108,9 @@ def files(job: Job, step: Step) -> dict[str, bytes]:
 
 def blended(job: Job) -> dict[str, bytes]:
     paths = [job.run.root / "submission.csv", *job.run.root.glob("blend/[!.]*")]
-    return {path.name: path.read_bytes() for path in paths if path.exists()}
+    # Its record comes last: a blend without it is whole, and fitted again by the next command.
+    there = [path for path in paths if path.exists() and path.name != "done.json"]
+    return {path.name: path.read_bytes() for path in there}
 
 
 def ends_as_ever(recording: Recording) -> None:

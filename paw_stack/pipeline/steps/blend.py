@@ -1,25 +1,29 @@
-"""The last step: all candidates of a run -> blend, scores, submission."""
+"""The last step: all candidates of a run -> blend, scores, submission.
 
-import time
-from dataclasses import dataclass, replace
+What it is made from shows only once the candidates are read, so it is no step of the plan. Where
+nothing changed since it was done, it is told again as it was kept.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Steps, candidate_files, read_candidates
+from paw_stack.artifacts import Step, Steps, candidate_files, read_candidates
 from paw_stack.artifacts.embeddings import load_embeddings
-from paw_stack.artifacts.predictions import write_predictions
+from paw_stack.artifacts.predictions import load_blend, write_predictions
 from paw_stack.blend import Recipe, blend
 from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
 from paw_stack.data.types import Blend, Embeddings, Predictions
-from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.errors import ArtifactError, ConfigError, DataError, offenders
 from paw_stack.metrics import mean
 from paw_stack.pipeline.candidates import candidates as named_candidates
 from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
+from paw_stack.pipeline.fingerprints import blend_inputs
 from paw_stack.pipeline.flattery import flattery, group_facts
 from paw_stack.pipeline.steps.fit_head import load_fitted
 from paw_stack.pipeline.steps.predictions import network_predictions
@@ -38,27 +42,45 @@ def make_blend(job: Job, steps: Steps) -> Blended:
     Args:
         steps: of all folds, by their names.
     """
-    start = time.perf_counter()
-    competition, section = job.competition, job.config.blend
     candidates = _chosen(job, steps)
+    for candidate in candidates:
+        if not job.run.candidate_location(candidate.name).done.exists():  # networks', other runs'
+            ids, test_ids = job.competition.labelled.ids, job.competition.test.ids
+            write_predictions(job.run.predictions, candidate, ids, test_ids)
+    step = job.run.blend_step(blend_inputs(job, candidates, steps))
+    result = _before(job, step)
+    if result:
+        say("blend: done before")
+        written = _submitted(job, result)
+    else:
+        step.begin()
+        fitted = _fitted_blend(job, candidates, steps)
+        job.run.begin_blend()
+        written = _submitted(job, fitted)
+        job.run.save_blend(fitted, job.config, job.competition)
+        step.finish(folds=list(range(job.folds.n)))
+        result = load_blend(step, job.competition, job.folds)
+    job.run.publish()
+    return Blended(result, [*candidates, result.predictions], written)
+
+
+def _before(job: Job, step: Step) -> Blend | None:
+    """The blend as it was kept; None where it was made from something else, or is damaged."""
+    try:
+        return load_blend(step, job.competition, job.folds) if step.record() else None
+    except (ArtifactError, DataError):
+        return None
+
+
+def _fitted_blend(job: Job, candidates: list[Predictions], steps: Steps) -> Blend:
+    competition, section = job.competition, job.config.blend
     recipe = Recipe(section.method, section.calibration, competition.bounds)
     noises = job.findings.noise, competition.rating_noise
     target, weight = competition.target, competition.weight
     result = blend(candidates, target, job.folds, recipe, *noises, weight)
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
     result.record["groups"] = _groups(job, steps)
-    job.run.begin_blend()
-    for candidate in candidates:
-        if not job.run.candidate_location(candidate.name).done.exists():  # networks', other runs'
-            ids, test_ids = competition.labelled.ids, competition.test.ids
-            write_predictions(job.run.predictions, candidate, ids, test_ids)
-    timed = replace(result.predictions, seconds=time.perf_counter() - start)
-    written = None
-    if len(competition.submission_ids):
-        written = job.run.save_submission(_submission(job, result), competition.bounds)
-    job.run.save_blend(result, job.config, competition)
-    job.run.publish()
-    return Blended(result, [*candidates, timed], written)
+    return result
 
 
 def _chosen(job: Job, steps: Steps) -> list[Predictions]:
@@ -145,6 +167,12 @@ def _untaught(job: Job, steps: Steps) -> tuple[Embeddings, np.ndarray] | None:
         found = load_embeddings(step, backbone.name, backbone.layers[0], fold, n, len(job.ids))
         return found, np.arange(n) if fold is None else job.folds.held_out_rows(0)
     return None
+
+
+def _submitted(job: Job, result: Blend) -> Path | None:
+    if not len(job.competition.submission_ids):
+        return None
+    return job.run.save_submission(_submission(job, result), job.competition.bounds)
 
 
 def _submission(job: Job, result: Blend) -> pd.DataFrame:
