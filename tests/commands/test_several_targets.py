@@ -101,8 +101,9 @@ def test_new_photos_get_each_targets_own_score(both, rated):
     table = predict(both / "tiny", photos)
     for target, run in open_targets(both / "tiny").items():
         own = score_paths(run, photos)
-        for column, name in ((target, "score"), (f"{target} low", "low"), (f"{target} high", "high")):
-            np.testing.assert_array_equal(table[column], own[name])
+        np.testing.assert_array_equal(table[target], own["score"])
+        for end in ("low", "high"):
+            np.testing.assert_array_equal(table[f"{target} {end}"], own[end])
 
 
 @pytest.mark.parametrize("facts", ["{}", "[1]", '{"a": "../other"}', '{"a": "b", "c": "/d"}'])
