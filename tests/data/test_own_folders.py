@@ -11,7 +11,7 @@ from helpers.commands import FROZEN, call, run_folder, write_config
 from helpers.photos import encoded, picture
 
 from paw_stack import PawStack
-from paw_stack.artifacts import read_record
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.config import DataSection, RunSection
 from paw_stack.console import printing
 from paw_stack.data.images.shards import find_shards, shard_photos
@@ -52,7 +52,7 @@ def test_a_run_on_such_names_writes_them_as_the_tables_do(own_sample, tmp_path, 
     sent = pd.read_csv(run_folder(tmp_path) / "submission.csv", dtype={"Id": str})
     test = pd.read_csv(own_sample / "test.csv", dtype={"Id": str})
     assert sent["Id"].tolist() == test["Id"].tolist()
-    record = read_record(run_folder(tmp_path))
+    record = open_finished(run_folder(tmp_path))
     assert set(record.labelled["Id"]) == set(pd.read_csv(own_sample / "train.csv")["Id"])
     assert set(record.test.index) == set(test["Id"])
     call("predict", run_folder(tmp_path), own_sample / "test", "--out", tmp_path / "o.csv")

@@ -38,7 +38,7 @@ TABLE: dict[str, set[str]] = {
     "heads.memory_gb": set(),
     **{f"heads.{head}": {head} for head in HEADS},
 }
-READ_ANEW = ("data.bounds", "data.duplicates", "data.metadata", "data.resize")
+READ_ANEW = ("data.bounds", "data.duplicates", "data.metadata", "data.resize", "folds.by")
 
 
 @pytest.fixture(scope="module")
