@@ -1,4 +1,4 @@
-"""A fold's weights: their mean over its own rows is not 1, and no figure of it follows from that."""
+"""A fold's weights: their mean over its own rows is not 1, and no figure follows from that."""
 
 from dataclasses import replace
 
