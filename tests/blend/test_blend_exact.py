@@ -85,8 +85,8 @@ def test_the_bounds_given_are_those_of_model_and_interval():
 
 
 def test_a_run_blends_within_the_bounds_of_its_data(run, record):
-    assert record.blend["model"]["bounds"] == record.config["data"]["bounds"]
-    assert record.blend["interval"]["bounds"] == record.config["data"]["bounds"]
+    assert record.blend["model"]["bounds"] == list(record.config.data.bounds)
+    assert record.blend["interval"]["bounds"] == list(record.config.data.bounds)
 
 
 def test_both_ends_of_an_interval_are_the_farthest_residuals_of_25():
