@@ -89,7 +89,9 @@ def test_a_merged_photo_has_the_mean_of_what_its_copies_have(pictures, tmp_path)
     findings = examine(whole, data, tmp_path / "cache", 0)
     same_as = findings.same_as.copy()
     same_as[:] = [0, 1, 2, 3, 1, 5]
-    found, _ = admit(whole, replace(findings, same_as=same_as), data)
+    near = np.array([0, 1, 1, 3, 1, 5])  # p2 is near, and no copy for sure
+    found, group_of = admit(whole, replace(findings, same_as=same_as, group_of=near), data)
+    assert group_of.tolist() == [0, 1, 1, 2, 3]
     weight = whole.weight / whole.weight.mean()
     target = np.average([2, 8], weights=weight[[1, 4]])
     assert found.labelled.ids.tolist() == ["p0", "p1", "p2", "p3", "p5"]
