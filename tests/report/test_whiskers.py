@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from paw_stack.report.charts import reliability
+from paw_stack.report.svg import ticks
 
 
 def test_a_whisker_reaches_two_standard_errors_either_way():
@@ -25,3 +26,17 @@ def test_a_whisker_reaches_two_standard_errors_either_way():
     assert [float(mark[0]), float(mark[1])] == [x1, at_ends[1]]
     low, high = (float(line) for line in (places[3, 1], places[4, 1]))
     assert low - high == pytest.approx((y1 - y2) * 90 / 16, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted", "expected"),
+    [
+        (0, 100, 5, [0, 20, 40, 60, 80, 100]),
+        (0, 1, 5, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (-0.3, 0.3, 3, [-0.2, 0, 0.2]),
+        (10, 60, 2, [25, 50]),
+        (1, 100, 5, [20, 40, 60, 80, 100]),
+    ],
+)
+def test_round_numbers_at_both_ends_have_a_tick(low, high, wanted, expected):
+    assert ticks(low, high, wanted) == pytest.approx(expected, abs=1e-12)
