@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {
     "data.duplicates": "merge",
     "data.metadata": ["Eyes", "Blur"],
     "finetune.crop_scale": [0.5, 1.0],
+    "folds.by": "Blur",
     "heads.svr.engine": "sklearn",
     "heads.svr.clip": [2, 90],
     "heads.svr.grid": {"C": [1, 2]},
