@@ -34,7 +34,6 @@ VALUES: dict[str, Any] = {
     "data.extra.extension": ".jpg",
     "extra.pretrain.learning_rate": 0.5,
     "extra.autoencoder.feed": [],
-    "folds.by": "Occlusion",
 }
 # The file of folds is in test_stale.py too; test_stale_extra.py holds the others to this list.
 ELSEWHERE = (
