@@ -38,6 +38,7 @@ RATERS = {
 }
 INDICES = {"", "index", "row", "no", "nr", "unnamed0", "column1", "number"}
 SPREADS = ("sd", "std", "stdev", "stddev")
+FEWEST_GROUPS = 5  # a fold each
 Fits = Callable[[pd.Series], bool]
 COUNTS = ("n", "count", "nratings", "nraters", "nvotes", "numratings")
 
@@ -66,7 +67,7 @@ def find_roles(table: pd.DataFrame, id_column: str) -> Roles:
 
     constant: Fits = _constant_in(table[id_column]) if several else lambda cells: True
     return Roles(
-        first(GROUPS, lambda cells: 1 < cells.nunique() < len(cells) and constant(cells)),
+        first(GROUPS, lambda cells: _names_individuals(cells) and constant(cells)),
         first(WEIGHTS, lambda cells: _positive(cells) and constant(cells)),
         first(RATERS, lambda cells: True) if several else None,
     )
@@ -74,6 +75,12 @@ def find_roles(table: pd.DataFrame, id_column: str) -> Roles:
 
 def _constant_in(ids: pd.Series) -> Fits:
     return lambda cells: bool(cells.groupby(ids).nunique().max() == 1)
+
+
+def _names_individuals(cells: pd.Series) -> bool:
+    """Not a flag such as Kaggle's `Group`, nor a kind such as cat, dog: these are few."""
+    fewest = max(FEWEST_GROUPS, int(len(cells) ** 0.5) // 2)
+    return fewest <= cells.nunique() < len(cells)
 
 
 def _positive(cells: pd.Series) -> bool:

@@ -21,7 +21,6 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.places import OASIS, ROOT
-from tools.efficientnet_lite import convert
 
 NOTEBOOK = """
 import sys
@@ -89,8 +88,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights = folder / "weights"
-        for size in range(3):
-            convert(weights / f"tf_efficientnet_lite{size}.safetensors", size)
+        convert = [sys.executable, str(ROOT / "tests/tools/efficientnet_lite.py"), str(weights)]
+        subprocess.run(convert, check=True, stdout=subprocess.DEVNULL)
         places = {tree: _place(folder / str(number), weights) for number, tree in enumerate(trees)}
         _header()
         for what, words in _commands(options).items():

@@ -69,20 +69,23 @@ def test_columns_of_a_spread_belong_to_their_target():
 
 
 def test_groups_and_weights_are_known_by_name_where_content_goes_with_it():
-    table = pd.DataFrame({"Id": list("abcd"), "Pet ID": list("ppqq"), "weight": list("1212")})
+    pets, weights = list("ppqqrrsstt"), list("1212121212")
+    table = pd.DataFrame({"Id": list("abcdefghij"), "Pet ID": pets, "weight": weights})
     roles = find_roles(table, "Id")
     assert (roles.group, roles.weight, roles.rater) == ("Pet ID", "weight", None)
-    unfit = table.assign(**{"Pet ID": list("pqrs"), "weight": list("0121")})
+    unfit = table.assign(**{"Pet ID": list("pqrstuvwxy"), "weight": list("0121212121")})
     roles = find_roles(unfit, "Id")
     assert (roles.group, roles.weight) == (None, None)
+    flag = table.assign(**{"Pet ID": list("0110100110")})
+    assert find_roles(flag, "Id").group is None
 
 
 def test_of_raters_rows_a_photo_has_one_group_and_one_weight():
-    table = pd.DataFrame({"Id": list("aabb"), "owner": list("ppqq"), "weight": list("1122")})
-    table["user"] = list("uvuv")
+    table = pd.DataFrame({"Id": list("aabbccddeeff"), "owner": list("ppppqqrrsstt")})
+    table = table.assign(weight=list("112211221122"), user=list("uvuvuvuvuvuv"))
     roles = find_roles(table, "Id")
     assert (roles.group, roles.weight, roles.rater) == ("owner", "weight", "user")
-    roles = find_roles(table.assign(owner=list("pqpq"), weight=list("1212")), "Id")
+    roles = find_roles(table.assign(owner=list("pqpqrstrstuv"), weight=list("121212121212")), "Id")
     assert (roles.group, roles.weight) == (None, None)
 
 

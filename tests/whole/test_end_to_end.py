@@ -144,7 +144,7 @@ BAD = {
     "narrow bounds": (["data.bounds=[20, 30]"], "outside data.bounds [20, 30]"),
     "no such transform": (["finetune.augment=[{Flop: {}}]"], "no transform 'Flop'"),
     "no folds file": (["folds.file=gone.csv"], "gone.csv: cannot be read"),
-    "too many folds": (["folds.n=60"], "60 folds need at least 60 rows"),
+    "too many folds": (["folds.n=60"], "60 folds need at least 60 groups"),
 }
 
 
