@@ -7,7 +7,7 @@ extract.py          batches of photos through several networks, block by block
 precision_check.py  how far a reduced precision is from float32
 """
 
-from paw_stack.embed.engines import batch_size, load_onedal, resolve_engine
+from paw_stack.embed.engines import batch_size, resolve_engine
 from paw_stack.embed.extract import Block, by_layer, embed, extract, read_batches, vectors_of
 from paw_stack.embed.fastest import fastest_network
 from paw_stack.embed.network import Network, load_backbone, make_network
@@ -23,7 +23,6 @@ __all__ = [
     "extract",
     "fastest_network",
     "load_backbone",
-    "load_onedal",
     "make_network",
     "read_batches",
     "resolve_engine",

@@ -181,15 +181,12 @@ def _save(openvino: Any, model: Any, kept: Path) -> None:
             put_in_place(folder / file.name, file)
 
 
-def load_onedal() -> None:
-    """Load oneDAL, which cannot be loaded after OpenVINO: both bring a TBB, its one is older."""
-    with suppress(ImportError):
-        import sklearnex.svm  # noqa: F401
-
-
 def _import_openvino() -> Any:
     # Its telemetry would report to its makers at every import; without the package it has none.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    # Both bring a TBB of their own, and oneDAL cannot be loaded after OpenVINO's older one.
+    with suppress(ImportError):
+        import sklearnex.svm  # noqa: F401
     import openvino
 
     return openvino

@@ -72,7 +72,6 @@ def test_onedal_can_be_loaded_after_openvino():
     require("sklearnex")
     code = (
         "from paw_stack.embed import engines\n"
-        "engines.load_onedal()\n"
         "engines._import_openvino()\n"
         "from sklearnex.svm import SVR\n"
         "SVR().fit([[0.0], [1.0]], [0.0, 1.0])\n"

@@ -122,13 +122,10 @@ def _lacking(job: Job, kept: dict[Layer, KeptEmbeddings]) -> np.ndarray:
 
 def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device") -> None:
     """One pass over the photos `rows` (k,)."""
-    from paw_stack.embed import batch_size, extract, load_onedal, read_batches
-    from paw_stack.heads.svr import resolve_engine as resolve_svr_engine
+    from paw_stack.embed import batch_size, extract, read_batches
     from paw_stack.network.device import peak_megabytes
 
-    section, svr = job.config.embed, job.config.heads.svr
-    if svr and resolve_svr_engine(svr) == "onedal":  # the heads follow in this process
-        load_onedal()
+    section = job.config.embed
     loaded = [_load(job, item) for item in items]
     weights = items[0].step.needs.get("weights")
     pixels = known_pixels(job, items[0].section, weights.needs if weights else {})
