@@ -13,12 +13,7 @@ from typing import Any
 from paw_stack.config.loading import Config, checked, read_sections
 from paw_stack.errors import ConfigError
 
-BY_TARGET = (
-    "bounds",
-    "score_sd",
-    "score_n",
-    "weight",
-)  # keys of `data` that may be given by target
+BY_TARGET = ("bounds", "score_sd", "score_n", "weight")  # keys of `data` that may differ
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,18 @@ class Problem:
     what: str = "fit"  # shown beside the progress bar
     weight: np.ndarray | None = None  # (n,) float64 above 0, of the rows; None: 1 each
 
+    @property
+    def parts(self) -> dict[str, list[int]]:
+        """Name of a part -> its folds, whose features are the same: `all`, or each fold's own."""
+        if self.shared:
+            return {"all": list(self.only)}
+        return {f"fold{fold}": [fold] for fold in self.only}
+
+    @property
+    def row_weight(self) -> np.ndarray:
+        """(n,) float64, 1 each where none are given."""
+        return np.ones(len(self.target)) if self.weight is None else self.weight
+
 
 @dataclass(frozen=True)
 class CrossFitted:

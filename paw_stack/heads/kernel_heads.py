@@ -97,18 +97,17 @@ def _each_matrix(
     fit: Callable[[Matrix], Fits], problem: Problem, device: str = "cpu"
 ) -> CrossFitted:
     """Fit the folds matrix by matrix; one is in memory at a time."""
-    only = list(problem.only)
-    groups = [only] if problem.shared else [[fold] for fold in only]
+    parts = problem.parts
+    size = len(problem.only) // len(parts)  # folds a part
     oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     facts: dict[str, list[Any]] = {}
-    for group in track(groups, problem.what, len(only), "folds", size=len(groups[0])):
+    for name, group in track(parts.items(), problem.what, len(problem.only), "folds", size=size):
         matrix = _matrix(problem, group, device)
         fits = fit(matrix)
         done = np.isfinite(fits.oof)
         oof[done] = fits.oof[done]
         tests.append(fits.test)
-        name = "all" if problem.shared else f"fold{group[0]}"
         heads |= dict(_stored(matrix, fits, name))
         for key, values in fits.facts.items():
             facts.setdefault(key, []).extend(values if isinstance(values, list) else [values])

@@ -59,12 +59,11 @@ class Line(NamedTuple):
 
 def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitted:
     """Cross-fit it; features may be anything that has rows: `len(X)`, `X[begin:end]`, `X[rows]`."""
-    groups = [list(problem.only)] if problem.shared else [[fold] for fold in problem.only]
-    weight = np.ones(len(problem.target)) if problem.weight is None else problem.weight
+    weight = problem.row_weight
     oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     alphas: list[float] = []
-    for group in groups:
+    for part, group in problem.parts.items():
         labelled, test = problem.features(group[0])
         marks = _landmarks(section, labelled, test, problem.seed, weight)
         moments = _moments(marks, labelled, problem, weight)
@@ -72,7 +71,7 @@ def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitte
         lines = {fold: _line(section, marks, moments, means, fold) for fold in group}
         _predict_held_out(marks, lines, labelled, problem, oof)
         head = _head(marks, list(lines.values()))
-        heads["all" if problem.shared else f"fold{group[0]}"] = head
+        heads[part] = head
         tests.append(predict_stored(head, test))
         alphas += [line.alpha for line in lines.values()]
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"alphas": alphas})

@@ -79,12 +79,11 @@ class Line(NamedTuple):
 
 def cross_fit_ridge(section: RidgeSection, problem: Problem) -> CrossFitted:
     """Fold k's line without its rows, with the penalty that its training rows choose."""
-    groups = [list(problem.only)] if problem.shared else [[fold] for fold in problem.only]
-    weight = np.ones(len(problem.target)) if problem.weight is None else problem.weight
+    weight = problem.row_weight
     oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     alphas: list[float] = []
-    for group in groups:
+    for part, group in problem.parts.items():
         labelled, test = problem.features(group[0])
         # That scale keeps digits and is no fold's: each has its own on top of it.
         rows, _, scaling = standardise(labelled, test, problem.weight)
@@ -93,7 +92,7 @@ def cross_fit_ridge(section: RidgeSection, problem: Problem) -> CrossFitted:
             held_out = problem.folds.held_out_rows(fold)
             oof[held_out] = rows[held_out].astype(np.float64) @ line.coefficients + line.intercept
         head = _head(scaling, lines)
-        heads["all" if problem.shared else f"fold{group[0]}"] = head
+        heads[part] = head
         tests.append(predict_stored(head, test) if len(test) else np.empty(0))
         alphas += [line.alpha for line in lines]
     return CrossFitted(oof, np.mean(tests, axis=0), heads, {"alphas": alphas})

@@ -38,21 +38,28 @@ def read_cells(path: Path, form: Form = PLAIN) -> pd.DataFrame:
     require_regular(path, LARGEST)
     _require_text(path, form.encoding)
     try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            encoding=form.encoding,
-            sep=form.separator,
-            skiprows=form.skipped,
-            skipinitialspace=form.spaced,
-            compression=None,
-        )
+        table = _parsed(path, form)
     except pd.errors.ParserError as error:
         raise ValueError(_too_long(path, form) or str(error)) from None
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(_too_long(path, form))
     return table
+
+
+def _parsed(path: Path, form: Form, header_alone: bool = False) -> pd.DataFrame:
+    """The table with every cell as text; or its header as the one row, as it was given."""
+    return pd.read_csv(
+        path,
+        dtype=str,
+        header=None if header_alone else 0,
+        nrows=1 if header_alone else None,
+        keep_default_na=False,
+        encoding=form.encoding,
+        sep=form.separator,
+        skiprows=form.skipped,
+        skipinitialspace=form.spaced,
+        compression=None,
+    )
 
 
 def _require_text(path: Path, encoding: str) -> None:
@@ -95,18 +102,7 @@ def read_given(path: Path, columns: Collection[str]) -> tuple[pd.DataFrame, Form
 
 
 def _header(path: Path, form: Form) -> list[str]:
-    first = pd.read_csv(
-        path,
-        dtype=str,
-        header=None,
-        nrows=1,
-        keep_default_na=False,
-        encoding=form.encoding,
-        sep=form.separator,
-        skiprows=form.skipped,
-        skipinitialspace=form.spaced,
-        compression=None,
-    )
+    first = _parsed(path, form, header_alone=True)
     return [str(name) for name in first.iloc[0]]
 
 

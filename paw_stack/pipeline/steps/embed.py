@@ -200,10 +200,9 @@ def _ready(job: Job, one: _Loaded, device: "Device", pixels: Path) -> "Network":
     section, item = job.config.embed, one.item
     about = (item.name, one.backbone, item.section, section, device, one.planes)
     network = fastest_network(*about, len(job.ids), job.run.cache)
-    engine = network.engine
-    reduced = engine != "torch" or device.precision != "fp32"
+    reduced = network.engine != "torch" or device.precision != "fp32"
     close = _closeness(job, one, network, device, pixels) if reduced else {}
-    item.facts = {"engine": engine, "closeness": close}
+    item.facts = {"engine": network.engine, "closeness": close}
     if item.kept:
         write_json(kept_place(job, item.section, device) / FACTS, item.facts)
     return network
