@@ -14,7 +14,7 @@ from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.targets import open_targets
 from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.atomic import write_file
-from paw_stack.config import BackboneSection
+from paw_stack.config import BackboneSection, Config
 from paw_stack.console import print_table, say
 from paw_stack.data.images.cache import Photos, cached_photos, unreadable_sentence
 from paw_stack.data.images.photo_kinds import READ
@@ -89,8 +89,7 @@ def _predict_all(
     if explained:
         folders = ", ".join(str(run.folder) for run in runs.values())
         raise DataError(f"--explain: tells one target's score; give its own run: {folders}")
-    frozen = all(backbone.frozen for run in runs.values() for backbone in run.config.backbones)
-    kept: Kept | None = {} if frozen else None  # all targets have the same networks then
+    kept: Kept | None = {} if _share_networks([run.config for run in runs.values()]) else None
     found = {
         target: score_paths(run, photos, _columns(run, photos, metadata), batch_size, kept)
         for target, run in runs.items()
@@ -110,6 +109,13 @@ def _predict_all(
     return table
 
 
+def _share_networks(configs: Sequence[Config]) -> bool:
+    """Whether runs have the same networks: frozen, and no run was made again with others."""
+    made = [(config.backbones, config.embed, config.compute) for config in configs]
+    frozen = all(backbone.frozen for backbone in configs[0].backbones)
+    return frozen and all(one == made[0] for one in made)
+
+
 def _show_all(table: pd.DataFrame, targets: list[str]) -> None:
     from rich.table import Column
 
@@ -124,6 +130,10 @@ def _show_all(table: pd.DataFrame, targets: list[str]) -> None:
         for _, row in good.head(SHOWN).iterrows()
     ]
     print_table("scores, points", columns, rows)
+    _say_what_is_cut(good)
+
+
+def _say_what_is_cut(good: pd.DataFrame) -> None:
     if len(good) > SHOWN:
         say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
 
@@ -266,8 +276,7 @@ def _show(table: pd.DataFrame, level: str) -> None:
     columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
     rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]
     print_table("scores, points", columns, rows)
-    if len(good) > SHOWN:
-        say(f"the first {SHOWN} of {len(good)}; --out scores.csv writes all")
+    _say_what_is_cut(good)
 
 
 def _cells(row: pd.Series, own: list[str]) -> tuple[str, ...]:

@@ -84,6 +84,22 @@ def test_photos_get_a_score_for_each_target(runs, competition, tmp_path, capsys)
     assert f"{scores[TARGETS[0]][0]:.2f}" in capsys.readouterr().out
 
 
+def test_a_target_that_was_run_again_with_another_network_is_scored_by_that(
+    runs, competition, tmp_path
+):
+    own = Path(shutil.copytree(runs, tmp_path / "runs"))
+    config = config_of(tmp_path, competition, target=TARGETS[1], bounds=None)
+    again = {"drop_path_rate": 0.0, "image_size": 48, "model_args.window_size": 3}
+    words = [f"backbones.0.{key}={value}" for key, value in again.items()]
+    words += ["run.name=tiny-age_of_pet", f"folds.by={TARGETS[0]}"]
+    call("run", config, *(word for given in words for word in ("--set", given)))
+    photo = sorted((competition / "test").glob("*.jpg"))[0]
+    call("predict", own / "tiny", photo, "--out", tmp_path / "scores.csv")
+    alone = pd.read_csv(own / "tiny-age_of_pet" / "submission.csv", dtype={"Id": str})
+    expected = alone.set_index("Id").loc[photo.stem, TARGETS[1]]
+    assert pd.read_csv(tmp_path / "scores.csv")[TARGETS[1]][0] == pytest.approx(expected, abs=1e-4)
+
+
 def test_an_explanation_is_of_one_target(runs, competition, capsys, monkeypatch):
     photo = sorted((competition / "test").glob("*.jpg"))[0]
     said = failure(capsys, monkeypatch, "predict", runs / "tiny", "--explain", photo)
