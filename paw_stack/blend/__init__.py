@@ -9,10 +9,25 @@ error, and all of it is nested: see `nested.py`.
     nested.py                fit, predict, choose; nested predictions
     record.py                a whole blend with its record
     scores.py, squash.py, diversity.py, shift.py, intervals.py   what the record tells
+    estimator.py             all of it for scikit-learn: `NestedBlend`
 """
+
+from typing import TYPE_CHECKING, Any
 
 from paw_stack.blend.intervals import predict_interval
 from paw_stack.blend.nested import Recipe, predict_blend
 from paw_stack.blend.record import blend
 
-__all__ = ["Recipe", "blend", "predict_blend", "predict_interval"]
+if TYPE_CHECKING:
+    from paw_stack.blend.estimator import NestedBlend
+
+__all__ = ["NestedBlend", "Recipe", "blend", "predict_blend", "predict_interval"]
+
+
+def __getattr__(name: str) -> Any:
+    """`NestedBlend`, loaded when it is asked for, as scikit-learn takes a second."""
+    if name == "NestedBlend":
+        from paw_stack.blend.estimator import NestedBlend
+
+        return NestedBlend
+    raise AttributeError(f"module 'paw_stack.blend' has no attribute {name!r}")

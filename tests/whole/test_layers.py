@@ -63,6 +63,7 @@ BELOW = {
     "commands": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline", "inference", "cluster", "guess"},
     "api": GROUND | DATA | ARTIFACTS | {"commands", "inference"},
     "cli": GROUND | {"commands", "inference", "guess"},
+    "__main__": {"cli"},
     "": {"api"},
 }
 # Modules that are themselves imported only where they are used may import these at their top.
@@ -71,6 +72,8 @@ LAZY = {
     "embed": {"torch"},
     "semi_supervised": {"torch"},
     "data.images.unpack": {"simplejpeg"},
+    "api": {"sklearn"},
+    "blend.estimator": {"sklearn"},
     "heads.kernels.estimators": {"sklearn"},
     "heads.kernels.grouped_ridge": {"sklearn"},
     "heads.kernels.kernel_ridge": {"sklearn"},

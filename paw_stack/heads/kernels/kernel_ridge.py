@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from paw_stack.heads.kernels.svr import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
@@ -225,23 +225,44 @@ def cross_fit_kernel_ridge(
 class RbfRidge(RegressorMixin, BaseEstimator):
     """Kernel ridge regression with an rbf kernel, an intercept and a penalty chosen by LOO.
 
+    Rows of X that are alike are left out together: a copy tells the other's score.
+
     Args:
-        alphas: penalties, of which the one with the least leave-one-out error is taken.
-        gamma: of the kernel; "scale" is 1 / (d * variance), as scikit-learn's SVR has it.
+        alphas: penalties above 0, of which the one with the least leave-one-out error is taken.
+        gamma: of the kernel; "scale" is 1 / (d * variance), as scikit-learn's SVR has it, the
+            variance by the rows' weights.
+
+    Attributes:
+        alpha_: the penalty that was taken.
+        gamma_: of the kernel.
+        X_fit_: (n, d) float32, the rows that count.
+        dual_coef_: (n,) float64.
+        intercept_: float.
     """
 
     def __init__(self, alphas: Sequence[float] = (0.1, 1.0, 10.0), gamma: float | str = "scale"):
         self.alphas = alphas
         self.gamma = gamma
 
-    def fit(self, X: Any, y: Any) -> "RbfRidge":
-        """X (n, d) float, y (n,) float."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "RbfRidge":
+        """X (n, d) float, y (n,) float; sample_weight (n,) of squared errors, 0 leaves a row out.
+
+        Raises:
+            ValueError: no penalties, or one that is not above 0; fewer than two different rows.
+        """
         X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float32, ensure_min_samples=2)
-        self.gamma_ = scale_gamma(X) if self.gamma == "scale" else float(self.gamma)
-        K = rbf(squared_distances(X), self.gamma_)
-        y = np.asarray(y, dtype=np.float64)
-        nobody, ones = np.arange(0), np.ones(len(y))
-        fits = [(_fits(K, y, alpha, ones, [nobody])[0], alpha) for alpha in self.alphas]
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        alphas = np.asarray(self.alphas, dtype=np.float64)
+        if not len(alphas) or not (alphas > 0).all():
+            raise ValueError(f"alphas={self.alphas}: give one or more penalties above 0")
+        used = weight > 0
+        X, y, weight = X[used], np.asarray(y, dtype=np.float64)[used], weight[used]
+        alike = np.unique(X, axis=0, return_inverse=True)[1]
+        if not len(X) or not alike.any():
+            raise ValueError(f"{len(X)} rows that count, all alike; give two that differ")
+        self.gamma_ = scale_gamma(X, weight) if self.gamma == "scale" else float(self.gamma)
+        K, nobody = rbf(squared_distances(X), self.gamma_), np.arange(0)
+        fits = [(_fits(K, y, alpha, weight, [nobody], alike)[0], alpha) for alpha in alphas]
         fit, self.alpha_ = min(fits, key=lambda pair: pair[0].loo_mse)
         self.X_fit_, self.dual_coef_, self.intercept_ = X, fit.coefficients, fit.intercept
         return self
