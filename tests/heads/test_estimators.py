@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from paw_stack.heads.kernels.estimators import GramSVR
 from paw_stack.heads.kernels.kernel_ridge import RbfRidge
 
-# As in scikit-learn, which exempts its own SVR, gamma "scale" looks at no weights and a solver stops
+# As in scikit-learn, which exempts its own SVR, "scale" looks at no weights and a solver stops
 # at its tolerance; below, at one gamma, weights are copies.
 STOPS = {"check_sample_weight_equivalence_on_dense_data": "not at 9 digits"}
 

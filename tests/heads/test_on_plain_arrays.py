@@ -52,7 +52,7 @@ def test_copies_do_not_tell_each_others_scores(scored):
 
 
 def test_the_penalty_is_that_of_leaving_each_row_out(scored):
-    """A naive refit for each row; scikit-learn's ridge on centred rows, as ours has an intercept."""
+    """A naive refit for each row: scikit-learn's ridge centred, as ours has an intercept."""
     X, y, _ = scored
     X, y, alphas, gamma = X[:25], y[:25], [0.02, 0.5, 20.0], 0.3
 
