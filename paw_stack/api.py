@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
 
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.commands.init import MINUTES, sections_for
@@ -13,7 +16,7 @@ from paw_stack.commands.run import run
 from paw_stack.config import Config, load_config, make_config
 from paw_stack.console import printing
 from paw_stack.data.in_memory import one_column, write_listing
-from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.errors import ArtifactError, ConfigError, DataError, offenders
 from paw_stack.inference.photo_metadata import columns_of_table
 from paw_stack.inference.predict import photos_of, score_paths
 from paw_stack.inference.predictor import require_scorable
@@ -22,8 +25,16 @@ from paw_stack.metrics import rmse
 NAME = "notebook"  # of a run whose config names none
 
 
-class PawStack:
+class NotFitted(ArtifactError, NotFittedError):
+    """There is no finished run yet, neither in memory nor in the folder that the config names."""
+
+
+class PawStack(RegressorMixin, BaseEstimator):
     """A run: from photos and scores to a stack that scores new photos.
+
+    An estimator of scikit-learn whose X are paths: cloned, searched over and pickled as others
+    are. A pickle holds the parameters and where the run lies, not the run. Searches take higher for
+    better and `score` is an error: give them scoring="neg_root_mean_squared_error" or another.
 
     Args:
         config: a YAML file, a finished run's folder (which predicts at once), or the sections as a
@@ -40,7 +51,11 @@ class PawStack:
 
     Raises:
         ConfigError, ArtifactError: with all problems.
+        NotFitted: an ArtifactError, and scikit-learn's NotFittedError: no run is finished.
     """
+
+    _run: FinishedRun | None = None
+    _folder: Path | None = None  # of the run that `fit` has made
 
     def __init__(
         self,
@@ -49,18 +64,18 @@ class PawStack:
         verbose: bool = False,
         minutes: float = MINUTES,
     ):
-        self.overrides = list(overrides or [])
+        self.config = config
+        self.overrides = overrides
         self.verbose = verbose
         self.minutes = minutes
-        self.config: Mapping[str, Any] | Path | None
-        self.config = Path(config).expanduser() if isinstance(config, str | Path) else config
-        self._run: FinishedRun | None = None
 
     def fit(
         self,
         photos: Sequence[str | Path] | None = None,
         scores: Sequence[float] | None = None,
         metadata: pd.DataFrame | None = None,
+        sample_weight: Sequence[float] | None = None,
+        groups: Sequence[Any] | None = None,
     ) -> "PawStack":
         """Run every stage; what an earlier call has done is not done again.
 
@@ -68,11 +83,23 @@ class PawStack:
             photos: paths; None takes the tables of the config's `data` section.
             scores: one a photo, points.
             metadata: numeric columns, one row a photo in the same order.
+            sample_weight: how much each score counts, above 0, as the key `data.weight`.
+            groups: a label a photo, as `data.group`: those of one label share a fold; None or NaN
+                joins none.
+
+        Raises:
+            ConfigError, DataError: with all problems; nothing that was fitted before is left.
         """
+        self._run = self._folder = None
         with printing(self.verbose):
-            config = self._settings() if photos is None else self._listed(photos, scores, metadata)
+            if photos is None:
+                config = self._settings()
+            else:
+                about = metadata, sample_weight, groups
+                config = self._listed(photos, [] if scores is None else scores, *about)
             run(config)
-        self._run = open_finished(config.run.root / config.run.name)
+        self._folder = (config.run.root / config.run.name).absolute()
+        self._finished()
         return self
 
     def predict(
@@ -94,6 +121,7 @@ class PawStack:
             DataError: no photo can be read; metadata of another length, or without a column, a row
                 or a number that the run needs.
         """
+        self._finished()
         return self._scored(photos_of(_paths(photos)), metadata)
 
     def score(
@@ -142,48 +170,76 @@ class PawStack:
         with printing(self.verbose):
             return score_paths(run, paths, columns)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        try:
+            self._finished()
+        except NotFitted:
+            return False
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        """X is a list of paths, no table of numbers."""
+        tags: Any = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the run that was opened: it lies in its folder."""
+        return {key: value for key, value in super().__getstate__().items() if key != "_run"}
+
     def _finished(self) -> FinishedRun:
         if self._run is None:
-            self._run = open_finished(self._place())
+            place = self._folder or self._place()
+            try:
+                self._run = open_finished(place)
+            except ArtifactError as error:
+                if (place / "blend" / "blend.json").is_file():
+                    raise
+                raise NotFitted(error.problems) from None
         return self._run
 
     def _place(self) -> Path:
-        if self.config is None or isinstance(self.config, Mapping):
-            return _folder(_named(self.config or {}))
-        if self.config.is_dir():
-            return self.config
+        config = self._given()
+        if not isinstance(config, Path):
+            return _folder(_named(config or {}))
+        if config.is_dir():
+            return config
         run = self._settings().run
         return run.root / run.name
 
+    def _given(self) -> Path | Mapping[str, Any] | None:
+        own = self.config
+        return Path(own).expanduser() if isinstance(own, str | Path) else own
+
     def _settings(self) -> Config:
-        if self.config is None:
+        config, overrides = self._given(), list(self.overrides or [])
+        if config is None:
             raise ConfigError("fit: there is no config; give one, or photos and their scores")
-        if isinstance(self.config, Mapping):
-            return make_config(_named(self.config), self.overrides)
-        file = self.config / "config.yaml" if self.config.is_dir() else self.config
-        return load_config(file, self.overrides)
+        if isinstance(config, Path):
+            return load_config(config / "config.yaml" if config.is_dir() else config, overrides)
+        return make_config(_named(config), overrides)
 
     def _listed(
         self,
         photos: Sequence[str | Path],
-        scores: Sequence[float] | None,
+        scores: Sequence[float],
         metadata: pd.DataFrame | None,
+        sample_weight: Sequence[float] | None,
+        groups: Sequence[Any] | None,
     ) -> Config:
         """The config with a `data` section for these photos."""
-        given = one_column([] if scores is None else scores)
-        if self.config is None:
+        paths, given, config = _paths(photos), one_column(scores), self._given()
+        if config is None:
             sections = sections_for(given, NAME, self.minutes)
-        elif isinstance(self.config, Mapping):
-            sections = _named(self.config)
+        elif isinstance(config, Mapping):
+            sections = _named(config)
         else:
             sections = self._settings().model_dump(mode="json")
         folder = _folder(sections)
         folder = folder.with_name(f"{folder.name}-photos")  # a run's own folder has no links
-        paths = _paths(photos)
-        listed = write_listing(folder, paths, given, metadata)
-        return make_config(
-            {**sections, "data": {**sections.get("data", {}), **listed}}, self.overrides
-        )
+        listed = write_listing(folder, paths, given, metadata, sample_weight, groups)
+        data = {**sections.get("data", {}), **listed}
+        return make_config({**sections, "data": data}, list(self.overrides or []))
 
 
 def _paths(photos: Sequence[str | Path]) -> list[Path]:

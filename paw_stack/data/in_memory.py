@@ -3,7 +3,7 @@ table of metadata columns -> rows in the order of the photos.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import pandas as pd
 
 from paw_stack.data.images.reading import is_file_name, nfc
 from paw_stack.data.tables import double_ids, read_numbers, read_table
+from paw_stack.data.tables.form import normal
 from paw_stack.errors import DataError, offenders
+
+WEIGHT, GROUPS = "sample_weight", "groups"  # columns of the table, as `fit` calls them
 
 
 def write_listing(
@@ -20,30 +23,31 @@ def write_listing(
     photos: Sequence[Path],
     scores: Sequence[float] | np.ndarray,
     metadata: pd.DataFrame | None = None,
+    sample_weight: Sequence[float] | np.ndarray | None = None,
+    groups: Sequence[Any] | np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Write `train.csv` and links to the photos; returns what the `data` section says of them.
 
     An id is the photo's place in the list and its name: names may be double.
 
     Raises:
-        DataError: no photos, or not as many scores or metadata rows as photos; no numbers.
+        DataError: no photos, or not as many of anything else as photos; no numbers; metadata whose
+            names are taken.
     """
-    given = one_column(scores)
-    counts = {"photos": len(photos), "scores": len(given)}
-    if metadata is not None:
-        counts["metadata rows"] = len(metadata)
-    if len(set(counts.values())) > 1 or not len(photos):
-        found = ", ".join(f"{count} {what}" for what, count in counts.items())
-        raise DataError(f"expected as many scores as photos, and at least one; found {found}")
+    columns = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
+    own = {"score": one_column(scores)}
+    if sample_weight is not None:
+        own[WEIGHT] = one_column(sample_weight, WEIGHT)
+    if groups is not None:
+        own[GROUPS] = pd.Series(list(groups), dtype=object).to_numpy()
+    _require_fitting(len(photos), own, columns if metadata is not None else None)
     (folder / "train").mkdir(parents=True, exist_ok=True)
     for old in (folder / "train").iterdir():
         old.unlink()
     ids = [_id(number, photo) for number, photo in enumerate(photos)]
     for name, photo in zip(ids, photos, strict=True):
         _link(Path(os.path.realpath(photo)), folder / "train" / name)
-    table = pd.DataFrame({"Id": ids, "score": given})
-    columns = pd.DataFrame() if metadata is None else metadata.reset_index(drop=True)
-    table = pd.concat([table, columns], axis=1)
+    table = pd.concat([pd.DataFrame({"Id": ids, **own}), columns], axis=1)
     table.to_csv(folder / "train.csv", index=False)
     return {
         "root": str(folder),
@@ -52,21 +56,40 @@ def write_listing(
         "id": "Id",
         "target": "score",
         "metadata": [str(name) for name in columns],
+        "weight": WEIGHT if WEIGHT in own else None,
+        "group": GROUPS if GROUPS in own else None,
     }
 
 
-def one_column(scores: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Scores as (n,) float64.
+def _require_fitting(n: int, own: Mapping[str, np.ndarray], metadata: pd.DataFrame | None) -> None:
+    """See that all has a row a photo, and that no column would be there twice."""
+    counts = {"photos": n, "scores": len(own["score"])}
+    counts |= {what: len(column) for what, column in own.items() if what != "score"}
+    if metadata is not None:
+        counts["metadata rows"] = len(metadata)
+    problems = []
+    if len(set(counts.values())) > 1 or not n:
+        found = ", ".join(f"{count} {what}" for what, count in counts.items())
+        problems.append(f"expected as many scores as photos, and at least one; found {found}")
+    names = [] if metadata is None else [normal(str(name)) for name in metadata]
+    if taken := [name for name in names if name in {"Id", *own}]:
+        problems.append(f"metadata: columns whose names are taken: {offenders(taken)}; rename them")
+    if problems:
+        raise DataError(problems)
+
+
+def one_column(values: Sequence[float] | np.ndarray, what: str = "scores") -> np.ndarray:
+    """Scores, or what they are called, as (n,) float64.
 
     Raises:
         DataError: they are no numbers, or a table of them.
     """
     try:
-        found = np.asarray(scores, dtype=np.float64)
+        found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"scores: {error}; give numbers") from None
+        raise DataError(f"{what}: {error}; give numbers") from None
     if found.ndim != 1:
-        raise DataError(f"scores: found an array of shape {found.shape}, expected one number each")
+        raise DataError(f"{what}: found an array of shape {found.shape}, expected one number each")
     return found
 
 

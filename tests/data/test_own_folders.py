@@ -17,7 +17,7 @@ from paw_stack.console import printing
 from paw_stack.data.images.shards import find_shards, shard_photos
 from paw_stack.data.in_memory import photo_columns
 from paw_stack.data.unlabelled import load_extra
-from paw_stack.errors import DataError
+from paw_stack.errors import ConfigError, DataError
 from paw_stack.inference.predict import photos_of
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -113,5 +113,6 @@ def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
     data = DataSection(root="~/shelter", labelled="~/t.csv", target="s", bounds=None)
     assert (data.root, data.labelled) == (tmp_path / "shelter", str(tmp_path / "t.csv"))
     assert RunSection(name="n", root="~").root == tmp_path
-    assert PawStack("~/runs/mine").config == tmp_path / "runs" / "mine"
+    with pytest.raises(ConfigError, match=f"^{tmp_path}/runs/mine: cannot be read"):
+        PawStack("~/runs/mine").predict(["photo.jpg"])
     assert DataSection(root="a~/b", target="s~t", bounds=None).root == Path("a~/b")
