@@ -9,7 +9,6 @@ from paw_stack.config import Config, load_config
 from paw_stack.console import say
 from paw_stack.data.competition import load_competition
 from paw_stack.data.types import Blend
-from paw_stack.errors import ConfigError
 
 if TYPE_CHECKING:
     from paw_stack.data.synthetic.competition import SampleFacts
@@ -38,18 +37,11 @@ def sample(
 
 def demo(overrides: Sequence[str] | None = None) -> None:
     """Sample and run, then score the submission on the test photos' hidden targets."""
-    config = load_config(_demo_config(), list(overrides or []))
+    config = load_config(Path(__file__).with_name("demo.yaml"), list(overrides or []))
     facts = sample(config.data.root, DEMO_LABELLED, DEMO_TEST, DEMO_SEED)
     result = run(config)
     if result is not None:
         _compare_with_truth(config, facts, result)
-
-
-def _demo_config() -> Path:
-    path = Path(__file__).parents[2] / "configs" / "demo.yaml"
-    if not path.is_file():
-        raise ConfigError(f"no {path}: install from a clone with pip install -e .")
-    return path
 
 
 def _compare_with_truth(config: Config, facts: "SampleFacts", result: Blend) -> None:

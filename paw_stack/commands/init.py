@@ -104,7 +104,7 @@ def _write(given: Given, minutes: float, out: Path, name: str, head: str) -> dic
     check(make_targets(sections, str(out)))
     for decision in decisions:
         say(str(decision))
-    about = f"{head}\nWhat was decided, and why. All other keys: configs/reference.yaml"
+    about = f"{head}\nWhat was decided, and why. All other keys: paw-stack schema --reference"
     write_text(out, document(decisions, about))
     return sections
 

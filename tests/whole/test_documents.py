@@ -11,7 +11,7 @@ from paw_stack.cli import app
 from paw_stack.config import make_config
 
 FOLDERS = ("artifacts", "configs", "configs/diary", "paw_stack", "tests", "tests/benchmarks")
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "PACKAGE.md", "SECURITY.md")]
 DOCUMENTS += [ROOT / folder / "README.md" for folder in FOLDERS]
 COMMANDS = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands}
 of_documents = pytest.mark.parametrize(
