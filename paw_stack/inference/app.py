@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from paw_stack.artifacts.finished.model import open_finished
+from paw_stack import __version__
+from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.console import say
-from paw_stack.errors import ConfigError
+from paw_stack.errors import ConfigError, PawStackError
 from paw_stack.inference.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
 from paw_stack.inference.app_visits import UPLOADS
 from paw_stack.inference.predictor import require_scorable
@@ -39,7 +40,7 @@ def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
         page = make_page(run, folder)
         if host != LOOPBACK:
             say(f"{host}: whoever reaches this machine can use the page; there is no password")
-        serve(page, host, port)
+        serve(page, run, host, port)
         say(f"http://{host}:{port} (Ctrl-C ends it)")
         page.block_thread()
 
@@ -58,9 +59,15 @@ def _own_folder() -> Iterator[Path]:
             tempfile.tempdir = before
 
 
-def serve(page: "Blocks", host: str, port: int) -> None:
-    """Start the server in a thread of its own."""
+def serve(page: "Blocks", run: FinishedRun, host: str, port: int) -> None:
+    """Start the server in a thread of its own; `/healthz` says how it is."""
     from starlette.middleware import Middleware
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    def answer(request: Any) -> JSONResponse:
+        found = health(run)
+        return JSONResponse(found, status_code=200 if found["ready"] else 503)
 
     page.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)
     page.launch(
@@ -72,8 +79,24 @@ def serve(page: "Blocks", host: str, port: int) -> None:
         max_file_size=LARGEST_FILE,
         ssr_mode=False,
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(LimitedBodies)]},
+        app_kwargs={
+            "middleware": [Middleware(LimitedBodies)],
+            "routes": [Route("/healthz", answer)],
+        },
     )
+
+
+def health(run: FinishedRun) -> dict[str, Any]:
+    """The run's name, this version, and whether the run on disk is still the one that is served.
+
+    Networks and heads are read when they are needed: those of a run that was made anew would go
+    with the blend of the old one.
+    """
+    try:
+        ready = open_finished(run.folder).blend == run.blend
+    except PawStackError:
+        ready = False
+    return {"name": run.name, "version": __version__, "ready": ready}
 
 
 def require_gradio() -> None:
