@@ -29,7 +29,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("paw_stack", "tests", "configs", "pyproject.toml", "README.md", "CONTRIBUTING.md")
-COPIED += ("SECURITY.md", "LICENSE", "artifacts/README.md", "artifacts/README")
+COPIED += ("PACKAGE.md", "SECURITY.md", "LICENSE", "artifacts/README.md", "artifacts/README")
 SECONDS = 300  # a fault that hangs its test was noticed too
 # Loaded once and inherited by every fork: that is most of the time of a short test.
 HEAVY = ("torch", "timm", "sklearn.svm", "pandas", "lightgbm", "cv2", "albumentations", "numba")
