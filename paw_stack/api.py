@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags
 
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.commands.init import MINUTES, sections_for
@@ -177,9 +176,9 @@ class PawStack(RegressorMixin, BaseEstimator):
             return False
         return True
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         """X is a list of paths, no table of numbers."""
-        tags: Any = super().__sklearn_tags__()
+        tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.string = False, True
         return tags
 

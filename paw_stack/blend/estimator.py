@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import Tags
+from sklearn.utils import validation
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
+    check_non_negative,
     column_or_1d,
-    validate_data,
 )
 
 from paw_stack.blend.calibration import KINDS
@@ -19,6 +19,9 @@ from paw_stack.blend.nested import Recipe, fit_blend, nested_blend, predict_blen
 from paw_stack.data.folds import Folds, lone_pictures, make_folds
 from paw_stack.data.groups import straddling
 from paw_stack.metrics import is_constant, rmse
+
+# Before scikit-learn 1.6 it is a method.
+validate_data = getattr(validation, "validate_data", None) or BaseEstimator._validate_data
 
 FEWEST_ROWS = 3  # each fold learns from two others at least
 
@@ -85,7 +88,8 @@ class NestedBlend(RegressorMixin, BaseEstimator):
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=FEWEST_ROWS
         )
         y = np.asarray(y, dtype=np.float64)
-        weight = np.asarray(_check_sample_weight(sample_weight, X, ensure_non_negative=True))
+        weight = np.asarray(_check_sample_weight(sample_weight, X))
+        check_non_negative(weight, "sample_weight")
         used = np.flatnonzero(weight)
         given = [None if one is None else _labels(one, y)[used] for one in (folds, groups)]
         P, y, weight = X[used], y[used], weight[used]
@@ -107,9 +111,9 @@ class NestedBlend(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return predict_blend(self.model_, validate_data(self, X, dtype=np.float64, reset=False))
 
-    def __sklearn_tags__(self) -> Tags:
+    def __sklearn_tags__(self) -> Any:
         """Columns of anything but predictions are blended badly: no weight is negative."""
-        tags: Any = super().__sklearn_tags__()
+        tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True
         return tags
 

@@ -68,6 +68,7 @@ APPLY = {
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_checks_pass_where_they_do_not_fit_numbers(tmp_path, monkeypatch):
     """All others call `fit` with rows of numbers for photos, which is refused before anything."""
+    pytest.importorskip("sklearn", "1.6", reason="checks that tell all that fail came with 1.6")
     monkeypatch.chdir(tmp_path)
     found = check_estimator(Table(), on_fail=None, on_skip=None)
     passed = {check["check_name"] for check in found if check["status"] == "passed"}

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
+from paw_stack.heads.kernels.estimators import validate_data
 from paw_stack.heads.kernels.svr import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
@@ -251,13 +252,14 @@ class RbfRidge(RegressorMixin, BaseEstimator):
             ValueError: no penalties, or one that is not above 0; fewer than two different rows.
         """
         X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float32, ensure_min_samples=2)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        check_non_negative(weight, "sample_weight")
         alphas = np.asarray(self.alphas, dtype=np.float64)
         if not len(alphas) or not (alphas > 0).all():
             raise ValueError(f"alphas={self.alphas}: give one or more penalties above 0")
         used = weight > 0
         X, y, weight = X[used], np.asarray(y, dtype=np.float64)[used], weight[used]
-        alike = np.unique(X, axis=0, return_inverse=True)[1]
+        alike = np.unique(X, axis=0, return_inverse=True)[1].ravel()
         if not len(X) or not alike.any():
             raise ValueError(f"{len(X)} rows that count, all alike; give two that differ")
         self.gamma_ = scale_gamma(X, weight) if self.gamma == "scale" else float(self.gamma)
