@@ -105,10 +105,9 @@ def _version(name: str) -> str:
 
 
 def _processor() -> str:
-    import torch
+    from paw_stack.network.device import cpu_capabilities
 
-    name = torch.cpu.get_capabilities().get("cpu_name")
-    return str(name or platform.processor() or "unknown")
+    return str(cpu_capabilities().get("cpu_name") or platform.processor() or "unknown")
 
 
 def _native_bf16() -> bool:

@@ -8,11 +8,15 @@ than libsvm on a few thousand rows. After `fit` it holds arrays alone, named as 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import validation
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
 from paw_stack.heads.kernels.smo import solve
 from paw_stack.heads.kernels.svr import checked, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
+
+# Before scikit-learn 1.6 it is a method.
+validate_data = getattr(validation, "validate_data", None) or BaseEstimator._validate_data
 
 
 class GramSVR(RegressorMixin, BaseEstimator):
@@ -52,7 +56,8 @@ class GramSVR(RegressorMixin, BaseEstimator):
     ) -> "GramSVR":
         """Fit X (n, d), y (n,), with sample_weight (n,) as a factor on C; 0 leaves a row out."""
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        weight = np.asarray(_check_sample_weight(sample_weight, X, ensure_non_negative=True))
+        weight = np.asarray(_check_sample_weight(sample_weight, X))
+        check_non_negative(weight, "sample_weight")
         used = np.flatnonzero(weight)
         if len(used) == 0:
             raise ValueError("all sample weights are 0; at least one row must count")

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from paw_stack.heads.kernels.estimators import validate_data
 from paw_stack.heads.kernels.svr import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
