@@ -51,5 +51,5 @@ def test_gram_svr_is_svr():
 
 def test_negative_weights_are_refused():
     X, y = np.ones((3, 1)), np.arange(3.0)
-    with pytest.raises(ValueError, match="[Nn]egative"):
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
         GramSVR().fit(X, y, [1, -1, 1])
