@@ -41,7 +41,11 @@ def quantile(values: np.ndarray, share: float | np.ndarray, weight: Weight = Non
     """The values (...) below which these shares of the rows lie; with weights, one of the rows'."""
     if weight is None:
         return np.asarray(np.quantile(values, share))
-    return np.asarray(np.quantile(values, share, weights=weight, method="inverted_cdf"))
+    order = np.argsort(values, kind="stable")
+    order = order[weight[order] > 0]
+    below = np.cumsum(weight[order])  # numpy's method inverted_cdf, which has weights from 2.0 on
+    place = np.searchsorted(below / below[-1], share)
+    return np.asarray(values[order][np.minimum(place, len(order) - 1)])
 
 
 def ranks(values: np.ndarray, weight: Weight = None) -> np.ndarray:

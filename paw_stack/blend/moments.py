@@ -125,7 +125,7 @@ def least_squares(
     matrix = covariance[..., :-1, :-1] + penalty
     wanted = np.broadcast_to(covariance[..., :-1, -1], matrix.shape[:-1])
     factor = square_root(matrix)
-    weights = np.linalg.solve(factor @ factor.mT, wanted[..., None])[..., 0]
+    weights = np.linalg.solve(factor @ np.swapaxes(factor, -1, -2), wanted[..., None])[..., 0]
     for place in np.argwhere((weights < 0).any(axis=-1)):  # without a negative one it is solved
         at = tuple(place)
         weights[at], _ = nnls(factor[at].T, np.linalg.solve(factor[at], wanted[at]))

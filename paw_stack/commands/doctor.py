@@ -81,12 +81,16 @@ def engines() -> dict[str, str]:
 
 def to_install() -> dict[str, str]:
     """Package -> what it would be good for and how to get it."""
+    from paw_stack.heads.svr import broken_onedal
+
     cuda = "cuda" in engines()["fine-tuning"]
     found = {
         package: f"{use}: {command}"
         for package, (use, command, needs_cuda) in HELPERS.items()
         if importlib.util.find_spec(package) is None and (cuda or not needs_cuda)
     }
+    if "sklearnex" not in found and (problem := broken_onedal()):
+        found["sklearnex"] = problem
     if not cuda:
         found["CUDA device"] = "fine-tuning: large backbones are slow on a processor"
     return found
@@ -105,10 +109,9 @@ def _version(name: str) -> str:
 
 
 def _processor() -> str:
-    import torch
+    from paw_stack.network.device import cpu_capabilities
 
-    name = torch.cpu.get_capabilities().get("cpu_name")
-    return str(name or platform.processor() or "unknown")
+    return str(cpu_capabilities().get("cpu_name") or platform.processor() or "unknown")
 
 
 def _native_bf16() -> bool:

@@ -7,6 +7,9 @@ divided by the training rows' spread, and those that are not given are shares of
 """
 
 import importlib.util
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -92,8 +95,28 @@ def _lacks(engine: str) -> str | None:
     package, cure = ENGINES[engine]
     if importlib.util.find_spec(package) is None:
         return f"{engine} needs the package {package}, which is not installed: {cure}"
+    if engine == "onedal":
+        return broken_onedal()
     if engine == "cuml" and not _has_gpu():
         return "cuml needs a CUDA device, and none was found"
+    return None
+
+
+@cache
+def broken_onedal() -> str | None:
+    """Why the installed scikit-learn-intelex cannot be used, if it cannot.
+
+    Its recent releases ask for any scikit-learn and need a recent one, so that pip puts them beside
+    an old one, where they cannot be imported.
+    """
+    try:
+        import_module("sklearnex.svm")
+    except ImportError as error:
+        return (
+            "onedal cannot be loaded: the installed scikit-learn-intelex does not fit scikit-learn"
+            f" {version('scikit-learn')} ({error}); pip install --upgrade scikit-learn, or an older"
+            " scikit-learn-intelex"
+        )
     return None
 
 

@@ -159,9 +159,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     What raises the score is orange, what lowers it blue.
     """
     photo = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE)), dtype=np.float64)
-    map_ = Image.fromarray(heat.astype(np.float32), mode="F").resize(
-        (SIDE, SIDE), Image.Resampling.BICUBIC
-    )
+    map_ = Image.fromarray(heat.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     strength = np.asarray(map_, dtype=np.float64) / max(np.abs(heat).max(), 1e-9)
     colour = np.where(strength[..., None] > 0, ORANGE, BLUE)
     share = OPAQUE * np.clip(np.abs(strength), 0, 1)[..., None]

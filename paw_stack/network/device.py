@@ -1,5 +1,6 @@
 """Where and in which precision a network runs: resolved once, recorded with every step."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,8 +51,15 @@ def _computes_bf16(name: str) -> bool:
     """Whether bfloat16 is native there: emulated, it is slower than float32."""
     if name == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = cpu_capabilities()
     return any(bool(capabilities.get(flag)) for flag in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def cpu_capabilities() -> Mapping[str, Any]:
+    """Flag or `cpu_name` -> what torch finds; older ones tell of AVX-512's bfloat16 alone."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    return {"avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
 
 
 def make_fabric(device: Device) -> Any:

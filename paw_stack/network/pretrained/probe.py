@@ -68,6 +68,8 @@ def find_weights(section: BackboneSection) -> str:
 
 
 def _on_meta(section: BackboneSection, load: bool = False) -> Backbone:
+    import timm  # noqa: F401  before: while it is imported, older torch reads tensors' values
+
     with torch.device("meta"):
         return build_backbone(section, 0, load=load)
 
