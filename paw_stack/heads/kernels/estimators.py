@@ -11,7 +11,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from paw_stack.heads.kernels.smo import solve
-from paw_stack.heads.kernels.svr import checked, rbf, scale_gamma, squared_distances
+from paw_stack.heads.kernels.solvers import checked
+from paw_stack.heads.kernels.svr import rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
 

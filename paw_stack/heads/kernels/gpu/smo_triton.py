@@ -130,7 +130,9 @@ def _smo(  # type: ignore[no-untyped-def]
     pairs = 0
     going = True
     while going:
-        up = residual + tl.where(state >= MOST, _BLOCKED, tl.where(state >= ZERO, epsilon, -epsilon))
+        up = residual + tl.where(
+            state >= MOST, _BLOCKED, tl.where(state >= ZERO, epsilon, -epsilon)
+        )
         still = (state == LEAST) | (state == HELD_OUT)
         down = residual + tl.where(still, -_BLOCKED, tl.where(state > ZERO, epsilon, -epsilon))
         least, i = tl.min(up, 0, return_indices=True)
