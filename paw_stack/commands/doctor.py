@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.config import ComputeSection, EmbedSection, SvrSection
+from paw_stack.config import ComputeSection, EmbedSection, GridSection, SvrSection
 from paw_stack.console import say
 from paw_stack.processes import usable_cores
 
@@ -73,7 +73,7 @@ def engines() -> dict[str, str]:
         "fine-tuning": str(device),
         "embeddings": f"{embedding or MEASURED} for {MANY_PHOTOS:,} photos, {device}",
         "heads.svr": resolve_engine(SvrSection()),
-        "heads.svr with a grid": "gram",
+        "heads.svr with a grid": resolve_engine(SvrSection(grid=GridSection())),
         "heads.gbm": "lightgbm on the processor",
         "photos": "simplejpeg, Pillow for other formats",
     }

@@ -23,6 +23,7 @@ from numba import njit
 
 from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL
+from paw_stack.heads.kernels.gpu.products import product
 from paw_stack.heads.kernels.rbf import ROWS, predict_rows, rbf
 from paw_stack.heads.kernels.smo import Solution
 from paw_stack.heads.kernels.solvers import kernel, placed, solve_all
@@ -107,7 +108,7 @@ def scale_gamma(X: np.ndarray, weight: np.ndarray | None = None) -> float:
 
 
 def squared_distances(
-    A: np.ndarray, B: np.ndarray | None = None, device: str = "cpu"
+    A: np.ndarray, B: np.ndarray | None = None, device: str | None = None
 ) -> np.ndarray:
     """Squared Euclidean distances (n, m) float32 between rows of A (n, d) and B (m, d), float32.
 
@@ -116,7 +117,7 @@ def squared_distances(
     norms; centre the columns first.
 
     Args:
-        device: where products are computed; "cuda" needs torch with a CUDA device.
+        device: of torch, where products are computed; None is numpy on the processor.
     """
     A = np.ascontiguousarray(A, dtype=np.float32)
     other = A if B is None else np.ascontiguousarray(B, dtype=np.float32)
@@ -125,7 +126,7 @@ def squared_distances(
     for begin in range(0, len(A), 4 * ROWS):
         rows = slice(begin, begin + 4 * ROWS)
         columns = slice(begin if B is None else 0, None)
-        _product(A[rows], other[columns], out[rows, columns], device)
+        out[rows, columns] = product(A[rows], other[columns].T, device)
     blocks = [(begin, min(begin + ROWS, len(A))) for begin in range(0, len(A), ROWS)]
     finish = _mirrored_distances if B is None else _distances
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -192,15 +193,6 @@ def _cross_fit(
 
 def _norms(A: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", A, A, dtype=np.float64)
-
-
-def _product(A: np.ndarray, B: np.ndarray, out: np.ndarray, device: str) -> None:
-    if device == "cpu":
-        np.matmul(A, B.T, out=out)
-        return
-    import torch
-
-    out[...] = (torch.from_numpy(A).to(device) @ torch.from_numpy(B).to(device).T).cpu().numpy()
 
 
 @njit(cache=True, nogil=True)
