@@ -80,13 +80,17 @@ def engines() -> dict[str, str]:
 
 
 def to_install() -> dict[str, str]:
-    """Package -> what it would be good for and how to get it."""
+    """Package -> what it would be good for and how to get it, or what keeps it from working."""
+    from paw_stack.heads.kernels.gpu.found import broken_cuml
+
     cuda = "cuda" in engines()["fine-tuning"]
     found = {
         package: f"{use}: {command}"
         for package, (use, command, needs_cuda) in HELPERS.items()
         if importlib.util.find_spec(package) is None and (cuda or not needs_cuda)
     }
+    if importlib.util.find_spec("cuml") and (problem := broken_cuml()):
+        found["cuml"] = problem
     if not cuda:
         found["CUDA device"] = "fine-tuning: large backbones are slow on a processor"
     return found

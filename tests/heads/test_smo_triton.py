@@ -42,7 +42,8 @@ def solved_together():
 
     smo_triton.PAIRS = FEW
     K = smo_triton.kernel_matrix(smo_triton.placed(squared_distances(drawn(N)[0])), GAMMA)
-    first = smo_triton.solve_together(K, *duals(), TOL)
+    first = smo_triton.solve_together(K, *duals(), TOL, max_iter=400)
+    assert all(solution.converged for solution in first)
     again = smo_triton.solve_together(K, *duals(), TOL, [solution.beta for solution in first])
     return first, again
 
@@ -88,7 +89,6 @@ def test_solutions_are_those_of_the_processor(solutions):
     K = rbf(squared_distances(drawn(N)[0]), GAMMA)
     for found, target, cost, epsilon in zip(solutions[0], *duals(), strict=True):
         plain = solve(K, target, cost, epsilon, TOL)
-        assert found.converged
         np.testing.assert_allclose(found.f + found.bias, plain.f + plain.bias, atol=5e-4)
 
 
