@@ -176,7 +176,7 @@ def _svr_bytes(engine: str, n: int, m: int) -> float:
 def _svr_device_bytes(engine: str, n: int) -> float:
     """`triton`: distances, a kernel, what many problems take; `cuml`: a fold's kernel, a cache."""
     if engine == "triton":
-        return 8 * n * n + 70e3 * n
+        return 8 * n * n + 130e3 * n
     return 4 * n * n + 1e9 if engine == "cuml" else 0
 
 

@@ -5,7 +5,7 @@ RAPIDS' on a GPU, one after another. Each gives the same solutions, up to the to
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -59,11 +59,7 @@ def solve_each(
         ConvergenceWarning: a fit stopped before it was done.
     """
     if solver == "triton":
-        from paw_stack.heads.kernels.gpu.smo_triton import solve_together
-
-        y, C, epsilon, start = zip(*duals, strict=True)
-        starts = None if start[0] is None else start
-        return list(map(checked, solve_together(K, y, C, epsilon, tol, starts)))
+        return list(map(checked, _together(K, duals, tol)))
     if solver == "cuml":
         return [cuml_solution(K, dual, tol) for dual in duals]
 
@@ -74,6 +70,15 @@ def solve_each(
         return [one(duals[0])]
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
         return list(pool.map(one, duals))
+
+
+def _together(K: Any, duals: Sequence[Dual], tol: float) -> Iterator[Solution]:
+    """On a GPU, as many at a time as its memory is counted for."""
+    from paw_stack.heads.kernels.gpu.smo_triton import TOGETHER, solve_together
+
+    for begin in range(0, len(duals), TOGETHER):
+        y, C, epsilon, start = zip(*duals[begin : begin + TOGETHER], strict=True)
+        yield from solve_together(K, y, C, epsilon, tol, None if start[0] is None else start)
 
 
 def solve_all(

@@ -6,7 +6,7 @@ lies, reads the two rows of K that a pair needs, and takes the next pair. It com
 coefficients alone in float64. After `PAIRS` pairs at the most the residual is made anew in float64
 for all problems that are not done: their gap is that of exact residuals, as it is on a processor.
 
-Memory on the device: 4 n^2 bytes for K, 8 MB a block of its rows, 60 n bytes a problem. Triton's
+Memory on the device: 4 n^2 bytes for K, 8 n KB a block of its rows, 120 n bytes a problem. Triton's
 interpreter (TRITON_INTERPRET=1) runs the same code on a processor, slowly, for tests.
 """
 
@@ -20,6 +20,7 @@ import triton.language as tl
 
 from paw_stack.heads.kernels.smo import Solution, offset
 
+TOGETHER = 1024  # problems at a time
 PAIRS = 32_768  # between two exact residuals; some tenths of a second
 ROWS = 1024  # of K, widened to float64 at a time
 LANES = 16  # rows of K begin where a GPU reads 64 bytes at once
