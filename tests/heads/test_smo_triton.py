@@ -135,7 +135,10 @@ def test_the_interpreter_counts_as_a_device(fitted):
 
 @pytest.mark.parametrize("capability", [70, pytest.param(90, marks=pytest.mark.slow)])
 def test_the_kernel_compiles_for_gpus(capability, tmp_path, monkeypatch):
-    """Without one: to a cubin of that compute capability, by the compiler that Triton brings."""
+    """Without one: to a cubin of that compute capability, by the compiler that Triton brings.
+
+    Warps wait for each other between reading and writing what all of them read and one writes.
+    """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -149,3 +152,8 @@ def test_the_kernel_compiles_for_gpus(capability, tmp_path, monkeypatch):
     source = ASTSource(_smo, pointers | others, {(_smo.arg_names.index("BLOCK"),): 2048})
     made = triton.compile(source, target=GPUTarget("cuda", capability, 32))
     assert len(made.asm["cubin"]) > 1000
+    code = made.asm["ptx"]  # coefficients alone are of 64 bits
+    first, last = code.index("st.global.b64"), code.rindex("st.global.b64")
+    since = max(code.rfind(mark, 0, first) for mark in ("ld.global.b64", "$L__BB"))
+    assert "bar.sync" in code[since:first]
+    assert "bar.sync" in code[last : code.index("$L__BB", last)]

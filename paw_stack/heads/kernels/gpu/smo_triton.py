@@ -151,13 +151,14 @@ def _smo(  # type: ignore[no-untyped-def]
             C_i, C_j = tl.load(C + first + grows), tl.load(C + first + shrinks)
             beta_i, beta_j = tl.load(BETA + first + grows), tl.load(BETA + first + shrinks)
             step, beta_i, beta_j = _step(slope, curvature, epsilon, beta_i, beta_j, C_i, C_j)
+            tl.debug_barrier()  # all warps have read the coefficients that one of them writes
             tl.store(BETA + first + grows, beta_i)
             tl.store(BETA + first + shrinks, beta_j)
             residual += step.to(tl.float32) * (grown - shrunk)
             state = tl.where(t == i, _state(beta_i, C_i), state)
             state = tl.where(t == j, _state(beta_j, C_j), state)
             pairs += 1
-            tl.debug_barrier()  # the coefficients are written before they are read again
+            tl.debug_barrier()  # and they are written before the next pair reads them
     tl.store(PAIRS + problem, pairs)
 
 
