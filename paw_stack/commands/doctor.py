@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.config import ComputeSection, EmbedSection, SvrSection
+from paw_stack.config import ComputeSection, EmbedSection, GridSection, SvrSection
 from paw_stack.console import say
 from paw_stack.processes import usable_cores
 
@@ -73,14 +73,15 @@ def engines() -> dict[str, str]:
         "fine-tuning": str(device),
         "embeddings": f"{embedding or MEASURED} for {MANY_PHOTOS:,} photos, {device}",
         "heads.svr": resolve_engine(SvrSection()),
-        "heads.svr with a grid": "gram",
+        "heads.svr with a grid": resolve_engine(SvrSection(grid=GridSection())),
         "heads.gbm": "lightgbm on the processor",
         "photos": "simplejpeg, Pillow for other formats",
     }
 
 
 def to_install() -> dict[str, str]:
-    """Package -> what it would be good for and how to get it."""
+    """Package -> what it would be good for and how to get it, or what keeps it from working."""
+    from paw_stack.heads.kernels.gpu.found import broken_cuml
     from paw_stack.heads.svr import broken_onedal
 
     cuda = "cuda" in engines()["fine-tuning"]
@@ -91,6 +92,8 @@ def to_install() -> dict[str, str]:
     }
     if "sklearnex" not in found and (problem := broken_onedal()):
         found["sklearnex"] = problem
+    if importlib.util.find_spec("cuml") and (problem := broken_cuml()):
+        found["cuml"] = problem
     if not cuda:
         found["CUDA device"] = "fine-tuning: large backbones are slow on a processor"
     return found

@@ -36,10 +36,11 @@ class GridSection(Section):
 
 
 class SvrSection(HeadSection):
-    engine: Literal["auto", "cuml", "onedal", "sklearn", "gram"] = Field(
+    engine: Literal["auto", "triton", "cuml", "onedal", "sklearn", "gram"] = Field(
         "auto",
-        description="auto: cuml with a GPU, else onedal on x86-64, else sklearn; gram with a grid."
-        " gram: one matrix for all folds, standardised over labelled and test rows",
+        description="auto: with a GPU triton, else cuml, else gram; without one onedal on x86-64,"
+        " else sklearn; with a grid triton or gram. Both: one matrix for all folds, standardised"
+        " over labelled and test rows; triton solves all of them at once on the GPU",
     )
     C: float | None = Field(
         None,
@@ -62,8 +63,8 @@ class SvrSection(HeadSection):
 
     @model_validator(mode="after")
     def _grids_are_grams(self) -> "SvrSection":
-        if self.grid and self.engine not in ("auto", "gram"):
-            raise ValueError(f"engine: {self.engine} has no grid; set engine: gram")
+        if self.grid and self.engine not in ("auto", "triton", "gram"):
+            raise ValueError(f"engine: {self.engine} has no grid; set engine: auto or gram")
         return self
 
 

@@ -30,6 +30,7 @@ class Problem:
     seed: int = 0
     what: str = "fit"  # shown beside the progress bar
     weight: np.ndarray | None = None  # (n,) float64 above 0, of the rows; None: 1 each
+    device: str | None = None  # of torch, for matrix products; None: numpy's on the processor
 
     @property
     def parts(self) -> dict[str, list[int]]:

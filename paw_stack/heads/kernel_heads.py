@@ -1,4 +1,4 @@
-"""Heads on one matrix of distances: the SVR of engine gram and kernel ridge, kept as stored heads.
+"""Heads on one matrix of distances: our own SVR and kernel ridge, kept as stored heads.
 
 Where folds share their vectors there is one matrix for all of them; else one a fold, in which the
 other folds' rows stand as its backbone sees them.
@@ -53,14 +53,14 @@ class Fits(NamedTuple):
 
 
 def svr_on_gram(section: SvrSection, problem: Problem, solver: str = "smo") -> CrossFitted:
-    """The SVR of engine gram, with a grid where the section has one; `solver` as cross_fit_gram."""
+    """The SVR on one matrix, with a grid where the section has one; `solver` as cross_fit_gram."""
 
     def fit(matrix: Matrix) -> Fits:
         if section.grid:
-            return _grid(section, matrix, problem)
+            return _grid(section, matrix, problem, solver)
         return _plain(section, matrix, problem, solver)
 
-    fitted = _each_matrix(fit, problem, "cuda" if solver == "cuml" else "cpu")
+    fitted = _each_matrix(fit, problem)
     if section.grid is None or len(problem.only) < problem.folds.n:
         return fitted
     nested = rmse(problem.target, fitted.oof, problem.weight)
@@ -86,6 +86,7 @@ def kernel_ridge_on_gram(section: KernelRidgeSection, problem: Problem) -> Cross
             matrix.folds,
             matrix.weight,
             problem.folds.group_of,
+            problem.device,
         )
         test = predict_rows(rbf(matrix.test, gamma), beta, bias).mean(1)
         return Fits(oof, test, [gamma] * len(bias), beta, bias, {"alphas": alphas})
@@ -93,9 +94,7 @@ def kernel_ridge_on_gram(section: KernelRidgeSection, problem: Problem) -> Cross
     return _each_matrix(fit, problem)
 
 
-def _each_matrix(
-    fit: Callable[[Matrix], Fits], problem: Problem, device: str = "cpu"
-) -> CrossFitted:
+def _each_matrix(fit: Callable[[Matrix], Fits], problem: Problem) -> CrossFitted:
     """Fit the folds matrix by matrix; one is in memory at a time."""
     parts = problem.parts
     size = len(problem.only) // len(parts)  # folds a part
@@ -103,7 +102,7 @@ def _each_matrix(
     heads: dict[str, StoredHead] = {}
     facts: dict[str, list[Any]] = {}
     for name, group in track(parts.items(), problem.what, len(problem.only), "folds", size=size):
-        matrix = _matrix(problem, group, device)
+        matrix = _matrix(problem, group)
         fits = fit(matrix)
         done = np.isfinite(fits.oof)
         oof[done] = fits.oof[done]
@@ -119,10 +118,10 @@ def _flat(facts: dict[str, list[Any]]) -> dict[str, Any]:
     return {k: v[0] if len(v) == 1 and k == "best_plain_rmse" else v for k, v in facts.items()}
 
 
-def _matrix(problem: Problem, group: list[int], device: str) -> Matrix:
+def _matrix(problem: Problem, group: list[int]) -> Matrix:
     labelled, test, scaling = standardise(*problem.features(group[0]), problem.weight)
-    between = squared_distances(labelled, device=device)
-    across = squared_distances(test, labelled, device)
+    between = squared_distances(labelled, device=problem.device)
+    across = squared_distances(test, labelled, problem.device)
     return Matrix(group, scaling, labelled, between, across, problem.weight)
 
 
@@ -144,7 +143,7 @@ def _plain(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -
     return Fits(found.oof, found.test, [gamma] * len(found.bias), found.beta, found.bias, {})
 
 
-def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
+def _grid(section: SvrSection, matrix: Matrix, problem: Problem, solver: str) -> Fits:
     points = _points(section, matrix)
     found = grid_search(
         matrix.labelled,
@@ -154,6 +153,7 @@ def _grid(section: SvrSection, matrix: Matrix, problem: Problem) -> Fits:
         points,
         sample_weight=matrix.weight,
         only=matrix.folds,
+        solver=solver,
     )
     facts = {
         "chosen": [vars(point) for point in found.chosen],

@@ -8,23 +8,29 @@ from paw_stack.data.types import StoredHead
 from paw_stack.heads.stored import neighbours_head
 
 
-def make_knn(section: KnnSection, scale: TargetScale = IN_POINTS, weighted: bool = False) -> Any:
+def make_knn(
+    section: KnnSection,
+    scale: TargetScale = IN_POINTS,
+    weighted: bool = False,
+    device: str | None = None,
+) -> Any:
     """An unfitted pipeline: StandardScaler, then neighbours weighted by the inverse distance.
 
     They are the same whatever the `scale` of the target.
 
     Args:
         weighted: rows have weights; k neighbours are k rows all the same.
+        device: of torch, that finds them; None is the processor.
     """
-    from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from paw_stack.heads.kernels.estimators import WeightedNeighbours
+    from paw_stack.heads.kernels.estimators import Neighbours, WeightedNeighbours
 
     # Trees of neighbours are slower than products in hundreds of dimensions.
-    kind = WeightedNeighbours if weighted else KNeighborsRegressor
-    neighbours = kind(n_neighbors=section.k, weights="distance", algorithm="brute")
+    kind = WeightedNeighbours if weighted else Neighbours
+    neighbours = kind(section.k, weights="distance", algorithm="brute")
+    neighbours.device = device
     return make_pipeline(StandardScaler(), neighbours)
 
 

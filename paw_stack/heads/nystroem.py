@@ -26,6 +26,7 @@ import numpy as np
 from paw_stack.config import NystroemSection
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem
+from paw_stack.heads.kernels.gpu.products import product
 from paw_stack.heads.kernels.svr import Scaling, rbf, squared_distances
 from paw_stack.heads.stored import kernel_head, predict_stored
 from paw_stack.progress import track
@@ -41,11 +42,12 @@ class Landmarks(NamedTuple):
     vectors: np.ndarray  # (s, d) float32, standardised
     gamma: float
     whitening: np.ndarray  # (s, r) float32
+    device: str | None = None  # of torch, for products
 
     def kernel(self, rows: np.ndarray) -> np.ndarray:
         """(b, s) float32, for raw rows (b, d)."""
         scaled = ((rows - self.scaling.mean_) / self.scaling.scale_).astype(np.float32)
-        distances = squared_distances(scaled, self.vectors)
+        distances = squared_distances(scaled, self.vectors, self.device)
         return rbf(distances, self.gamma, out=distances)
 
 
@@ -65,7 +67,7 @@ def cross_fit_nystroem(section: NystroemSection, problem: Problem) -> CrossFitte
     alphas: list[float] = []
     for part, group in problem.parts.items():
         labelled, test = problem.features(group[0])
-        marks = _landmarks(section, labelled, test, problem.seed, weight)
+        marks = _landmarks(section, labelled, test, problem.seed, weight, problem.device)
         moments = _moments(marks, labelled, problem, weight)
         means = _fold_means(problem, weight)
         lines = {fold: _line(section, marks, moments, means, fold) for fold in group}
@@ -83,6 +85,7 @@ def _landmarks(
     test: Any,
     seed: int,
     weight: np.ndarray | None = None,
+    device: str | None = None,
 ) -> Landmarks:
     n = len(labelled)
     scaling = _scaling(labelled, test, np.ones(n) if weight is None else weight)
@@ -94,7 +97,7 @@ def _landmarks(
     values, axes = np.linalg.eigh(rbf(squared_distances(vectors), gamma).astype(np.float64))
     kept = values > LEAST * values[-1]
     whitening = (axes[:, kept] / np.sqrt(values[kept])).astype(np.float32)
-    return Landmarks(scaling, vectors, gamma, whitening)
+    return Landmarks(scaling, vectors, gamma, whitening, device)
 
 
 def _scaling(labelled: Any, test: Any, weight: np.ndarray) -> Scaling:
@@ -130,14 +133,14 @@ def _moments(marks: Landmarks, labelled: Any, problem: Problem, weight: np.ndarr
     centred = problem.target - _fold_means(problem, weight)[problem.folds.fold_of]
     blocks = track(_blocks(labelled), problem.what, n, "rows", BLOCK)
     for rows, block in blocks:
-        features = marks.kernel(block) @ marks.whitening
+        features = product(marks.kernel(block), marks.whitening, marks.device)
         ones, target = np.ones(len(block)), centred[rows]
         full = np.column_stack([features.astype(np.float64), ones, target])
         for fold in range(problem.folds.n):
             held_out = problem.folds.fold_of[rows] == fold
             own = full[held_out]
             weighted = own if problem.weight is None else weight[rows][held_out, None] * own
-            moments[fold] += weighted.T @ own
+            moments[fold] += product(weighted.T, own, marks.device)
     return moments
 
 

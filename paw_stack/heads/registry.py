@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from paw_stack.config import (
+    ComputeSection,
     GbmSection,
     HeadSection,
     KernelRidgeSection,
@@ -22,7 +23,8 @@ from paw_stack.config import (
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import CrossFitted, Problem, cross_fit
-from paw_stack.heads.svr import resolve_engine
+from paw_stack.heads.kernels.gpu.found import lacks_precomputed
+from paw_stack.heads.svr import ANYWHERE, resolve_engine
 from paw_stack.metrics import is_constant
 
 
@@ -33,8 +35,9 @@ class Head:
     Attributes:
         section: its keys in a config.
         fit: section, engine and problem -> its cross-fit.
-        engine: section -> the engine that fits it; by default the head's own name is used.
-        memory: section, labelled and test rows -> bytes that its matrices take.
+        engine: section, where -> the engine that fits it; by default the head's own name is used.
+        memory: engine, labelled and test rows -> bytes that its matrices take.
+        device_memory: engine, labelled rows -> bytes of them that lie on a GPU.
         uses_seed: it draws by `run.seed`.
         uses_groups: it chooses on parts of its training rows, which keep groups together.
         keeps_rows: it is stored with the rows that it learned from.
@@ -43,8 +46,9 @@ class Head:
 
     section: type[HeadSection]
     fit: Callable[[Any, str, Problem], CrossFitted]
-    engine: Callable[[Any], str] | None = None
-    memory: Callable[[Any, int, int], float] = lambda section, n, m: 0
+    engine: Callable[[Any, ComputeSection], str] | None = None
+    memory: Callable[[str, int, int], float] = lambda engine, n, m: 0
+    device_memory: Callable[[str, int], float] = lambda engine, n: 0
     uses_seed: bool = False
     uses_groups: bool = False
     keeps_rows: bool = False
@@ -60,7 +64,7 @@ def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted
     return HEADS[_name_of(section)].fit(section, engine, problem)
 
 
-def engine_of(section: HeadSection) -> str:
+def engine_of(section: HeadSection, compute: ComputeSection = ANYWHERE) -> str:
     """What fits the head on this machine: one of the SVR's engines, or the head's own name.
 
     Raises:
@@ -68,7 +72,7 @@ def engine_of(section: HeadSection) -> str:
     """
     name = _name_of(section)
     engine = HEADS[name].engine
-    return engine(section) if engine else name
+    return engine(section, compute) if engine else name
 
 
 def _name_of(section: HeadSection) -> str:
@@ -77,10 +81,17 @@ def _name_of(section: HeadSection) -> str:
 
 def _svr(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
     _require_errors(section, problem)
-    if engine == "gram" or (engine == "cuml" and problem.shared):
+    passed_over = lacks_precomputed() if engine == "cuml" and problem.shared else None
+    on_one_matrix = engine == "cuml" and problem.shared and not passed_over
+    if engine in ("gram", "triton") or on_one_matrix:
         from paw_stack.heads.kernel_heads import svr_on_gram
 
-        return svr_on_gram(section, problem, "cuml" if engine == "cuml" else "smo")
+        return svr_on_gram(section, problem, "smo" if engine == "gram" else engine)
+    fitted = _svr_on_vectors(section, engine, problem)
+    return replace(fitted, remarks=[*filter(None, [passed_over]), *fitted.remarks])
+
+
+def _svr_on_vectors(section: SvrSection, engine: str, problem: Problem) -> CrossFitted:
     from paw_stack.heads.svr import fell_back, make_svr, standardised_gamma, stored_svr
 
     if problem.weight is not None:
@@ -143,7 +154,9 @@ def _knn(section: KnnSection, engine: str, problem: Problem) -> CrossFitted:
     fewest = min(len(problem.folds.training_rows(fold)) for fold in problem.only)
     fitting = section.model_copy(update={"k": min(section.k, fewest)})
     return cross_fit(
-        partial(make_knn, fitting, weighted=problem.weight is not None), stored_knn, problem
+        partial(make_knn, fitting, weighted=problem.weight is not None, device=problem.device),
+        stored_knn,
+        problem,
     )
 
 
@@ -153,18 +166,27 @@ def _gbm(section: GbmSection, engine: str, problem: Problem) -> CrossFitted:
     return cross_fit_gbm(section, problem)
 
 
-def _svr_bytes(section: SvrSection, n: int, m: int) -> float:
-    """Distances and a kernel, float32."""
-    return 8 * n * (n + m) if resolve_engine(section) == "gram" else 0
+def _svr_bytes(engine: str, n: int, m: int) -> float:
+    """Distances and a kernel, float32; the kernel of `triton` lies on the GPU."""
+    if engine == "triton":
+        return 4 * n * n + 8 * n * m
+    return 8 * n * (n + m) if engine in ("gram", "cuml") else 0
 
 
-def _kernel_ridge_bytes(section: KernelRidgeSection, n: int, m: int) -> float:
+def _svr_device_bytes(engine: str, n: int) -> float:
+    """`triton`: distances, a kernel, what many problems take; `cuml`: a fold's kernel, a cache."""
+    if engine == "triton":
+        return 8 * n * n + 130e3 * n
+    return 4 * n * n + 1e9 if engine == "cuml" else 0
+
+
+def _kernel_ridge_bytes(engine: str, n: int, m: int) -> float:
     """A kernel, its inverse and what folds take of it; then distances and kernel of test rows."""
     return 12 * n * n + 8 * n * m
 
 
 HEADS = {
-    "svr": Head(SvrSection, _svr, resolve_engine, _svr_bytes, keeps_rows=True),
+    "svr": Head(SvrSection, _svr, resolve_engine, _svr_bytes, _svr_device_bytes, keeps_rows=True),
     "gbm": Head(GbmSection, _gbm, uses_seed=True, uses_groups=True),
     "ridge": Head(RidgeSection, _ridge, uses_groups=True),
     "kernel_ridge": Head(

@@ -1,9 +1,10 @@
 """Support vector regression on standardised embeddings, by whichever engine the machine has.
 
-`cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs everywhere,
-and `gram` is our own on one matrix for all folds (heads/kernels/svr.py). All solve the same
-problem, on a target of mean 0 and standard deviation 1: a C or epsilon that is given in points is
-divided by the training rows' spread, and those that are not given are shares of it.
+`triton` and `gram` are our own on one matrix for all folds (heads/kernels/svr.py), on a GPU and on
+a processor; `cuml` is RAPIDS' on a GPU, `onedal` is scikit-learn-intelex' on x86-64, `sklearn` runs
+everywhere. All solve the same problem, on a target of mean 0 and standard deviation 1: a C or
+epsilon that is given in points is divided by the training rows' spread, and those that are not
+given are shares of it.
 """
 
 import importlib.util
@@ -14,34 +15,59 @@ from typing import Any
 
 import numpy as np
 
-from paw_stack.config import SvrSection
+from paw_stack.config import ComputeSection, SvrSection
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ConfigError
 from paw_stack.heads.kernels.costs import TOL, costs
+from paw_stack.heads.kernels.gpu.found import lacks_for_cuml, lacks_for_triton, uses_cuda
 from paw_stack.heads.stored import kernel_head
 
-ENGINES = {
-    "cuml": ("cuml", "pip install 'paw-stack[rapids]'"),
+# Engine -> its package and how that is installed.
+ON_A_PROCESSOR = {
     "onedal": ("sklearnex", "pip install scikit-learn-intelex (x86-64 only)"),
     "sklearn": ("sklearn", "pip install scikit-learn"),
     "gram": ("numba", "pip install numba"),
 }
+ANYWHERE = ComputeSection()
 
 
-def resolve_engine(section: SvrSection) -> str:
-    """Turn `auto` into the fastest engine that this machine can run; a grid is always gram's.
+def resolve_engine(section: SvrSection, compute: ComputeSection = ANYWHERE) -> str:
+    """Turn `auto` into the fastest engine that this machine can run.
 
     Raises:
-        ConfigError: the engine that was asked for is not installed, or cuml has no GPU.
+        ConfigError: the engine that was asked for is not installed, or has no GPU.
     """
     if section.engine == "auto":
-        if section.grid:
-            return "gram"
-        return next(name for name in ENGINES if _lacks(name) is None)
-    if problem := _lacks(section.engine):
+        return _choice(section, compute)[0]
+    if problem := _lacks(section.engine, compute):
         raise ConfigError(f"heads.svr.engine: {problem}; or set engine: auto")
     return section.engine
+
+
+def what_auto_took(section: SvrSection, compute: ComputeSection) -> list[str]:
+    """A line on the engine beside a GPU, and on those that would have come first."""
+    if section.engine != "auto" or not uses_cuda(compute):
+        return []
+    engine, reasons = _choice(section, compute)
+    return ["; ".join([f"engine: auto is {engine}", *reasons])]
+
+
+def _choice(section: SvrSection, compute: ComputeSection) -> tuple[str, list[str]]:
+    """An engine, and why not those before it."""
+    reasons: list[str] = []
+    for engine in _in_order(section, compute):
+        problem = _lacks(engine, compute)
+        if problem is None:
+            return engine, reasons
+        reasons.append(problem)
+    raise ConfigError([f"heads.svr.engine: {reason}" for reason in reasons])
+
+
+def _in_order(section: SvrSection, compute: ComputeSection) -> tuple[str, ...]:
+    if section.grid:
+        return ("triton", "gram")
+    return ("triton", "cuml", "gram") if uses_cuda(compute) else ("onedal", "sklearn")
 
 
 def make_svr(section: SvrSection, engine: str, scale: TargetScale = IN_POINTS) -> Any:
@@ -91,15 +117,15 @@ def fell_back(head: Any) -> bool:
     return not hasattr(head[1], "_onedal_estimator")
 
 
-def _lacks(engine: str) -> str | None:
-    package, cure = ENGINES[engine]
+def _lacks(engine: str, compute: ComputeSection) -> str | None:
+    if engine == "triton":
+        return lacks_for_triton(compute)
+    if engine == "cuml":
+        return lacks_for_cuml(compute)
+    package, cure = ON_A_PROCESSOR[engine]
     if importlib.util.find_spec(package) is None:
         return f"{engine} needs the package {package}, which is not installed: {cure}"
-    if engine == "onedal":
-        return broken_onedal()
-    if engine == "cuml" and not _has_gpu():
-        return "cuml needs a CUDA device, and none was found"
-    return None
+    return broken_onedal() if engine == "onedal" else None
 
 
 @cache
@@ -118,9 +144,3 @@ def broken_onedal() -> str | None:
             " scikit-learn-intelex"
         )
     return None
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

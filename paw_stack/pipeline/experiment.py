@@ -124,7 +124,9 @@ def admitted(config: Config, competition: Competition, findings: Findings) -> Jo
     from paw_stack.heads.memory import require_memory
 
     competition, group_of = admit(competition, findings, config.data)
-    require_memory(config.heads, len(competition.target), len(competition.test.ids))
+    n_labelled, n_test = len(competition.target), len(competition.test.ids)
+    shared = any(backbone.frozen for backbone in config.backbones)
+    require_memory(config.heads, n_labelled, n_test, config.compute, shared)
     section = config.folds
     if section.file:
         folds = read_folds(section.file, competition.labelled.ids, group_of, competition.group)
@@ -151,7 +153,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(load_extra, config.data))
     checks += [partial(require_able, backbone, cache) for backbone in config.backbones]
     if config.heads.svr:
-        checks.append(partial(resolve_engine, config.heads.svr))
+        checks.append(partial(resolve_engine, config.heads.svr, config.compute))
     trained = not all(backbone.frozen for backbone in config.backbones)
     if trained and not isinstance(config.finetune.augment, str):  # presets are sound
         checks.append(partial(make_augment, config.finetune, 64))

@@ -136,7 +136,7 @@ def head_inputs(job: Job, source: Source, head: str, folds: list[int], needs: St
     metadata = metadata_of(job, section)
     return {
         f"heads.{head}": section,
-        "engine": engine_of(section),
+        "engine": engine_of(section, job.config.compute),
         "heads.selection": job.config.heads.selection if source.chosen_from else None,
         "run.seed": job.config.run.seed if HEADS[head].uses_seed else None,
         "groups": job.folds.group_of.tolist() if HEADS[head].uses_groups else None,

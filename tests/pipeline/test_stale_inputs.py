@@ -159,7 +159,7 @@ def test_groups_count_where_they_part_rows(name, wanted, jobs):
 
 def test_an_engine_that_auto_takes_is_an_input(jobs, monkeypatch):
     before = inputs(jobs("fed"))
-    monkeypatch.setattr("paw_stack.pipeline.fingerprints.engine_of", lambda section: "another")
+    monkeypatch.setattr("paw_stack.pipeline.fingerprints.engine_of", lambda *_: "another")
     after = inputs(jobs("fed"))
     differ = {work for work in before if before[work] != after[work]}
     assert differ == {"fit swin.svr", "fit ae.svr", "fit b.svr", "fit selection.svr"}

@@ -30,6 +30,7 @@ HEAVY = {
     "ray",
     "openvino",
     "pyarrow",
+    "triton",
 }
 # Rooms from the ground up; a module may import from rooms below its own, and from its own room.
 GROUND = {
@@ -77,6 +78,7 @@ LAZY = {
     "heads.kernels.estimators": {"sklearn"},
     "heads.kernels.grouped_ridge": {"sklearn"},
     "heads.kernels.kernel_ridge": {"sklearn"},
+    "heads.kernels.gpu.smo_triton": {"torch", "triton"},
     "data.synthetic.portrait": {"cv2"},
     "data.synthetic.scene": {"cv2"},
 }

@@ -33,7 +33,7 @@ def distance_blocks(
     embeddings: Mapping[str, tuple[np.ndarray, np.ndarray]],
     folder: Path | None = None,
     memory_bytes: float = 8e9,
-    device: str = "cpu",
+    device: str | None = None,
     weight: np.ndarray | None = None,
 ) -> list[Block]:
     """One block per embedding, standardised over its labelled and test rows.

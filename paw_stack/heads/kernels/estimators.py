@@ -5,14 +5,18 @@ than libsvm on a few thousand rows. After `fit` it holds arrays alone, named as 
 `sklearn.svm.SVR`.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils import validation
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
+from paw_stack.heads.kernels.gpu.products import nearest
 from paw_stack.heads.kernels.smo import solve
-from paw_stack.heads.kernels.svr import checked, rbf, scale_gamma, squared_distances
+from paw_stack.heads.kernels.solvers import checked
+from paw_stack.heads.kernels.svr import rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
 # Before scikit-learn 1.6 it is a method.
@@ -83,7 +87,25 @@ class GramSVR(RegressorMixin, BaseEstimator):
         return np.asarray(K @ self.dual_coef_[0] + self.intercept_[0])
 
 
-class WeightedNeighbours(KNeighborsRegressor):
+class Neighbours(KNeighborsRegressor):
+    """scikit-learn's, found on a torch device where `device` names one."""
+
+    device: str | None = None
+
+    def kneighbors(
+        self,
+        X: np.ndarray | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+    ) -> Any:
+        """Distances (m, k) to the nearest rows, and these (m, k)."""
+        if self.device is None or X is None:
+            return super().kneighbors(X, n_neighbors, return_distance)
+        found = nearest(X, self._fit_X, n_neighbors or self.n_neighbors, self.device)
+        return found if return_distance else found[1]
+
+
+class WeightedNeighbours(Neighbours):
     """Neighbours that count by a weight of their own too: the ratio of two means over them."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> "WeightedNeighbours":

@@ -5,57 +5,29 @@ rows that they predict. For outer fold k a setting is rated by models that leave
 on the rows of j, for every j but k. The model without {j, k} rates for both k and j, so that each
 unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
 
-Solves of the same left-out rows follow each other from setting to setting, each starting at the
-last one's solution. Settings are compared by coarse solves, whose predictions are off by far less
+Settings are compared by coarse solves (kernels/grid_fits.py), whose predictions are off by far less
 than settings differ by; the chosen one's is then carried on to `tol`. No solve starts at a solution
 of rows that it must not know: since it stops at `tol` and not at the optimum, its own solution
 would still depend on them.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.costs import TOL, costs
-from paw_stack.heads.kernels.smo import Solution, solve
-from paw_stack.heads.kernels.svr import checked, predict_rows, rbf, solution_in_points
+from paw_stack.heads.kernels.costs import TOL
+from paw_stack.heads.kernels.grid_fits import Fit, Point, Search, carried_on, coarse_fits
+from paw_stack.heads.kernels.rbf import predict_rows, rbf
+from paw_stack.heads.kernels.smo import Solution
 from paw_stack.metrics import rmse
 from paw_stack.processes import usable_cores
 from paw_stack.progress import track
 
 COARSE = 30  # times `tol`: the tolerance of the solves by which settings are compared
-
-
-@dataclass(frozen=True)
-class Point:
-    """One setting of the grid."""
-
-    C: float | None  # of an error in points; None: a share of the training rows' spread
-    gamma: float
-    epsilon: float | None  # points; None: a share of the training rows' spread
-    clip: tuple[float, float] | None = None  # bounds for the target of training rows, points
-
-
-class Fit(NamedTuple):
-    """A solve of a point on some rows, in their own standardised target."""
-
-    solution: Solution
-    scale: TargetScale
-    cost: float  # C of the solve
-
-    def predicted(self) -> np.ndarray:
-        """Of all rows (n,), points."""
-        return self.scale.points(self.solution.f + self.solution.bias)
-
-    def in_points(self) -> Solution:
-        return solution_in_points(self.solution, self.scale)
 
 
 @dataclass(frozen=True)
@@ -93,6 +65,7 @@ def grid_search(
     tol: float = TOL,
     threads: int | None = None,
     only: Sequence[int] | None = None,
+    solver: str = "smo",
 ) -> GridResult:
     """Choose a point for each fold without its rows, and predict them with it.
 
@@ -105,6 +78,7 @@ def grid_search(
         tol: largest violation of the optimality conditions in the fits that predict, share of the
             training rows' spread; the others may have `COARSE` times as much.
         only: outer folds to run; default all. The inner ones are always all others.
+        solver: "smo" or "triton", as heads/kernels/solvers.py has them.
 
     Raises:
         DataError: no points, a `choose_by` that does not exist, or too few folds for it.
@@ -119,8 +93,8 @@ def grid_search(
         left_out += [pair for pair in pairs if set(pair) & set(outer)]
     oof, solved = np.full((len(points), len(y)), np.nan), dict[tuple[int, int], Fit]()
     errors = np.zeros((len(points), n_folds, n_folds))
-    threads = threads or usable_cores()
-    fits = _fits(D, y, fold_of, weight, points, left_out, COARSE * tol, threads)
+    search = Search(D, y, fold_of, weight, threads or usable_cores(), solver)
+    fits = coarse_fits(search, points, left_out, COARSE * tol)
     for at, folds, fit in track(fits, "grid search", len(points) * len(left_out), "fits"):
         prediction = fit.predicted()
         if len(folds) == 1:
@@ -134,7 +108,7 @@ def grid_search(
         errors = _oof_errors(oof, y, fold_of, weight, n_folds)
     chosen = dict(zip(outer, choose(errors)[outer].tolist(), strict=True))
     starts = {fold: (points[at], solved[at, fold]) for fold, at in chosen.items()}
-    final = _carried_on(D, y, fold_of, weight, starts, tol, threads)
+    final = carried_on(search, starts, tol)
     return _result(points, chosen, oof, final, D_test, y, fold_of, weight)
 
 
@@ -146,97 +120,6 @@ def choose(errors: np.ndarray) -> np.ndarray:
             model with setting p that may be used for outer fold k; 0 where j = k.
     """
     return errors.sum(2).argmin(0)
-
-
-def _carried_on(
-    D: np.ndarray,
-    y: np.ndarray,
-    fold_of: np.ndarray,
-    weight: np.ndarray,
-    starts: dict[int, tuple[Point, Fit]],
-    tol: float,
-    threads: int,
-) -> dict[int, Solution]:
-    """Outer fold -> its chosen point's fit, in points, from the coefficients at hand."""
-    K, found = np.empty_like(D), dict[int, Solution]()
-    with ThreadPoolExecutor(threads) as pool:
-        for gamma in dict.fromkeys(point.gamma for point, _ in starts.values()):
-            rbf(D, gamma, out=K)
-            jobs = {
-                k: pool.submit(_one, K, y, np.where(fold_of == k, 0, weight), point, tol, start)
-                for k, (point, start) in starts.items()
-                if point.gamma == gamma
-            }
-            found |= {fold: job.result().in_points() for fold, job in jobs.items()}
-    return {fold: found[fold] for fold in starts}
-
-
-def _one(
-    K: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    point: Point,
-    tol: float,
-    start: Fit | None,
-) -> Fit:
-    """The fit on rows of weight above 0; coefficients at a bound stay there when C grows."""
-    target = y if point.clip is None else np.clip(y, *point.clip)
-    rows = weight > 0
-    scale = TargetScale.of(target[rows], weight[rows])
-    cost, tube = costs(point.C, point.epsilon, scale)
-    beta = None if start is None else start.solution.beta * (cost / start.cost)
-    solution = solve(K, scale.standardised(target), cost * weight, tube, tol, beta)
-    return Fit(checked(solution), scale, cost)
-
-
-def _fits(
-    D: np.ndarray,
-    y: np.ndarray,
-    fold_of: np.ndarray,
-    weight: np.ndarray,
-    points: Sequence[Point],
-    left_out: Sequence[tuple[int, ...]],
-    tol: float,
-    threads: int,
-) -> Iterator[tuple[int, tuple[int, ...], Fit]]:
-    """Number of the point, folds left out, fit; one kernel matrix for all of a gamma."""
-    K = np.empty_like(D)
-    with ThreadPoolExecutor(threads) as pool:
-        for gamma in dict.fromkeys(point.gamma for point in points):
-            rbf(D, gamma, out=K)
-            order = _path(points, gamma)
-            jobs = (
-                pool.submit(_follow, K, y, np.where(np.isin(fold_of, folds), 0, weight), order, tol)
-                for folds in left_out
-            )
-            for folds, job in zip(left_out, list(jobs), strict=True):
-                yield from ((at, folds, fit) for at, fit in job.result())
-
-
-def _path(points: Sequence[Point], gamma: float) -> list[tuple[int, Point]]:
-    """The points of a gamma, numbered, each next to one that it differs from in little."""
-    levels = sorted({point.C or 0.0 for point in points})  # None stands alone
-
-    def place(numbered: tuple[int, Point]) -> tuple[str, int, float]:
-        level = levels.index(numbered[1].C or 0.0)
-        epsilon = numbered[1].epsilon or 0.0
-        return str(numbered[1].clip), level, epsilon if level % 2 == 0 else -epsilon
-
-    return sorted(((at, p) for at, p in enumerate(points) if p.gamma == gamma), key=place)
-
-
-def _follow(
-    K: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    order: list[tuple[int, Point]],
-    tol: float,
-) -> list[tuple[int, Fit]]:
-    """Fits along the path, each from the last one's coefficients."""
-    found: list[tuple[int, Fit]] = []
-    for at, point in order:
-        found.append((at, _one(K, y, weight, point, tol, found[-1][1] if found else None)))
-    return found
 
 
 def _oof_errors(

@@ -26,6 +26,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
 from paw_stack.heads.kernels.estimators import validate_data
+from paw_stack.heads.kernels.gpu.products import inverse
 from paw_stack.heads.kernels.svr import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
@@ -48,10 +49,16 @@ class _Fit:
 class _Inverse:
     """The bordered system of one penalty, for models that each leave out some rows."""
 
-    def __init__(self, K: np.ndarray, penalty: np.ndarray, left_out: Sequence[np.ndarray]):
+    def __init__(
+        self,
+        K: np.ndarray,
+        penalty: np.ndarray,
+        left_out: Sequence[np.ndarray],
+        device: str | None,
+    ):
         from scipy.linalg import cholesky
 
-        self.P, self.left_out = _inverted(K, penalty), left_out
+        self.P, self.left_out = _inverted(K, penalty, device), left_out
         row = self.P.sum(1, dtype=np.float64)
         for begin in range(0, len(row), ROWS):
             rows = slice(begin, begin + ROWS)
@@ -97,15 +104,13 @@ def several(group_of: np.ndarray) -> list[np.ndarray]:
     return [rows for rows in np.split(order, np.cumsum(counts)[:-1]) if len(rows) > 1]
 
 
-def _inverted(K: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+def _inverted(K: np.ndarray, penalty: np.ndarray, device: str | None = None) -> np.ndarray:
     """(C + diag(penalty))^-1 (n, n), exactly symmetric, in the memory of one matrix.
 
     C is K with rows and columns centred, which changes no coefficient: the bordered system looks at
     nothing that is constant along rows or columns. It takes the largest eigenvalue away, and so
     digits that float32 lacks.
     """
-    from scipy.linalg import cho_factor, get_lapack_funcs
-
     exact = len(K) <= MANY or np.min(penalty) < TINY
     G: Any = K.astype(np.float64 if exact else np.float32, order="F")
     mean = K.mean(1, dtype=np.float64)
@@ -113,6 +118,15 @@ def _inverted(K: np.ndarray, penalty: np.ndarray) -> np.ndarray:
         columns = slice(begin, begin + ROWS)
         G[:, columns] -= (mean[:, None] + mean[columns] - mean.mean()).astype(G.dtype)
     G[np.diag_indices_from(G)] += penalty.astype(G.dtype)
+    if device and (found := inverse(G, device)) is not None:
+        return found
+    return _inverted_here(G)
+
+
+def _inverted_here(G: Any) -> np.ndarray:
+    """G^-1 by LAPACK, in G's memory; columns of G lie together."""
+    from scipy.linalg import cho_factor, get_lapack_funcs
+
     factor = cho_factor(G, lower=True, overwrite_a=True, check_finite=False)[0]
     lower = get_lapack_funcs("potri", (factor,))(factor, lower=True, overwrite_c=True)[0]
     for begin in range(0, len(G), ROWS):
@@ -130,6 +144,7 @@ def _fits(
     weight: np.ndarray,
     left_out: Sequence[np.ndarray],
     group_of: np.ndarray | None = None,
+    device: str | None = None,
 ) -> list[_Fit]:
     """The exact fits on all rows but `left_out`, (k,) int each, which may be empty.
 
@@ -140,7 +155,7 @@ def _fits(
         kept[rows, k] = False
     means = np.array([y[own].mean() for own in kept.T])  # scores far from 0 would cost digits
     Y = np.where(kept, y[:, None] - means, 0)
-    inverse = _Inverse(K, alpha / weight, left_out)
+    inverse = _Inverse(K, alpha / weight, left_out, device)
     coefficients, intercepts, told = _refined(K, Y, alpha / weight, inverse, kept)
     loo = inverse.errors(coefficients, np.arange(len(y)) if group_of is None else group_of)
     return [
@@ -190,6 +205,7 @@ def cross_fit_kernel_ridge(
     only: Sequence[int],
     sample_weight: np.ndarray | None = None,
     group_of: np.ndarray | None = None,
+    device: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float]]:
     """Fold k's model without its rows, with the penalty that its training rows choose.
 
@@ -201,6 +217,7 @@ def cross_fit_kernel_ridge(
         only: folds to run.
         sample_weight: (n,) above 0, of the rows' squared errors; None: 1 each.
         group_of: (n,) int, rows that are left out together for the penalty; None: each alone.
+        device: of torch, that inverts; None is the processor.
 
     Returns:
         oof (n,) float64, NaN where a fold was not run; coefficients (folds, n); intercepts
@@ -211,7 +228,7 @@ def cross_fit_kernel_ridge(
     left_out = [np.flatnonzero(fold_of == k) for k in chosen]
     best: list[tuple[_Fit, float]] = []
     for alpha in alphas:  # one inverse in memory at a time
-        fits = [(fit, alpha) for fit in _fits(K, y, alpha, weight, left_out, group_of)]
+        fits = [(fit, alpha) for fit in _fits(K, y, alpha, weight, left_out, group_of, device)]
         best = [
             min(pair, key=lambda f: f[0].loo_mse) for pair in zip(best or fits, fits, strict=True)
         ]

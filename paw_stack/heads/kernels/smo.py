@@ -78,7 +78,7 @@ def solve(
     scale = _best_scale(beta, f, y, epsilon)
     beta, f = _snapped(beta * scale, C), f * scale
     iterations, gap = _solve(K, y, C, epsilon, tol, max_iter, min(size, len(y)), beta, f)
-    return Solution(beta, f, _bias(f - y, beta, C, epsilon), iterations, gap, gap <= tol)
+    return Solution(beta, f, offset(f - y, beta, C, epsilon), iterations, gap, gap <= tol)
 
 
 def _require(K: np.ndarray, y: np.ndarray, C: np.ndarray) -> None:
@@ -121,7 +121,7 @@ def _best_scale(beta: np.ndarray, f: np.ndarray, y: np.ndarray, epsilon: float) 
     return float(min(1.0, gain / curvature)) if curvature > 0 else 1.0
 
 
-def _bias(residual: np.ndarray, beta: np.ndarray, C: np.ndarray, epsilon: float) -> float:
+def offset(residual: np.ndarray, beta: np.ndarray, C: np.ndarray, epsilon: float) -> float:
     """Mean over free rows; without any, the middle of what the optimality conditions allow."""
     size = np.abs(beta)
     free = (size > 0) & (size < C)

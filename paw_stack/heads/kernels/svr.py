@@ -13,23 +13,23 @@ Memory: 4 n^2 bytes for the distances and again for a kernel (0.4 GB each at n =
 a thread.
 """
 
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from paw_stack.data.target import TargetScale
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.costs import TOL, costs
-from paw_stack.heads.kernels.smo import Solution, solve
+from paw_stack.heads.kernels.costs import TOL
+from paw_stack.heads.kernels.gpu.products import product
+from paw_stack.heads.kernels.rbf import ROWS, predict_rows, rbf
+from paw_stack.heads.kernels.smo import Solution
+from paw_stack.heads.kernels.solvers import kernel, placed, solve_all
 from paw_stack.metrics import mean, total
 from paw_stack.processes import usable_cores
 
-ROWS = 512  # rows of a block; blocks are shared out to threads
 TILE = 64  # a tile of the matrix and its mirror fit the first-level cache together
 
 
@@ -108,7 +108,7 @@ def scale_gamma(X: np.ndarray, weight: np.ndarray | None = None) -> float:
 
 
 def squared_distances(
-    A: np.ndarray, B: np.ndarray | None = None, device: str = "cpu"
+    A: np.ndarray, B: np.ndarray | None = None, device: str | None = None
 ) -> np.ndarray:
     """Squared Euclidean distances (n, m) float32 between rows of A (n, d) and B (m, d), float32.
 
@@ -117,7 +117,7 @@ def squared_distances(
     norms; centre the columns first.
 
     Args:
-        device: where products are computed; "cuda" needs torch with a CUDA device.
+        device: of torch, where products are computed; None is numpy on the processor.
     """
     A = np.ascontiguousarray(A, dtype=np.float32)
     other = A if B is None else np.ascontiguousarray(B, dtype=np.float32)
@@ -126,26 +126,12 @@ def squared_distances(
     for begin in range(0, len(A), 4 * ROWS):
         rows = slice(begin, begin + 4 * ROWS)
         columns = slice(begin if B is None else 0, None)
-        _product(A[rows], other[columns], out[rows, columns], device)
+        out[rows, columns] = product(A[rows], other[columns].T, device)
     blocks = [(begin, min(begin + ROWS, len(A))) for begin in range(0, len(A), ROWS)]
     finish = _mirrored_distances if B is None else _distances
     with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(lambda block: finish(out, norms, other_norms, *block), blocks))
     return out
-
-
-def rbf(D: np.ndarray, gamma: float, out: np.ndarray | None = None) -> np.ndarray:
-    """exp(-gamma D), float32; `out` may be D itself, and is returned."""
-    result = np.empty(D.shape, dtype=np.float32) if out is None else out
-
-    def block(begin: int) -> None:
-        rows = slice(begin, begin + ROWS)
-        np.multiply(D[rows], np.float32(-gamma), out=result[rows])
-        np.exp(result[rows], out=result[rows])
-
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(block, range(0, len(D), ROWS)))
-    return result
 
 
 def cross_fit_gram(
@@ -179,97 +165,18 @@ def cross_fit_gram(
         only: folds to run; default all.
         tol: largest violation of the optimality conditions, share of the training rows' spread.
         threads: folds solved at the same time; default the cores at hand.
-        solver: "smo" is ours; "cuml" solves on a GPU, one fold after the other.
+        solver: as heads/kernels/solvers.py has them.
 
     Warns:
         ConvergenceWarning: a fold's solver gave up; its fold and gap are named.
     """
-    K, K_test = rbf(D, gamma), rbf(D_test, gamma)
+    K, K_test = kernel(placed(D, solver), gamma), rbf(D_test, gamma)
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     target = y if clip is None else np.clip(y, *clip)
     folds = tuple(np.unique(fold_of[fold_of >= 0]).tolist() if only is None else only)
     weights = [np.where(fold_of == k, 0.0, weight) for k in folds]
-    solved = solve_all(
-        K, target, weights, C, epsilon, tol, 1 if solver == "cuml" else threads, solver
-    )
+    solved = solve_all(K, target, weights, C, epsilon, tol, threads, solver)
     return _cross_fit(solved, folds, fold_of, K_test)
-
-
-def solve_all(
-    K: np.ndarray,
-    y: np.ndarray,
-    weights: Sequence[np.ndarray],
-    C: float | None,
-    epsilon: float | None,
-    tol: float,
-    threads: int | None = None,
-    solver: str = "smo",
-) -> list[Solution]:
-    """The solution in points for each of the row weights (n,), on several threads.
-
-    A weight is a factor on C. Each is solved on its own rows' standardised target, where `tol`
-    counts.
-    """
-
-    def one(weight: np.ndarray) -> Solution:
-        rows = weight > 0
-        scale = TargetScale.of(y[rows], weight[rows])
-        cost, tube = costs(C, epsilon, scale)
-        problem = K, scale.standardised(y), cost * weight, tube, tol
-        return solution_in_points(
-            cuml_solution(*problem) if solver == "cuml" else checked(solve(*problem)), scale
-        )
-
-    with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        return list(pool.map(one, weights))
-
-
-def solution_in_points(solution: Solution, scale: TargetScale) -> Solution:
-    """Of a standardised target's solution: `f + bias` are points."""
-    return replace(
-        solution,
-        beta=scale.spread * solution.beta,
-        f=scale.spread * solution.f,
-        bias=float(scale.points(np.array(solution.bias))),
-        gap=scale.spread * solution.gap,
-    )
-
-
-def checked(solution: Solution) -> Solution:
-    """The solution; a warning where its solver stopped before it was done."""
-    if not solution.converged:
-        from sklearn.exceptions import ConvergenceWarning
-
-        warnings.warn(
-            f"an SVR stopped after {solution.iterations} steps with a gap of {solution.gap:.2g};"
-            " lower C or gamma, or raise tol",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return solution
-
-
-def predict_rows(K_new: np.ndarray, beta: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Predictions (m, fits) float64, points, for kernel rows (m, n) and beta (fits, n)."""
-    out = np.empty((len(K_new), len(beta)))
-    for begin in range(0, len(K_new), ROWS):
-        out[begin : begin + ROWS] = K_new[begin : begin + ROWS].astype(np.float64) @ beta.T
-    return out + bias
-
-
-def cuml_solution(
-    K: np.ndarray, y: np.ndarray, C: np.ndarray, epsilon: float, tol: float
-) -> Solution:
-    """Solve the same dual by RAPIDS on a GPU, which takes a copy of the training rows' kernel."""
-    from cuml.svm import SVR
-
-    fit = np.flatnonzero(C)
-    model = SVR(kernel="precomputed", C=1.0, epsilon=epsilon, tol=tol, output_type="numpy")
-    model.fit(K[np.ix_(fit, fit)], y[fit], sample_weight=C[fit])
-    beta = np.zeros(len(y))
-    beta[fit[model.support_]] = np.ravel(model.dual_coef_)
-    f = predict_rows(K, beta[None], np.zeros(1))[:, 0]
-    return Solution(beta, f, float(np.ravel(model.intercept_)[0]), 0, tol, True)
 
 
 def _cross_fit(
@@ -286,15 +193,6 @@ def _cross_fit(
 
 def _norms(A: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", A, A, dtype=np.float64)
-
-
-def _product(A: np.ndarray, B: np.ndarray, out: np.ndarray, device: str) -> None:
-    if device == "cpu":
-        np.matmul(A, B.T, out=out)
-        return
-    import torch
-
-    out[...] = (torch.from_numpy(A).to(device) @ torch.from_numpy(B).to(device).T).cpu().numpy()
 
 
 @njit(cache=True, nogil=True)

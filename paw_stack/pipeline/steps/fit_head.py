@@ -9,7 +9,9 @@ from paw_stack.artifacts.predictions import load_predictions, save_heads, write_
 from paw_stack.config import Config, HeadSection, SvrSection
 from paw_stack.console import say
 from paw_stack.data.types import Predictions
+from paw_stack.heads.kernels.gpu.found import products_on
 from paw_stack.heads.registry import HEADS, engine_of, fit_head
+from paw_stack.heads.svr import what_auto_took
 from paw_stack.pipeline.candidates import Source, source_is_optimistic
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.steps.features import fold_vectors, layer_vectors, mapped_vectors
@@ -41,7 +43,7 @@ def fit_one(job: Job, source: Source, head: str, folds: list[int], step: Step) -
         folds[0]
     )  # what is missing is said before all else
     step.begin()
-    section = head_section(job.config, source, head)
+    section, compute = head_section(job.config, source, head), job.config.compute
     fitted = _fitted(job, source, head, section, folds, step)
     save_heads(job.run.heads(name), fitted.heads, fitted.search)
     # The heads as they are kept predict the test rows, not the engine that fitted them: whatever
@@ -51,8 +53,9 @@ def fit_one(job: Job, source: Source, head: str, folds: list[int], step: Step) -
     predictions = Predictions(name, fitted.oof, test, tuple(folds), job.folds.fold_of)
     ids, test_ids = job.competition.labelled.ids, job.competition.test.ids
     write_predictions(step.folder, predictions, ids, test_ids)
-    step.finish(**{"engine": engine_of(section), **fitted.facts}, folds=folds)
-    for remark in fitted.remarks:
+    step.finish(**{"engine": engine_of(section, compute), **fitted.facts}, folds=folds)
+    told = what_auto_took(section, compute) if isinstance(section, SvrSection) else []
+    for remark in told + fitted.remarks:
         say(f"{step.name}: {remark}")
 
 
@@ -79,8 +82,10 @@ def _fitted(
     seed, what = job.config.run.seed, step.name
     target = job.competition.target
     weight = job.competition.weight
-    problem = Problem(vectors, target, job.folds, folds, source.shared, seed, what, weight)
-    return fit_head(section, engine_of(section), problem)
+    compute = job.config.compute
+    device = products_on(compute)
+    problem = Problem(vectors, target, job.folds, folds, source.shared, seed, what, weight, device)
+    return fit_head(section, engine_of(section, compute), problem)
 
 
 def _selected(job: Job, source: Source, section: HeadSection, step: Step) -> "CrossFitted":
