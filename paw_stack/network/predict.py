@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from paw_stack.config import EmbedSection, TtaSection
 from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device
+from paw_stack.network.feed import on_device, prefetched, sent
 from paw_stack.network.regressor import Regressor
 
 PREDICT_BATCH = 64
@@ -32,16 +33,17 @@ def predict(
         batch_size: photos a forward pass; every pass is filled up to it.
     """
     photos = np.load(pixels, mmap_mode="r")
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    batches = on_device(prefetched(photos[part] for part in parts), device)
     model.eval()
-    parts = [np.empty(0)]
-    for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        batch = filled(torch.from_numpy(photos[chosen]), batch_size).to(device.name)
-        columns = filled(torch.from_numpy(metadata[chosen]), batch_size).to(device.name)
+    found = [torch.empty(0, dtype=torch.float64, device=device.name)]
+    for part, batch in zip(parts, batches, strict=True):
+        columns = filled(sent(torch.from_numpy(metadata[part]), device.name), batch_size)
+        batch = filled(batch, batch_size)
         with torch.inference_mode(), device.autocast():
             seen = [model.points(model(view, columns)) for view in views(batch, tta)]
-        parts.append(torch.stack(seen).double().mean(0).cpu().numpy()[: len(chosen)])
-    return np.concatenate(parts)
+        found.append(torch.stack(seen).double().mean(0)[: len(part)])
+    return torch.cat(found).cpu().numpy()  # what comes back waits for the device once
 
 
 def views(photos: torch.Tensor, tta: TtaSection | EmbedSection | None) -> list[torch.Tensor]:
