@@ -44,10 +44,11 @@ class RunSection(Section):
         None,
         description="folder of other runs: what one has made from the same inputs is taken over",
     )
-    workers: int = Field(
-        0,
+    workers: int | None = Field(
+        None,
         ge=0,
-        description="processes that augment photos in fine-tuning; 0: none but this one",
+        description="processes that augment photos in fine-tuning; 0: none but this one; null: 0 on"
+        " a CPU, beside a GPU one a core but one, up to 8",
     )
     keep_memory: bool = Field(
         True,
@@ -293,7 +294,8 @@ class ComputeSection(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if present")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="auto: bf16 where the processor computes in it, else fp32; fp16: GPUs only",
+        description="auto: bf16 where the processor or the GPU computes in it, fp16 on GPUs from compute"
+        " capability 7.0, else fp32; fp16: GPUs only",
     )
 
 

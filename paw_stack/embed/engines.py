@@ -27,7 +27,7 @@ from paw_stack.config import EmbedSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.dataloader import filled
-from paw_stack.network.device import Device
+from paw_stack.network.device import Device, placed
 
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
@@ -92,7 +92,7 @@ def make_forward(
     cache: Path | None = None,
 ) -> Forward:
     """The pass of an engine; `example` has the shape and type of a whole batch of photos."""
-    layers = Layers(backbone, names).eval().to(device.name)
+    layers = placed(Layers(backbone, names).eval(), device)
     if device.name == "cuda":
         layers.to(memory_format=torch.channels_last)
     n = len(example)

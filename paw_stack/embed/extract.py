@@ -23,6 +23,7 @@ from paw_stack.network.feed import coming_back, on_device, one_behind, prefetche
 from paw_stack.network.predict import views
 from paw_stack.progress import track
 
+
 class Block(NamedTuple):
     """Vectors of consecutive rows."""
 

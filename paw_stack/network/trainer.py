@@ -21,7 +21,7 @@ from paw_stack.network.checkpoint import (
     scaler_tensors,
 )
 from paw_stack.network.dataloader import FoldRows, batches_per_epoch, extra_per_epoch
-from paw_stack.network.device import Device, make_fabric
+from paw_stack.network.device import Device, make_fabric, placed
 from paw_stack.network.optim import freeze, make_optimizer, mean_weights
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Regressor, span_of
@@ -60,7 +60,9 @@ class Training:
         _require_a_photo_each(self.fabric.world_size, len(rows.fit) // self.parts)
         self.model = make_model(recipe, rows, start)
         freeze(self.model, recipe.finetune.freeze)
-        self.optimizer = make_optimizer(self.model, recipe.finetune)
+        # Fabric cannot clip by a loss scale that a fused step takes off itself.
+        fused = recipe.device.name == "cuda" and recipe.device.precision != "fp16"
+        self.optimizer = make_optimizer(self.model, recipe.finetune, fused or None)
         self.mean = mean_weights(self.model, recipe.finetune.ema)
         self.forward, self.stepper = self._set_up()
         self.state = Checkpoint(0, {})
@@ -69,7 +71,8 @@ class Training:
         """Model and optimizer as Fabric wraps them: for the forward pass and for the step."""
         compiled: Any = self.model
         if self.recipe.finetune.compile:
-            compiled = torch.compile(self.model)
+            # An epoch has batches of two sizes at most, a program each.
+            compiled = torch.compile(self.model, dynamic=False)
         forward, stepper = self.fabric.setup(compiled, self.optimizer)
         return forward, stepper
 
@@ -176,14 +179,14 @@ def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | 
         span_of(recipe.loss, recipe.bounds, rows.target[rows.fit]),
     )
     if start and _load(model, start, recipe.backbone.name):
-        return model.to(recipe.device.name)
+        return placed(model, recipe.device)
     if recipe.regressor.bias_init:
         weight = taken(rows.sample_weight, rows.fit)
         model.init_bias(
             torch.from_numpy(rows.target[rows.fit]),
             None if weight is None else torch.from_numpy(weight),
         )
-    return model.to(recipe.device.name)
+    return placed(model, recipe.device)
 
 
 def _load(model: Regressor, start: dict[str, torch.Tensor], name: str) -> bool:

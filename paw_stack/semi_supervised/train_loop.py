@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from paw_stack.data.types import Checkpoint
-from paw_stack.network.checkpoint import load_optimizer, named, optimizer_tensors
+from paw_stack.network.checkpoint import (
+    load_optimizer,
+    load_scaler,
+    named,
+    optimizer_tensors,
+    scaler_tensors,
+)
+from paw_stack.network.device import Device
 from paw_stack.progress import track
 
 
@@ -18,7 +25,22 @@ class Learner:
     """A network, and what steps it; None where others move its weights."""
 
     module: nn.Module
-    optimizer: torch.optim.Optimizer | None
+    optimizer: torch.optim.Optimizer | None = None
+    scaler: torch.amp.GradScaler | None = None  # keeps float16 gradients from vanishing
+
+    def descend(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`; none where float16 has overflown."""
+        assert self.optimizer and self.scaler, "others move these weights"
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+def learner(module: nn.Module, optimizer: torch.optim.Optimizer, device: Device) -> Learner:
+    """A network that learns on a device, with a scale for its loss where that is float16."""
+    scaler = torch.amp.GradScaler(device.name, enabled=device.precision == "fp16")
+    return Learner(module, optimizer, scaler)
 
 
 def run_epochs(
@@ -52,6 +74,7 @@ def _tensors(learners: dict[str, Learner]) -> dict[str, Tensor]:
         found |= named(name, learner.module.state_dict())
         if learner.optimizer:
             found |= named(f"{name} optimizer", optimizer_tensors(learner.optimizer))
+        found |= named(f"{name} scaler", scaler_tensors(learner.scaler))
     return found
 
 
@@ -60,6 +83,7 @@ def _resume(learners: dict[str, Learner], state: Checkpoint) -> None:
         learner.module.load_state_dict(state.part(name))
         if learner.optimizer:
             load_optimizer(learner.optimizer, state.part(f"{name} optimizer"))
+        load_scaler(learner.scaler, state.part(f"{name} scaler"))
 
 
 def shuffled_batches(
