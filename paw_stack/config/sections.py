@@ -294,8 +294,8 @@ class ComputeSection(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if present")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="auto: bf16 where the processor or the GPU computes in it, fp16 on GPUs from compute"
-        " capability 7.0, else fp32; fp16: GPUs only",
+        description="auto: bf16 where the processor or the GPU computes in it, fp16 on GPUs from"
+        " compute capability 7.0, else fp32; fp16: GPUs only",
     )
 
 

@@ -97,9 +97,9 @@ def extract(
         DataError: vectors are not finite; said after the last block, with the rows.
     """
     bad: dict[str, list[int]] = {}
-    batches = on_device(prefetched(batches), device)
+    passes = _passes(networks, on_device(prefetched(batches), device), section)
     # A GPU computes on a batch while the vectors of the one before are taken to their files.
-    for start, arrays in one_behind(_passes(networks, batches, section)):
+    for start, arrays in one_behind(passes):
         for (number, layer), rows in zip(_places(networks), arrays(), strict=True):
             wrong = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
             bad.setdefault(f"{networks[number].name}: {layer}", []).extend(wrong.tolist())

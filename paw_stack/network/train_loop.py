@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from paw_stack.network.device import peak_megabytes
 from paw_stack.network.feed import sent
 from paw_stack.network.optim import set_rates, train_mode
 from paw_stack.network.trainer import Recipe, Training
+from paw_stack.processes import in_background
 from paw_stack.progress import track
 
 LOOK_EVERY = {"cpu": 1, "cuda": 64}  # batches between two looks at whether losses are finite
@@ -61,7 +63,7 @@ def finetune_fold(
         what: shown beside the progress bar.
         start: weights of a fine-tuned regressor to begin from, in place of the pretrained ones.
         resumed: the state that an interrupted call handed to `after_epoch` last.
-        after_epoch: gets the state after every epoch.
+        after_epoch: gets the state after every epoch, in a thread, while the next one runs.
 
     Raises:
         DataError: the loss or a weight is not finite.
@@ -98,9 +100,11 @@ def _run_epochs(training: Training, what: str, after_epoch: Callable[[Checkpoint
     )
     left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
     bar = track(feed, what, total=left, size=section.batch_size)
-    with closing(bar):  # its last item may never be asked for
+    # The bar's last item may never be asked for. A state is written while the next epoch runs.
+    with closing(bar), in_background(after_epoch) as keep:
         while not training.is_over():
-            after_epoch(training.after(_epoch(training, islice(bar, training.parts), what)))
+            line = _epoch(training, islice(bar, training.parts), what)
+            keep(partial(training.after, line))
 
 
 def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, float]:

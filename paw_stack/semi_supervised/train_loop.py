@@ -12,11 +12,12 @@ from paw_stack.data.types import Checkpoint
 from paw_stack.network.checkpoint import (
     load_optimizer,
     load_scaler,
-    named,
     optimizer_tensors,
     scaler_tensors,
+    snapshot,
 )
 from paw_stack.network.device import Device
+from paw_stack.processes import in_background
 from paw_stack.progress import track
 
 
@@ -61,21 +62,21 @@ def run_epochs(
         _resume(learners, resumed)
     history = list(resumed.history) if resumed else []
     left = range(len(history), n_epochs)
-    for number in track(left, what, len(left), "epochs"):
-        torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
-        history.append({"epoch": number + 1, **epoch(number)})
-        after_epoch(Checkpoint(number + 1, _tensors(learners), list(history)))
+    with in_background(after_epoch) as keep:
+        for number in track(left, what, len(left), "epochs"):
+            torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
+            history.append({"epoch": number + 1, **epoch(number)})
+            keep(lambda: Checkpoint(len(history), _tensors(learners), list(history)))
     return history
 
 
 def _tensors(learners: dict[str, Learner]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    for name, learner in learners.items():
-        found |= named(name, learner.module.state_dict())
-        if learner.optimizer:
-            found |= named(f"{name} optimizer", optimizer_tensors(learner.optimizer))
-        found |= named(f"{name} scaler", scaler_tensors(learner.scaler))
-    return found
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, one in learners.items():
+        parts[name] = one.module.state_dict()
+        parts[f"{name} optimizer"] = optimizer_tensors(one.optimizer) if one.optimizer else {}
+        parts[f"{name} scaler"] = scaler_tensors(one.scaler)
+    return snapshot(parts)
 
 
 def _resume(learners: dict[str, Learner], state: Checkpoint) -> None:
