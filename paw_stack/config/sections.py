@@ -273,7 +273,9 @@ class BackboneSection(Section):
 
 class EmbedSection(Section):
     batch_size: int | None = Field(
-        None, ge=1, description="photos a forward pass; null: 8 on a CPU, 64 on a GPU"
+        None,
+        ge=1,
+        description="photos a forward pass; null: 8 on a CPU, up to 256 on a GPU by its memory",
     )
     engine: Literal["auto", "torch", "compile", "openvino"] = Field(
         "auto",

@@ -6,6 +6,7 @@ the device, one that a thread reads (or decodes) meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ from paw_stack.embed.network import Network, make_network
 from paw_stack.errors import DataError, offenders
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.device import Device
-from paw_stack.network.feed import coming_back, on_device, one_behind, prefetched, sent
+from paw_stack.network.gpu.feed import coming_back, on_device, one_behind, prefetched, sent
+from paw_stack.network.gpu.memory import told
 from paw_stack.network.predict import views
 from paw_stack.progress import track
 
@@ -59,7 +61,8 @@ def vectors_of(
     Raises:
         DataError: a vector is not finite.
     """
-    batches = read_batches(pixels, batch_size(section, device), network.name)
+    n = batch_size(section, device, np.load(pixels, mmap_mode="r").shape[1])
+    batches = read_batches(pixels, n, network.name)
     return by_layer(extract([network], batches, section, device))
 
 
@@ -95,6 +98,7 @@ def extract(
 
     Raises:
         DataError: vectors are not finite; said after the last block, with the rows.
+        ConfigError: the device's memory is too small for a batch.
     """
     bad: dict[str, list[int]] = {}
     passes = _passes(networks, on_device(prefetched(batches), device), section)
@@ -124,9 +128,19 @@ def _passes(
     """Number of a batch's first row, and its vectors, on their way."""
     start = 0
     for photos in batches:
-        found = [part for one in networks for part in _mean(one, photos, start, section)]
-        yield start, coming_back(found)
+        with told(partial(_advice, networks, len(photos))):
+            found = [part for one in networks for part in _mean(one, photos, start, section)]
+            arrays = coming_back(found)
+        yield start, arrays
         start += len(photos)
+
+
+def _advice(networks: Sequence[Network], n: int) -> str:
+    names = ", ".join(one.name for one in networks)
+    return (
+        f"embed {names}: out of memory with {n} photos a pass; set embed.batch_size:"
+        f" {max(1, n // 2)}, or end what else uses the device"
+    )
 
 
 def _mean(network: Network, photos: Tensor, start: int, section: EmbedSection) -> list[Tensor]:

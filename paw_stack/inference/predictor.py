@@ -225,11 +225,10 @@ def _predicted(
     columns: np.ndarray,
     batch_size: int | None,
 ) -> np.ndarray:
-    from paw_stack.network.predict import PREDICT_BATCH, predict
+    from paw_stack.network.predict import predict
 
     rows, tta = np.arange(len(columns)), run.config.finetune.tta
-    n = batch_size or PREDICT_BATCH
-    return predict(regressor, pixels, rows, columns, _device(run), tta, n)
+    return predict(regressor, pixels, rows, columns, _device(run), tta, batch_size)
 
 
 def _embedded(

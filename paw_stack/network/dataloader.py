@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from paw_stack.config import FinetuneSection
 from paw_stack.data.images.augment import AugmentedPhotos, make_augment
 from paw_stack.metrics import taken
-from paw_stack.network.feed import sent
+from paw_stack.network.gpu.feed import sent
 
 ALL = slice(None)
 EXTRA_STREAM = 2**30  # beyond every epoch number, which seed the order of training rows

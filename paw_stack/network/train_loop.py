@@ -11,7 +11,7 @@ after an epoch ends, on CPU, with the same bytes as training that was never inte
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paw_stack.config import FinetuneSection
 from paw_stack.data.types import Checkpoint
-from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import rmse, taken, total
 from paw_stack.network.dataloader import Batch, FoldRows, batches, mixup
 from paw_stack.network.device import peak_megabytes
-from paw_stack.network.feed import sent
+from paw_stack.network.gpu.feed import sent
+from paw_stack.network.gpu.memory import told, training_advice
 from paw_stack.network.optim import set_rates, train_mode
 from paw_stack.network.trainer import Recipe, Training
 from paw_stack.processes import in_background
@@ -69,9 +69,10 @@ def finetune_fold(
         DataError: the loss or a weight is not finite.
         ConfigError: the device's memory is too small for the batch.
     """
-    training = Training(recipe, rows, pixels, start)
-    if resumed:
-        training.resume(resumed)
+    with advised(recipe, what):
+        training = Training(recipe, rows, pixels, start)
+        if resumed:
+            training.resume(resumed)
     _run_epochs(training, what, after_epoch)
     if recipe.finetune.keep != "last":
         training.predictor.load_state_dict(training.state.part("best"))
@@ -123,7 +124,7 @@ def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, fl
             islice(feed, min(section.accumulate, training.parts - step * section.accumulate))
         )
         waited += time.perf_counter() - asked
-        with advised(training, sums.what):
+        with advised(recipe, sums.what):
             _step(training, group, mixing, sums)
     found = sums.read()
     seconds = time.perf_counter() - start
@@ -264,23 +265,10 @@ def _on_device(
     )
 
 
-@contextmanager
-def advised(training: Training, what: str) -> Iterator[None]:
+def advised(recipe: Recipe, what: str) -> AbstractContextManager[None]:
     """Say which batch would fit where the memory of the device does not suffice."""
-    try:
-        yield
-    except RuntimeError as error:  # a GPU's is a class of its own, a CPU's is not
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise ConfigError(_memory_advice(training.recipe.finetune, what)) from None
-        raise
+    return told(partial(_advice, recipe, what))
 
 
-def _memory_advice(section: FinetuneSection, what: str) -> str:
-    if section.batch_size == 1:
-        return f"{what}: out of memory with one photo a batch; lower the backbone's image_size"
-    half = max(1, section.batch_size // 2)
-    return (
-        f"{what}: out of memory at finetune.batch_size {section.batch_size}; try {half} with"
-        f" finetune.accumulate {section.accumulate * section.batch_size // half}, or"
-        " grad_checkpointing: true for the backbone"
-    )
+def _advice(recipe: Recipe, what: str) -> str:
+    return training_advice(recipe.backbone, recipe.finetune, recipe.device, what)

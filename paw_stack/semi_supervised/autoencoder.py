@@ -19,7 +19,7 @@ from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ArtifactError
 from paw_stack.network.backbone import Backbone, build_backbone
 from paw_stack.network.device import Device, placed
-from paw_stack.network.feed import sent
+from paw_stack.network.gpu.feed import sent
 from paw_stack.semi_supervised.train_loop import (
     Learner,
     learner,

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from paw_stack.config import GanSection
 from paw_stack.data.types import Checkpoint
 from paw_stack.network.device import Device
-from paw_stack.network.feed import sent
+from paw_stack.network.gpu.feed import sent
 from paw_stack.semi_supervised.train_loop import (
     Learner,
     learner,

@@ -47,9 +47,8 @@ def require(package: str) -> None:
 def vectors(backbone, pixels, section, engine="torch", device=CPU, planes=None):
     """The embedding of all rows by one engine."""
     network = make_network("test", backbone, ["embedding"], section, engine, device, planes)
-    blocks = extract(
-        [network], read_batches(pixels, batch_size(section, device), "test"), section, device
-    )
+    n = batch_size(section, device, backbone.size)
+    blocks = extract([network], read_batches(pixels, n, "test"), section, device)
     return np.concatenate([block.rows for block in blocks])
 
 
