@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,28 @@ def each_on_a_core(work: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as pool:
         yield from pool.map(work, items)
+
+
+@contextmanager
+def in_background(work: Callable[[Item], object]) -> Iterator[Callable[[Callable[[], Item]], None]]:
+    """`work` by a thread, one item at a time; gives what is called with a function that makes one.
+
+    The item is made, by the caller's thread, once the one before is done with; the end waits for
+    the last. What `work` raises comes out of the next call, or of the end.
+    """
+    running: list[Future[object]] = []
+
+    def wait() -> None:
+        while running:
+            running.pop().result()
+
+    def begin(make: Callable[[], Item]) -> None:
+        wait()
+        running.append(thread.submit(work, make()))
+
+    with ThreadPoolExecutor(1) as thread:
+        yield begin
+        wait()
 
 
 def is_alive(pid: Any, started: Any = None) -> bool:

@@ -1,6 +1,7 @@
 """`paw-stack check` and `show-augment`: what tables and photos hold, and what augmentation does."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.flattery import flattery, kept_vectors
 
 BINS, BAR = 10, 40
+PRECISION_OF_GPUS: Literal["bf16"] = "bf16"
 
 
 def report_data(config: Config, competition: Competition, findings: Findings) -> None:
@@ -208,6 +210,19 @@ def _source(file: Path | None) -> str:
         return "dealt"
     form = read_table(file, ["Id", "fold"], []).attrs.get(FORM)
     return f"{file}, read as {form}" if form else str(file)
+
+
+def report_memory(config: Config) -> None:
+    """What fine-tuning each backbone takes of a GPU: of this machine's, or of usual ones."""
+    from paw_stack.network.device import resolve_device
+    from paw_stack.network.gpu.memory import card_memory, training_sentence
+
+    device = resolve_device(config.compute)
+    precision = device.precision if device.name == "cuda" else PRECISION_OF_GPUS
+    tuned = [backbone for backbone in config.backbones if not backbone.frozen]
+    for backbone in tuned if config.compute.device != "cpu" else []:
+        about = training_sentence(backbone, config.finetune, precision, card_memory(device))
+        say(f"fine-tuning {backbone.name}: {about}")
 
 
 PHOTOS, DRAWS = 6, 7

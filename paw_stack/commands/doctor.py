@@ -1,7 +1,7 @@
 """`paw-stack doctor`: what this machine has, what will be used for what, what would help, how fast.
 
 Everything is asked of the libraries that later do the work, so that the answer is theirs. `--speed`
-takes ten seconds of matrix products, photos and a Swin's passes.
+takes fifteen seconds of estimates, matrix products, photos and a Swin's passes.
 """
 
 import importlib.util
@@ -18,7 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from paw_stack.config import ComputeSection, EmbedSection, GridSection, SvrSection
+from paw_stack.config import (
+    BackboneSection,
+    ComputeSection,
+    EmbedSection,
+    FinetuneSection,
+    GridSection,
+    SvrSection,
+)
 from paw_stack.console import say
 from paw_stack.processes import usable_cores
 
@@ -32,16 +39,21 @@ HELPERS = {
     "openvino": ("embeddings on a processor", "pip install 'paw-stack[openvino]'", False),
     "gradio": ("paw-stack app", "pip install 'paw-stack[app]'", False),
 }
+USUAL = {
+    "Swin tiny, 224": "swin_tiny_patch4_window7_224",
+    "Swin large, 384": "swin_large_patch4_window12_384",
+}
 DISTRIBUTIONS = ("paw-stack", "torch", "timm", "scikit-learn", "lightgbm", "numba")
 
 
 def doctor(root: Path, speed: bool = True) -> None:
-    """Print it all; with `speed`, ten seconds of measurement come last."""
+    """Print it all; with `speed`, what takes fifteen seconds comes last."""
     _print("this machine", machine(root))
     _print("what will be used", engines())
     missing = to_install()
     _print("what would help", missing or {"nothing": "all of it is there"})
     if speed:
+        _print("fine-tuning on a GPU", fine_tuning())
         _print("speed", speed_check())
 
 
@@ -76,6 +88,24 @@ def engines() -> dict[str, str]:
         "heads.svr with a grid": resolve_engine(SvrSection(grid=GridSection())),
         "heads.gbm": "lightgbm on the processor",
         "photos": "simplejpeg, Pillow for other formats",
+    }
+
+
+def fine_tuning() -> dict[str, str]:
+    """Usual backbone -> what fine-tuning it takes of a GPU's memory, by the default settings."""
+    from paw_stack.network.device import resolve_device
+    from paw_stack.network.gpu.memory import card_memory, training_sentence
+
+    device = resolve_device(ComputeSection())
+    precision = device.precision if device.name == "cuda" else "bf16"
+    return {
+        name: training_sentence(
+            BackboneSection(name="usual", model=model, pretrained=False),
+            FinetuneSection(),
+            precision,
+            card_memory(device),
+        )
+        for name, model in USUAL.items()
     }
 
 

@@ -11,6 +11,7 @@ from paw_stack.commands.check import (
     report_data,
     report_folds,
     report_groups,
+    report_memory,
     summarise,
     write_contact_sheet,
 )
@@ -149,6 +150,7 @@ def check(config: Config) -> None:
     job = admitted(config, competition, findings)
     report_groups(job)
     report_folds(job)
+    report_memory(config)
     if job.extra.remark:
         say(job.extra.remark)
     with job.run.writer():

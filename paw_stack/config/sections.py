@@ -44,10 +44,10 @@ class RunSection(Section):
         None,
         description="folder of other runs: what one has made from the same inputs is taken over",
     )
-    workers: int = Field(
-        0,
+    workers: int | None = Field(
+        None,
         ge=0,
-        description="processes that augment photos in fine-tuning; 0: none but this one",
+        description="processes that augment in fine-tuning; null: 0 on a CPU, up to 8 with a GPU",
     )
     keep_memory: bool = Field(
         True,
@@ -272,7 +272,7 @@ class BackboneSection(Section):
 
 class EmbedSection(Section):
     batch_size: int | None = Field(
-        None, ge=1, description="photos a forward pass; null: 8 on a CPU, 64 on a GPU"
+        None, ge=1, description="photos a pass; null: 8 on a CPU, up to 256 on a GPU by its memory"
     )
     engine: Literal["auto", "torch", "compile", "openvino"] = Field(
         "auto",
@@ -293,7 +293,7 @@ class ComputeSection(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if present")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="auto: bf16 where the processor computes in it, else fp32; fp16: GPUs only",
+        description="auto: bf16 where it is native, fp16 on older GPUs, else fp32; fp16: GPUs only",
     )
 
 

@@ -27,7 +27,8 @@ from paw_stack.config import EmbedSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.dataloader import filled
-from paw_stack.network.device import Device
+from paw_stack.network.device import Device, placed
+from paw_stack.network.gpu.memory import pass_size
 
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
@@ -50,9 +51,9 @@ class Layers(nn.Module):
         return tuple(part.float() for part in self.backbone.layers(photos, self.names, planes))
 
 
-def batch_size(section: EmbedSection, device: Device) -> int:
-    """Photos a pass: on a CPU large batches gain nothing and take memory."""
-    return section.batch_size or (8 if device.name == "cpu" else 64)
+def batch_size(section: EmbedSection, device: Device, size: int) -> int:
+    """Photos of `size` a pass: on a CPU large batches gain nothing and take memory."""
+    return section.batch_size or (8 if device.name == "cpu" else pass_size(device, size))
 
 
 def n_views(section: EmbedSection) -> int:
@@ -92,7 +93,7 @@ def make_forward(
     cache: Path | None = None,
 ) -> Forward:
     """The pass of an engine; `example` has the shape and type of a whole batch of photos."""
-    layers = Layers(backbone, names).eval().to(device.name)
+    layers = placed(Layers(backbone, names).eval(), device)
     if device.name == "cuda":
         layers.to(memory_format=torch.channels_last)
     n = len(example)

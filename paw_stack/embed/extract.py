@@ -5,10 +5,10 @@ more than three batches are held at once, whatever the number of rows: one in us
 the device, one that a thread reads (or decodes) meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,10 +20,10 @@ from paw_stack.embed.network import Network, make_network
 from paw_stack.errors import DataError, offenders
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.device import Device
+from paw_stack.network.gpu.feed import coming_back, on_device, one_behind, prefetched, sent
+from paw_stack.network.gpu.memory import told
 from paw_stack.network.predict import views
 from paw_stack.progress import track
-
-Item = TypeVar("Item")
 
 
 class Block(NamedTuple):
@@ -61,7 +61,8 @@ def vectors_of(
     Raises:
         DataError: a vector is not finite.
     """
-    batches = read_batches(pixels, batch_size(section, device), network.name)
+    n = batch_size(section, device, np.load(pixels, mmap_mode="r").shape[1])
+    batches = read_batches(pixels, n, network.name)
     return by_layer(extract([network], batches, section, device))
 
 
@@ -97,19 +98,16 @@ def extract(
 
     Raises:
         DataError: vectors are not finite; said after the last block, with the rows.
+        ConfigError: the device's memory is too small for a batch.
     """
-    start = 0
     bad: dict[str, list[int]] = {}
-    for photos in _on_device(prefetched(batches), device):
-        for number, network in enumerate(networks):
-            for layer, part in zip(
-                network.layers, _mean(network, photos, start, section), strict=True
-            ):
-                rows = part.cpu().numpy()
-                wrong = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
-                bad.setdefault(f"{network.name}: {layer}", []).extend(wrong.tolist())
-                yield Block(number, layer, start, rows)
-        start += len(photos)
+    passes = _passes(networks, on_device(prefetched(batches), device), section)
+    # A GPU computes on a batch while the vectors of the one before are taken to their files.
+    for start, arrays in one_behind(passes):
+        for (number, layer), rows in zip(_places(networks), arrays(), strict=True):
+            wrong = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
+            bad.setdefault(f"{networks[number].name}: {layer}", []).extend(wrong.tolist())
+            yield Block(number, layer, start, rows)
     problems = [
         f"{place} is not finite for cache rows {offenders(rows)}; compute.precision: fp32 may help"
         for place, rows in bad.items()
@@ -119,47 +117,39 @@ def extract(
         raise DataError(problems)
 
 
+def _places(networks: Sequence[Network]) -> list[tuple[int, Layer]]:
+    """Network and layer of the vectors of a pass, in their order."""
+    return [(number, layer) for number, one in enumerate(networks) for layer in one.layers]
+
+
+def _passes(
+    networks: Sequence[Network], batches: Iterable[Tensor], section: EmbedSection
+) -> Iterator[tuple[int, Callable[[], list[np.ndarray]]]]:
+    """Number of a batch's first row, and its vectors, on their way."""
+    start = 0
+    for photos in batches:
+        with told(partial(_advice, networks, len(photos))):
+            found = [part for one in networks for part in _mean(one, photos, start, section)]
+            arrays = coming_back(found)
+        yield start, arrays
+        start += len(photos)
+
+
+def _advice(networks: Sequence[Network], n: int) -> str:
+    names = ", ".join(one.name for one in networks)
+    return (
+        f"embed {names}: out of memory with {n} photos a pass; set embed.batch_size:"
+        f" {max(1, n // 2)}, or end what else uses the device"
+    )
+
+
 def _mean(network: Network, photos: Tensor, start: int, section: EmbedSection) -> list[Tensor]:
     """Layers (b, width) float32, the mean over the views of test-time augmentation."""
     planes = None
     if network.planes is not None:
-        planes = torch.from_numpy(network.planes[start : start + len(photos)]).to(photos.device)
+        rows = torch.from_numpy(network.planes[start : start + len(photos)])
+        planes = sent(rows, photos.device.type)
     if section.crops > 1:
         photos = photos.float()  # one type for all views
     seen = [network.forward(view, planes) for view in views(photos, section)]
     return [torch.stack(parts).mean(0) for parts in zip(*seen, strict=True)]
-
-
-def prefetched(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; a thread makes the next one while the current one is used."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, iterator, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, iterator, None)
-            yield item
-
-
-def _on_device(batches: Iterable[np.ndarray], device: Device) -> Iterator[Tensor]:
-    """Batches as tensors there; a GPU copies the next one while it computes on the current one."""
-    if device.name == "cpu":
-        yield from map(torch.from_numpy, batches)
-        return
-    copies, ahead = torch.cuda.Stream(), None
-    for batch in batches:
-        with torch.cuda.stream(copies):
-            copied = torch.from_numpy(batch).pin_memory().to(device.name, non_blocking=True)
-        coming = copied, copies.record_event()
-        if ahead:
-            yield _arrived(*ahead)
-        ahead = coming
-    if ahead:
-        yield _arrived(*ahead)
-
-
-def _arrived(photos: Tensor, copied: torch.cuda.Event) -> Tensor:
-    """`photos`, which the computing stream waits for, and whose memory it holds until then."""
-    stream = torch.cuda.current_stream()
-    stream.wait_event(copied)
-    photos.record_stream(stream)
-    return photos

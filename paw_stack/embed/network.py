@@ -85,5 +85,5 @@ def black_photos(size: int, section: EmbedSection, device: Device) -> torch.Tens
     """A batch (b, size, size, 3) as the networks of `section` take it."""
     # Corner crops are resized, to levels between the whole ones.
     dtype = torch.float32 if section.crops > 1 else torch.uint8
-    shape = batch_size(section, device), size, size, 3
+    shape = batch_size(section, device, size), size, size, 3
     return torch.zeros(shape, dtype=dtype, device=device.name)

@@ -159,9 +159,10 @@ def _load(
     if kept is not None and (section.name, fold) in kept:
         return kept[section.name, fold]
     from paw_stack.embed import load_backbone, make_network
+    from paw_stack.network.device import placed
 
     device, own = _device(run), _embed_section(run, batch_size)
-    regressor = None if fold is None else _regressor(run, section, fold).to(device.name)
+    regressor = None if fold is None else placed(_regressor(run, section, fold), device)
     backbone = load_backbone(section, None) if regressor is None else regressor.backbone
     name = section.name if fold is None else f"{section.name} fold {fold}"
     engine = _engine(run, section, fold)
@@ -224,11 +225,10 @@ def _predicted(
     columns: np.ndarray,
     batch_size: int | None,
 ) -> np.ndarray:
-    from paw_stack.network.predict import PREDICT_BATCH, predict
+    from paw_stack.network.predict import predict
 
     rows, tta = np.arange(len(columns)), run.config.finetune.tta
-    n = batch_size or PREDICT_BATCH
-    return predict(regressor, pixels, rows, columns, _device(run), tta, n)
+    return predict(regressor, pixels, rows, columns, _device(run), tta, batch_size)
 
 
 def _embedded(

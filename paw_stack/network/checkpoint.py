@@ -5,13 +5,21 @@ from typing import Any
 import torch
 
 
-def named(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies on the CPU under `name/`: training goes on in place. As files hold them, by rows."""
-    plain = torch.contiguous_format
-    return {
-        f"{name}/{key}": value.detach().cpu().clone(memory_format=plain)
-        for key, value in tensors.items()
+def snapshot(parts: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Copy the tensors of each part to the CPU as `<part>/<name>`: training goes on in place.
+
+    They lie by rows, as files hold them, and those of a GPU in pinned memory, at full speed.
+    """
+    tensors = {f"{part}/{key}": one for part, own in parts.items() for key, one in own.items()}
+    found = {
+        key: torch.empty(one.shape, dtype=one.dtype, pin_memory=one.is_cuda).copy_(
+            one.detach(), non_blocking=True
+        )
+        for key, one in tensors.items()
     }
+    if any(one.is_cuda for one in tensors.values()):
+        torch.cuda.synchronize()
+    return found
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -1,9 +1,12 @@
 """What a fold learns from, and its photos batch by batch."""
 
 import math
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from torch.utils.data import DataLoader
 from paw_stack.config import FinetuneSection
 from paw_stack.data.images.augment import AugmentedPhotos, make_augment
 from paw_stack.metrics import taken
+from paw_stack.network.gpu.feed import sent
 
 ALL = slice(None)
 EXTRA_STREAM = 2**30  # beyond every epoch number, which seed the order of training rows
@@ -80,6 +84,7 @@ def batches(
     workers: int,
     first_epoch: int = 0,
     own: slice = ALL,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """Photos and their rows, epoch by epoch: every training row once, and extra rows by their
     share.
@@ -89,6 +94,7 @@ def batches(
 
     Args:
         own: this process' part of every batch.
+        pinned: photos lie in memory that a GPU copies from while it computes.
     """
     parts = batches_per_epoch(rows, section)
     order: list[np.ndarray] = []
@@ -103,13 +109,29 @@ def batches(
         num_workers=workers,
         # spawn: a forked worker may inherit a held OpenMP lock and hang.
         multiprocessing_context="spawn" if workers else None,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pinned,
         # Its own: else it draws from the numbers that dropout uses, once a start.
         generator=torch.Generator().manual_seed(seed),
     )
-    for photos, batch in zip(loader, order, strict=True):
+    with _callers_script_left_alone():
+        feed = iter(loader)
+    for photos, batch in zip(feed, order, strict=True):
         mine = batch[own]
         yield Batch(photos, mine, len(batch), len(mine) - int(np.isin(mine, rows.extra).sum()))
+
+
+@contextmanager
+def _callers_script_left_alone() -> Iterator[None]:
+    """Processes that are started meanwhile need no guard in the script that called.
+
+    A spawned process runs the script of its parent again, as far as it is no `__main__`.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def filled(rows: torch.Tensor, size: int) -> torch.Tensor:
@@ -170,6 +192,6 @@ def mixup(
         photos (b, size, size, 3) float32, levels 0..255, and the others.
     """
     share = float(rng.beta(alpha, alpha))
-    partner = torch.from_numpy(rng.permutation(len(photos))).to(photos.device)
+    partner = sent(torch.from_numpy(rng.permutation(len(photos))), photos.device.type)
     mixed = torch.lerp(photos[partner].float(), photos.float(), share)
     return mixed, [torch.lerp(other[partner], other, share) for other in others]

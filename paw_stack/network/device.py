@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
 from paw_stack.config import ComputeSection
 from paw_stack.distributed import n_local, n_processes
 from paw_stack.errors import ConfigError
+from paw_stack.processes import usable_cores
 
+Precision = Literal["bf16", "fp16", "fp32"]
+Model = TypeVar("Model", bound=torch.nn.Module)
+MOST_WORKERS = 8  # each prepares hundreds to thousands of photos a second
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -19,7 +23,7 @@ class Device:
     """A torch device and the type of its matrix products."""
 
     name: str  # "cpu" or "cuda"
-    precision: Literal["bf16", "fp16", "fp32"]
+    precision: Precision
 
     def autocast(self) -> AbstractContextManager[None]:
         """Run what is inside in the type that was chosen."""
@@ -41,18 +45,46 @@ def resolve_device(compute: ComputeSection) -> Device:
         raise ConfigError("compute.device: no CUDA device found; set auto or cpu")
     name = "cuda" if cuda and compute.device != "cpu" else "cpu"
     if compute.precision == "auto":
-        return Device(name, "bf16" if _computes_bf16(name) else "fp32")
+        return Device(name, _precision(name))
     if compute.precision == "fp16" and name == "cpu":
         raise ConfigError("compute.precision: fp16 needs a CUDA device; set auto, bf16 or fp32")
     return Device(name, compute.precision)
 
 
-def _computes_bf16(name: str) -> bool:
-    """Whether bfloat16 is native there: emulated, it is slower than float32."""
+def _precision(name: str) -> Precision:
+    """The fastest type that is native there: emulated, bfloat16 is slower than float32."""
     if name == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
+        return gpu_precision(torch.cuda.get_device_capability())
     capabilities = cpu_capabilities()
-    return any(bool(capabilities.get(flag)) for flag in ("amx_bf16", "avx512_bf16", "bf16"))
+    native = any(bool(capabilities.get(flag)) for flag in ("amx_bf16", "avx512_bf16", "bf16"))
+    return "bf16" if native else "fp32"
+
+
+def gpu_precision(capability: tuple[int, int]) -> Precision:
+    """Type for a card of a compute capability: bf16 from 8.0 on, fp16 from 7.0 on."""
+    if capability >= (8, 0):
+        return "bf16"
+    return "fp16" if capability >= (7, 0) else "fp32"
+
+
+def placed(model: Model, device: Device) -> Model:
+    """Move a model to where it computes; on a GPU, Swin's attention is fused."""
+    if device.name == "cuda":
+        fuse_attention(model)
+    return model.to(device.name)
+
+
+def fuse_attention(model: torch.nn.Module, fused: bool = True) -> None:
+    """Let Swin's windows attend by one kernel, which keeps no map of weights for the gradient.
+
+    timm does it only under a setting of the whole process, as it calls it experimental. Results are
+    the same but for rounding.
+    """
+    from timm.models.swin_transformer import WindowAttention
+
+    for module in model.modules():
+        if isinstance(module, WindowAttention):
+            module.fused_attn = fused
 
 
 def cpu_capabilities() -> Mapping[str, Any]:
@@ -86,6 +118,17 @@ def make_fabric(device: Device) -> Any:
     )
     fabric.launch()
     return fabric
+
+
+def n_workers(asked: int | None, device: Device) -> int:
+    """Processes that augment: as many as asked; None: none on a CPU, whose cores the network needs.
+
+    Beside a GPU one a core but for the one that feeds it, shared by the processes of this host.
+    """
+    if asked is not None:
+        return asked
+    cores = usable_cores() // n_local()
+    return max(0, min(MOST_WORKERS, cores - 1)) if device.name == "cuda" else 0
 
 
 def from_first(value: Any, device: Device) -> Any:

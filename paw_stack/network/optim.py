@@ -15,18 +15,24 @@ from paw_stack.errors import ConfigError
 from paw_stack.network.regressor import Regressor
 
 
-def make_optimizer(model: Regressor, section: FinetuneSection) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: Regressor, section: FinetuneSection, fused: bool | None = None
+) -> torch.optim.Optimizer:
     """AdamW, Adam or SGD; no weight decay on norms and biases; rates that fall towards the input.
 
     Layer-wise decay is timm's (from Clark et al., 2020, ELECTRA, arXiv:2003.10555): the head learns
     at the full rate, each block below at `layer_decay` times the rate of the one above it.
+
+    Args:
+        fused: step all parameters by one kernel; None: as torch decides.
     """
     groups = [*_backbone_groups(model.backbone.model, section), *_head_groups(model, section)]
     for group in groups:
         group["lr"] = group["peak"] = section.learning_rate * group.pop("lr_scale", 1.0)
     if section.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=0.9)
-    return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[section.optimizer](groups)
+        return torch.optim.SGD(groups, momentum=0.9, fused=fused)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[section.optimizer]
+    return kind(groups, fused=fused)
 
 
 def _backbone_groups(model: Any, section: FinetuneSection) -> list[dict[str, Any]]:

@@ -9,9 +9,16 @@ import torch.nn.functional as F
 from paw_stack.config import EmbedSection, TtaSection
 from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device
+from paw_stack.network.gpu.feed import on_device, prefetched, sent
+from paw_stack.network.gpu.memory import pass_size, told
 from paw_stack.network.regressor import Regressor
 
-PREDICT_BATCH = 64
+PREDICT_BATCH = 64  # on a CPU
+
+
+def predict_batch(device: Device, size: int) -> int:
+    """Photos a forward pass where nobody says how many."""
+    return PREDICT_BATCH if device.name == "cpu" else pass_size(device, size)
 
 
 def predict(
@@ -21,7 +28,7 @@ def predict(
     metadata: np.ndarray,
     device: Device,
     tta: TtaSection | None = None,
-    batch_size: int = PREDICT_BATCH,
+    batch_size: int | None = None,
 ) -> np.ndarray:
     """Predictions (n_rows,) float64 in points, photos as they are in the cache.
 
@@ -29,19 +36,32 @@ def predict(
         rows: (n_rows,) int, of the cache.
         metadata: (n_cache, n_metadata) float32, standardised.
         tta: views to average; None is the photo alone.
-        batch_size: photos a forward pass; every pass is filled up to it.
+        batch_size: photos a forward pass; every pass is filled up to it. None: as many as the
+            device takes well.
+
+    Raises:
+        ConfigError: the device's memory is too small for a pass.
     """
     photos = np.load(pixels, mmap_mode="r")
+    batch_size = batch_size or predict_batch(device, photos.shape[1])
+    parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    batches = on_device(prefetched(photos[part] for part in parts), device)
     model.eval()
-    parts = [np.empty(0)]
-    for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        batch = filled(torch.from_numpy(photos[chosen]), batch_size).to(device.name)
-        columns = filled(torch.from_numpy(metadata[chosen]), batch_size).to(device.name)
-        with torch.inference_mode(), device.autocast():
+    found = [torch.empty(0, dtype=torch.float64, device=device.name)]
+    for part, batch in zip(parts, batches, strict=True):
+        with told(lambda: _advice(batch_size)), torch.inference_mode(), device.autocast():
+            columns = filled(sent(torch.from_numpy(metadata[part]), device.name), batch_size)
+            batch = filled(batch, batch_size)
             seen = [model.points(model(view, columns)) for view in views(batch, tta)]
-        parts.append(torch.stack(seen).double().mean(0).cpu().numpy()[: len(chosen)])
-    return np.concatenate(parts)
+            found.append(torch.stack(seen).double().mean(0)[: len(part)])
+    return torch.cat(found).cpu().numpy()  # what comes back waits for the device once
+
+
+def _advice(batch_size: int) -> str:
+    return (
+        f"out of memory in predicting {batch_size} photos at once; end what else uses the device,"
+        " predict fewer at once (predict --batch-size), or lower the backbone's image_size"
+    )
 
 
 def views(photos: torch.Tensor, tta: TtaSection | EmbedSection | None) -> list[torch.Tensor]:

@@ -11,24 +11,29 @@ after an epoch ends, on CPU, with the same bytes as training that was never inte
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from paw_stack.config import FinetuneSection
 from paw_stack.data.types import Checkpoint
-from paw_stack.errors import ConfigError, DataError, offenders
+from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import rmse, taken, total
 from paw_stack.network.dataloader import Batch, FoldRows, batches, mixup
 from paw_stack.network.device import peak_megabytes
+from paw_stack.network.gpu.feed import sent
+from paw_stack.network.gpu.memory import told, training_advice
 from paw_stack.network.optim import set_rates, train_mode
 from paw_stack.network.trainer import Recipe, Training
+from paw_stack.processes import in_background
 from paw_stack.progress import track
 
+LOOK_EVERY = {"cpu": 1, "cuda": 64}  # batches between two looks at whether losses are finite
 MIXUP_STREAM = 2**31  # beyond every epoch number, which seed the order of rows
 
 
@@ -58,15 +63,16 @@ def finetune_fold(
         what: shown beside the progress bar.
         start: weights of a fine-tuned regressor to begin from, in place of the pretrained ones.
         resumed: the state that an interrupted call handed to `after_epoch` last.
-        after_epoch: gets the state after every epoch.
+        after_epoch: gets the state after every epoch, in a thread, while the next one runs.
 
     Raises:
         DataError: the loss or a weight is not finite.
         ConfigError: the device's memory is too small for the batch.
     """
-    training = Training(recipe, rows, pixels, start)
-    if resumed:
-        training.resume(resumed)
+    with advised(recipe, what):
+        training = Training(recipe, rows, pixels, start)
+        if resumed:
+            training.resume(resumed)
     _run_epochs(training, what, after_epoch)
     if recipe.finetune.keep != "last":
         training.predictor.load_state_dict(training.state.part("best"))
@@ -91,12 +97,15 @@ def _run_epochs(training: Training, what: str, after_epoch: Callable[[Checkpoint
         recipe.workers,
         training.state.epoch,
         training.own,
+        recipe.device.name == "cuda",
     )
     left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
     bar = track(feed, what, total=left, size=section.batch_size)
-    with closing(bar):  # its last item may never be asked for
+    # The bar's last item may never be asked for. A state is written while the next epoch runs.
+    with closing(bar), in_background(after_epoch) as keep:
         while not training.is_over():
-            after_epoch(training.after(_epoch(training, islice(bar, training.parts), what)))
+            line = _epoch(training, islice(bar, training.parts), what)
+            keep(partial(training.after, line))
 
 
 def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, float]:
@@ -106,7 +115,7 @@ def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, fl
     entropy = np.random.SeedSequence([recipe.seed, epoch, process])
     torch.manual_seed(entropy.generate_state(1)[0].item())
     mixing = np.random.default_rng([recipe.seed, MIXUP_STREAM, epoch, process])
-    sums: dict[str, float] = {}
+    sums = Sums(training, f"{what}, epoch {epoch + 1}")
     start, waited = time.perf_counter(), 0.0
     for step in range(training.steps):
         lr = set_rates(training.optimizer, section, epoch * training.steps + step, training.steps)
@@ -115,12 +124,13 @@ def _epoch(training: Training, feed: Iterator[Batch], what: str) -> dict[str, fl
             islice(feed, min(section.accumulate, training.parts - step * section.accumulate))
         )
         waited += time.perf_counter() - asked
-        for name, value in _step(training, group, mixing, f"{what}, epoch {epoch + 1}").items():
-            sums[name] = sums.get(name, 0.0) + value
+        with advised(recipe, sums.what):
+            _step(training, group, mixing, sums)
+    found = sums.read()
     seconds = time.perf_counter() - start
     return {
         "epoch": epoch + 1,
-        **_scores(training, sums),
+        **_scores(training, found),
         "learning_rate": lr,
         "photos_per_second": round(training.n_rows / seconds, 1),
         "data_wait_share": round(waited / seconds, 4),
@@ -146,20 +156,60 @@ def _scores(training: Training, sums: dict[str, float]) -> dict[str, float]:
     return scores
 
 
-def _step(
-    training: Training, group: list[Batch], mixing: np.random.Generator, what: str
-) -> dict[str, float]:
-    """One step from the gradient of all rows of the group; returns sums over this process' rows."""
+class Sums:
+    """Loss terms and squared errors of an epoch, added up where they are computed.
+
+    To read a number of a GPU is to wait for all that it has been asked for, so nothing is read but
+    at the end, and at times whether a loss was finite.
+    """
+
+    def __init__(self, training: Training, what: str):
+        self.what, self.ids, device = what, training.rows.ids, training.recipe.device.name
+        self.names: list[str] = []
+        self.total = torch.zeros((), dtype=torch.float64, device=device)  # (k,) after a batch
+        self.bad = torch.tensor([-1.0, 0.0], dtype=torch.float64, device=device)
+        self.seen: list[np.ndarray] = []  # rows of each batch
+        self.look_every = LOOK_EVERY[device]
+
+    def add(self, batch: Batch, terms: dict[str, Tensor], squares: Tensor) -> None:
+        """Take a batch's mean terms and its sum of squares.
+
+        Raises:
+            DataError: a loss is not finite; of a GPU that is seen some batches later.
+        """
+        self.names = [*terms, "squares"]
+        means = torch.stack([term.detach() for term in terms.values()]).double()
+        self.total = self.total + torch.cat([means * len(batch.rows), squares.double()[None]])
+        loss = means.sum()
+        now = torch.stack([torch.full_like(loss, len(self.seen)), loss])
+        self.bad = torch.where((self.bad[0] < 0) & ~loss.isfinite(), now, self.bad)
+        self.seen.append(batch.rows)
+        if len(self.seen) % self.look_every == 0:
+            self._look()
+
+    def read(self) -> dict[str, float]:
+        """The sums by name."""
+        self._look()
+        return dict(zip(self.names, self.total.tolist(), strict=True))
+
+    def _look(self) -> None:
+        number, loss = self.bad.tolist()
+        if number >= 0:
+            raise DataError(
+                f"{self.what}: the loss is {loss}, with the photos"
+                f" {offenders(self.ids[self.seen[int(number)]])}; lower finetune.learning_rate"
+            )
+
+
+def _step(training: Training, group: list[Batch], mixing: np.random.Generator, sums: Sums) -> None:
+    """One step from the gradient of all rows of the group."""
     n_rows = sum(batch.n_all for batch in group)
     training.optimizer.zero_grad(set_to_none=True)
-    sums: dict[str, float] = {}
     for number, batch in enumerate(group, start=1):
         # Processes exchange gradients once a step, with its last batch.
-        waits = training.fabric.no_backward_sync(training.forward, enabled=number < len(group))
-        with waits, advised(training, what):
-            terms = _backward(training, batch, n_rows, mixing, what)
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value
+        with training.fabric.no_backward_sync(training.forward, enabled=number < len(group)):
+            terms, squares = _backward(training, batch, n_rows, mixing)
+        sums.add(batch, terms, squares)
     if clip := training.recipe.finetune.clip:
         training.fabric.clip_gradients(
             training.forward, training.stepper, max_norm=clip, error_if_nonfinite=False
@@ -167,13 +217,16 @@ def _step(
     training.stepper.step()
     if training.mean:
         training.mean.update(training.model)
-    return sums
 
 
 def _backward(
-    training: Training, batch: Batch, n_rows: int, mixing: np.random.Generator, what: str
-) -> dict[str, float]:
-    """Add a batch's share of the gradient of a step over `n_rows` rows."""
+    training: Training, batch: Batch, n_rows: int, mixing: np.random.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Add a batch's share of the gradient of a step over `n_rows` rows.
+
+    Returns:
+        The terms of the loss, and the sum of squared errors over the training rows of the batch.
+    """
     recipe, fabric, n = training.recipe, training.fabric, len(batch.rows)
     # BatchNorm knows no variance of a single row.
     train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
@@ -191,16 +244,7 @@ def _backward(
     squares = ((training.model.points(outputs).detach() - target) ** 2)[: batch.n_fit]
     if training.rows.sample_weight is not None and weight is not None:
         squares = weight[: batch.n_fit] * squares
-    # The one place of a batch that waits for the device, once all its work is under way.
-    *means, squared = torch.stack(
-        [*(term.detach() for term in terms.values()), squares.sum()]
-    ).tolist()
-    if not math.isfinite(sum(means)):
-        raise DataError(
-            f"{what}: the loss is {sum(means)}, with the photos"
-            f" {offenders(training.rows.ids[batch.rows])}; lower finetune.learning_rate"
-        )
-    return {**{name: mean * n for name, mean in zip(terms, means, strict=True)}, "squares": squared}
+    return terms, squares.sum()
 
 
 def _on_device(
@@ -209,35 +253,22 @@ def _on_device(
     """Photos uint8, targets in points, metadata, auxiliary classes and weights of a batch."""
     rows, name = training.rows, training.recipe.device.name
     label, weight = (
-        None if column is None else torch.from_numpy(column[batch.rows]).to(name)
+        None if column is None else sent(torch.from_numpy(column[batch.rows]), name)
         for column in (rows.label, rows.weight)
     )
     return (
-        batch.photos.to(name, non_blocking=True),
-        torch.from_numpy(rows.target[batch.rows]).float().to(name),
-        torch.from_numpy(training.metadata[batch.rows]).to(name),
+        sent(batch.photos, name),
+        sent(torch.from_numpy(rows.target[batch.rows]).float(), name),
+        sent(torch.from_numpy(training.metadata[batch.rows]), name),
         label,
         weight,
     )
 
 
-@contextmanager
-def advised(training: Training, what: str) -> Iterator[None]:
+def advised(recipe: Recipe, what: str) -> AbstractContextManager[None]:
     """Say which batch would fit where the memory of the device does not suffice."""
-    try:
-        yield
-    except RuntimeError as error:  # a GPU's is a class of its own, a CPU's is not
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise ConfigError(_memory_advice(training.recipe.finetune, what)) from None
-        raise
+    return told(partial(_advice, recipe, what))
 
 
-def _memory_advice(section: FinetuneSection, what: str) -> str:
-    if section.batch_size == 1:
-        return f"{what}: out of memory with one photo a batch; lower the backbone's image_size"
-    half = max(1, section.batch_size // 2)
-    return (
-        f"{what}: out of memory at finetune.batch_size {section.batch_size}; try {half} with"
-        f" finetune.accumulate {section.accumulate * section.batch_size // half}, or"
-        " grad_checkpointing: true for the backbone"
-    )
+def _advice(recipe: Recipe, what: str) -> str:
+    return training_advice(recipe.backbone, recipe.finetune, recipe.device, what)

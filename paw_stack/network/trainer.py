@@ -1,7 +1,7 @@
 """The parts of one fold's training, and the state that they make up after an epoch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from paw_stack.network.backbone import build_backbone
 from paw_stack.network.checkpoint import (
     load_optimizer,
     load_scaler,
-    named,
     optimizer_tensors,
     scaler_tensors,
+    snapshot,
 )
 from paw_stack.network.dataloader import FoldRows, batches_per_epoch, extra_per_epoch
-from paw_stack.network.device import Device, make_fabric
+from paw_stack.network.device import Device, make_fabric, placed
 from paw_stack.network.optim import freeze, make_optimizer, mean_weights
 from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Regressor, span_of
@@ -60,7 +60,9 @@ class Training:
         _require_a_photo_each(self.fabric.world_size, len(rows.fit) // self.parts)
         self.model = make_model(recipe, rows, start)
         freeze(self.model, recipe.finetune.freeze)
-        self.optimizer = make_optimizer(self.model, recipe.finetune)
+        # Fabric cannot clip by a loss scale that a fused step takes off itself.
+        fused = recipe.device.name == "cuda" and recipe.device.precision != "fp16"
+        self.optimizer = make_optimizer(self.model, recipe.finetune, fused or None)
         self.mean = mean_weights(self.model, recipe.finetune.ema)
         self.forward, self.stepper = self._set_up()
         self.state = Checkpoint(0, {})
@@ -69,7 +71,8 @@ class Training:
         """Model and optimizer as Fabric wraps them: for the forward pass and for the step."""
         compiled: Any = self.model
         if self.recipe.finetune.compile:
-            compiled = torch.compile(self.model)
+            # An epoch has batches of two sizes at most, a program each.
+            compiled = torch.compile(self.model, dynamic=False)
         forward, stepper = self.fabric.setup(compiled, self.optimizer)
         return forward, stepper
 
@@ -108,31 +111,31 @@ class Training:
         load_scaler(self.scaler, state.part("scaler"))
         if self.mean:
             self.mean.module.load_state_dict(state.part("mean"))
-        self.state = state
+        self.state = _best_alone(state)
 
     def after(self, line: dict[str, float]) -> Checkpoint:
         """The state after one more epoch; the best weights are kept beside the present ones."""
         history = [*self.state.history, line]
-        best, kept = self._best(history)
-        tensors = {
-            **named("model", self.model.state_dict()),
-            **named("optimizer", optimizer_tensors(self.optimizer)),
-            **named("scaler", scaler_tensors(self.scaler)),
-            **(named("mean", self.mean.module.state_dict()) if self.mean else {}),
-            **kept,
+        best = self._best(history)
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_tensors(self.optimizer),
+            "scaler": scaler_tensors(self.scaler),
+            "mean": self.mean.module.state_dict() if self.mean else {},
         }
-        self.state = Checkpoint(len(history), tensors, history, best)
-        return self.state
+        if self.recipe.finetune.keep != "last" and best == len(history):
+            parts["best"] = self.predictor.state_dict()
+        tensors = {**self.state.tensors, **snapshot(parts)}
+        self.state = _best_alone(Checkpoint(len(history), tensors, history, best))
+        return replace(self.state, tensors=tensors)
 
-    def _best(self, history: list[dict[str, float]]) -> tuple[int, dict[str, torch.Tensor]]:
+    def _best(self, history: list[dict[str, float]]) -> int:
+        """The epoch whose weights are taken, as far as is known."""
         column = {"best_inner": "inner_rmse", "best_held_out": "held_out_rmse"}
         if self.recipe.finetune.keep == "last":
-            return len(history), {}
+            return len(history)
         scores = [line[column[self.recipe.finetune.keep]] for line in history]
-        best = int(np.argmin(scores)) + 1
-        if best == len(history):
-            return best, named("best", self.predictor.state_dict())
-        return best, {f"best/{key}": value for key, value in self.state.part("best").items()}
+        return int(np.argmin(scores)) + 1
 
     def is_over(self) -> bool:
         section, state = self.recipe.finetune, self.state
@@ -152,6 +155,12 @@ class Training:
         """The sum over all processes, on the CPU."""
         total: torch.Tensor = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
         return total.cpu()
+
+
+def _best_alone(state: Checkpoint) -> Checkpoint:
+    """Without what the network and its optimizer hold themselves."""
+    best = {key: one for key, one in state.tensors.items() if key.startswith("best/")}
+    return replace(state, tensors=best)
 
 
 def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | None) -> Regressor:
@@ -176,14 +185,14 @@ def make_model(recipe: Recipe, rows: FoldRows, start: dict[str, torch.Tensor] | 
         span_of(recipe.loss, recipe.bounds, rows.target[rows.fit]),
     )
     if start and _load(model, start, recipe.backbone.name):
-        return model.to(recipe.device.name)
+        return placed(model, recipe.device)
     if recipe.regressor.bias_init:
         weight = taken(rows.sample_weight, rows.fit)
         model.init_bias(
             torch.from_numpy(rows.target[rows.fit]),
             None if weight is None else torch.from_numpy(weight),
         )
-    return model.to(recipe.device.name)
+    return placed(model, recipe.device)
 
 
 def _load(model: Regressor, start: dict[str, torch.Tensor], name: str) -> bool:

@@ -18,8 +18,15 @@ from paw_stack.config import AutoencoderSection, BackboneSection
 from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ArtifactError
 from paw_stack.network.backbone import Backbone, build_backbone
-from paw_stack.network.device import Device
-from paw_stack.semi_supervised.train_loop import Learner, run_epochs, shuffled_batches, to_levels
+from paw_stack.network.device import Device, placed
+from paw_stack.network.gpu.feed import sent
+from paw_stack.semi_supervised.train_loop import (
+    Learner,
+    learner,
+    run_epochs,
+    shuffled_batches,
+    to_levels,
+)
 
 START = 4  # side of the decoder's first map, pixels
 WIDEST = 8  # times `width`, the channels of the first map
@@ -85,21 +92,23 @@ def train_autoencoder(
 ) -> Trained:
     """Learn to reconstruct `rows` (k,) of the image cache by the mean square over pixels."""
     photos = np.load(pixels, mmap_mode="r")
-    model = Autoencoder(build_backbone(encoder, seed), section.width).to(device.name)
+    model = placed(Autoencoder(build_backbone(encoder, seed), section.width), device)
     optimizer = torch.optim.AdamW(
         model.parameters(), section.learning_rate, weight_decay=WEIGHT_DECAY
     )
+    learns = learner(model, optimizer, device)
 
     def epoch(number: int) -> dict[str, float]:
         phase = np.cos(np.pi * number / section.epochs)
         optimizer.param_groups[0]["lr"] = section.learning_rate * (1 + phase) / 2
         model.train()
         feed = shuffled_batches(photos, rows, section.batch_size, seed, number)
-        squares = [_step(model, optimizer, batch.to(device.name), device) for batch in feed]
-        return {"loss": float(np.mean(squares))}
+        squares = [_step(model, learns, sent(batch, device.name), device) for batch in feed]
+        return {"loss": float(np.mean(torch.stack(squares).tolist()))}
 
-    learners = {"model": Learner(model, optimizer)}
-    done = run_epochs("autoencoder", learners, section.epochs, seed, epoch, resumed, after_epoch)
+    done = run_epochs(
+        "autoencoder", {"model": learns}, section.epochs, seed, epoch, resumed, after_epoch
+    )
     return Trained(model, done)
 
 
@@ -120,16 +129,12 @@ def load_autoencoder(
     return model
 
 
-def _step(
-    model: Autoencoder, optimizer: torch.optim.Optimizer, photos: Tensor, device: Device
-) -> float:
+def _step(model: Autoencoder, learns: Learner, photos: Tensor, device: Device) -> Tensor:
     with device.autocast():
         pictures = model(photos)
     loss = F.mse_loss(pictures, photos.permute(0, 3, 1, 2).float() / 255)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+    learns.descend(loss)
+    return loss.detach()
 
 
 def reconstruct(model: Autoencoder, photos: np.ndarray, device: Device) -> np.ndarray:

@@ -26,7 +26,14 @@ from torch import Tensor, nn
 from paw_stack.config import GanSection
 from paw_stack.data.types import Checkpoint
 from paw_stack.network.device import Device
-from paw_stack.semi_supervised.train_loop import Learner, run_epochs, shuffled_batches, to_levels
+from paw_stack.network.gpu.feed import sent
+from paw_stack.semi_supervised.train_loop import (
+    Learner,
+    learner,
+    run_epochs,
+    shuffled_batches,
+    to_levels,
+)
 
 START = 4  # side of the first map, pixels
 SHIFT = 0.125  # of the side, the farthest that a photo is moved before it is judged
@@ -105,10 +112,14 @@ def train_gan(
     torch.manual_seed(seed)
     place: dict[str, Any] = {"device": device.name, "memory_format": torch.channels_last}
     generator, discriminator = Generator(section).to(**place), Discriminator(section).to(**place)
-    steppers: list[torch.optim.Optimizer] = [
-        torch.optim.Adam(network.parameters(), section.learning_rate, betas=(0.5, 0.999))
+    draws, judges = (
+        learner(
+            network,
+            torch.optim.Adam(network.parameters(), section.learning_rate, betas=(0.5, 0.999)),
+            device,
+        )
         for network in (generator, discriminator)
-    ]
+    )
     mean = ModelEmaV3(
         generator, MEAN_DECAY, use_warmup=True, warmup_gamma=MEAN_SHARE, warmup_power=1
     )
@@ -118,60 +129,54 @@ def train_gan(
         losses = []
         batches = shuffled_batches(photos, rows, section.batch_size, seed, number)
         for step, batch in enumerate(batches):
-            real = batch.to(device.name).permute(0, 3, 1, 2).float() / 127.5 - 1
+            real = sent(batch, device.name).permute(0, 3, 1, 2).float() / 127.5 - 1
             real.requires_grad_(step % PENALTY_EVERY == 0)
-            losses.append(_step(generator, discriminator, steppers, real, section.latent, device))
+            losses.append(_step(draws, judges, real, section.latent, device))
             mean.update(generator, number * per_epoch + step)
-        generated, judged = np.mean(losses, axis=0).tolist()
+        generated, judged = np.mean(torch.stack(losses).tolist(), axis=0).tolist()
         return {"loss_generator": generated, "loss_discriminator": judged}
 
-    learners = {
-        "generator": Learner(generator, steppers[0]),
-        "discriminator": Learner(discriminator, steppers[1]),
-        "mean": Learner(mean.module, None),
-    }
+    learners = {"generator": draws, "discriminator": judges, "mean": Learner(mean.module)}
     history = run_epochs("gan", learners, section.epochs, seed, epoch, resumed, after_epoch)
     return Drawn(draw(mean.module, section, seed, device), history)
 
 
-def _step(
-    generator: Generator,
-    discriminator: Discriminator,
-    steppers: list[torch.optim.Optimizer],
-    real: Tensor,
-    latent: int,
-    device: Device,
-) -> tuple[float, float]:
-    """One step of the discriminator, then one of the generator; their losses.
+def _step(draws: Learner, judges: Learner, real: Tensor, latent: int, device: Device) -> Tensor:
+    """One step of the discriminator, then one of the generator; the losses (2,) of the latter and
+    of the former.
 
     The discriminator's gradient on `real` is held small where that asks for one.
     """
-    numbers = torch.randn(len(real), latent).to(device.name)
+    discriminator = judges.module
+    numbers = sent(torch.randn(len(real), latent), device.name)
     with device.autocast():
-        drawn = generator(numbers).float()
+        drawn = draws.module(numbers).float()
         real_score, drawn_score = (
             discriminator(disturbed(real)),
             discriminator(disturbed(drawn.detach())),
         )
     judged = F.relu(1 - real_score.float()).mean() + F.relu(1 + drawn_score.float()).mean()
-    penalty = steepness(real_score, real) if real.requires_grad else 0.0
-    _descend(judged + PENALTY_EVERY * PENALTY / 2 * penalty, steppers[1])
+    penalty = steepness(real_score, real, _scale(judges)) if real.requires_grad else 0.0
+    judges.descend(judged + PENALTY_EVERY * PENALTY / 2 * penalty)
     with device.autocast():
         fooled = -discriminator(disturbed(drawn)).float().mean()
-    _descend(fooled, steppers[0])
-    return fooled.item(), judged.item()
+    draws.descend(fooled)
+    return torch.stack([fooled.detach(), judged.detach()])
 
 
-def steepness(score: Tensor, photos: Tensor) -> Tensor:
-    """Mean squared norm of the gradient of the scores (b,) on the photos (b, 3, size, size)."""
-    (gradient,) = torch.autograd.grad(score.sum(), photos, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+def _scale(learns: Learner) -> float:
+    """The factor on a loss, 1 but for float16."""
+    return learns.scaler.get_scale() if learns.scaler else 1.0
 
 
-def _descend(loss: Tensor, stepper: torch.optim.Optimizer) -> None:
-    stepper.zero_grad(set_to_none=True)
-    loss.backward()
-    stepper.step()
+def steepness(score: Tensor, photos: Tensor, scale: float = 1.0) -> Tensor:
+    """Mean squared norm of the gradient of the scores (b,) on the photos (b, 3, size, size).
+
+    Args:
+        scale: factor on the scores meanwhile, that keeps a float16 gradient from vanishing.
+    """
+    (gradient,) = torch.autograd.grad(score.float().sum() * scale, photos, create_graph=True)
+    return (gradient / scale).square().sum(dim=(1, 2, 3)).mean()
 
 
 def disturbed(pictures: Tensor) -> Tensor:
@@ -184,7 +189,7 @@ def disturbed(pictures: Tensor) -> Tensor:
         picture[:, y : y + size, x : x + size]
         for picture, y, x in zip(padded, down, across, strict=True)
     ]
-    light = (torch.rand(b, 1, 1, 1) * 2 - 1).to(pictures.device) * 2 * BRIGHTNESS
+    light = sent(torch.rand(b, 1, 1, 1) * 2 - 1, pictures.device.type) * 2 * BRIGHTNESS
     return torch.stack(cut) + light
 
 

@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from paw_stack.data.types import Checkpoint
-from paw_stack.network.checkpoint import load_optimizer, named, optimizer_tensors
+from paw_stack.network.checkpoint import (
+    load_optimizer,
+    load_scaler,
+    optimizer_tensors,
+    scaler_tensors,
+    snapshot,
+)
+from paw_stack.network.device import Device
+from paw_stack.processes import in_background
 from paw_stack.progress import track
 
 
@@ -18,7 +26,22 @@ class Learner:
     """A network, and what steps it; None where others move its weights."""
 
     module: nn.Module
-    optimizer: torch.optim.Optimizer | None
+    optimizer: torch.optim.Optimizer | None = None
+    scaler: torch.amp.GradScaler | None = None  # keeps float16 gradients from vanishing
+
+    def descend(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`; none where float16 has overflown."""
+        assert self.optimizer and self.scaler, "others move these weights"
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+def learner(module: nn.Module, optimizer: torch.optim.Optimizer, device: Device) -> Learner:
+    """A network that learns on a device, with a scale for its loss where that is float16."""
+    scaler = torch.amp.GradScaler(device.name, enabled=device.precision == "fp16")
+    return Learner(module, optimizer, scaler)
 
 
 def run_epochs(
@@ -39,20 +62,21 @@ def run_epochs(
         _resume(learners, resumed)
     history = list(resumed.history) if resumed else []
     left = range(len(history), n_epochs)
-    for number in track(left, what, len(left), "epochs"):
-        torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
-        history.append({"epoch": number + 1, **epoch(number)})
-        after_epoch(Checkpoint(number + 1, _tensors(learners), list(history)))
+    with in_background(after_epoch) as keep:
+        for number in track(left, what, len(left), "epochs"):
+            torch.manual_seed(np.random.SeedSequence([seed, number]).generate_state(1)[0].item())
+            history.append({"epoch": number + 1, **epoch(number)})
+            keep(lambda: Checkpoint(len(history), _tensors(learners), list(history)))
     return history
 
 
 def _tensors(learners: dict[str, Learner]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    for name, learner in learners.items():
-        found |= named(name, learner.module.state_dict())
-        if learner.optimizer:
-            found |= named(f"{name} optimizer", optimizer_tensors(learner.optimizer))
-    return found
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, one in learners.items():
+        parts[name] = one.module.state_dict()
+        parts[f"{name} optimizer"] = optimizer_tensors(one.optimizer) if one.optimizer else {}
+        parts[f"{name} scaler"] = scaler_tensors(one.scaler)
+    return snapshot(parts)
 
 
 def _resume(learners: dict[str, Learner], state: Checkpoint) -> None:
@@ -60,6 +84,7 @@ def _resume(learners: dict[str, Learner], state: Checkpoint) -> None:
         learner.module.load_state_dict(state.part(name))
         if learner.optimizer:
             load_optimizer(learner.optimizer, state.part(f"{name} optimizer"))
+        load_scaler(learner.scaler, state.part(f"{name} scaler"))
 
 
 def shuffled_batches(

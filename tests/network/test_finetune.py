@@ -256,10 +256,10 @@ def test_memory_that_does_not_suffice_names_a_batch_that_may(striped, rows, tiny
     training = Training(recipe(tiny_swin, batch_size=8), rows, striped[0], None)
     with (
         pytest.raises(ConfigError, match=r"batch_size 8; try 4 with finetune.accumulate 2"),
-        advised(training, "test fold"),
+        advised(training.recipe, "test fold"),
     ):
         torch.empty(2**50)  # a petabyte: torch's own error
-    with pytest.raises(RuntimeError, match="mat1"), advised(training, "test fold"):
+    with pytest.raises(RuntimeError, match="mat1"), advised(training.recipe, "test fold"):
         torch.ones(2, 3) @ torch.ones(2, 3)  # another error stays what it is
 
 

@@ -15,6 +15,7 @@ from paw_stack.semi_supervised.autoencoder import (
     train_autoencoder,
 )
 from paw_stack.semi_supervised.gan import Discriminator, steepness, train_gan
+from paw_stack.semi_supervised.train_loop import learner
 
 
 def stopped(work, after: int, **arguments) -> Checkpoint:
@@ -109,10 +110,12 @@ class Canvas(nn.Module):
 
 def test_a_picture_becomes_the_mean_of_the_photos_upright_and_in_their_colours():
     photos = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    model, device = Canvas(), CPU
-    optimizer = torch.optim.SGD(model.parameters(), 3 * 8 * 8 / 2)  # to the bottom in one step
+    model = Canvas()
+    # To the bottom in one step.
+    learns = learner(model, torch.optim.SGD(model.parameters(), 3 * 8 * 8 / 2), CPU)
     mean = photos.mean(axis=0) / 255
-    before, after = (_step(model, optimizer, torch.from_numpy(photos), device) for _ in range(2))
+    steps = (_step(model, learns, torch.from_numpy(photos), CPU) for _ in range(2))
+    before, after = (loss.item() for loss in steps)
     np.testing.assert_allclose(model.picture.detach().permute(1, 2, 0), mean, atol=1e-6)
     assert before == pytest.approx(np.mean((photos / 255 - 0.5) ** 2), rel=1e-5)
     assert after == pytest.approx(np.mean((photos / 255 - mean) ** 2), rel=1e-5)

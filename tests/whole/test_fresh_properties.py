@@ -33,7 +33,7 @@ from paw_stack.network.pretrained.weights import fill
 from paw_stack.network.regressor import Regressor
 from paw_stack.semi_supervised.autoencoder import Autoencoder, reconstruct
 from paw_stack.semi_supervised.gan import Discriminator, Generator, _step
-from paw_stack.semi_supervised.train_loop import to_levels
+from paw_stack.semi_supervised.train_loop import learner, to_levels
 
 CPU = Device("cpu", "fp32")
 
@@ -81,11 +81,11 @@ def test_the_discriminator_learns_which_photos_are_real():
     torch.manual_seed(0)
     section = GanSection(size=32, width=8, latent=4, images=4)
     generator, discriminator = Generator(section), Discriminator(section)
-    still = torch.optim.SGD(generator.parameters(), lr=0.0)
-    steppers = [still, torch.optim.Adam(discriminator.parameters(), 2e-3)]
+    still = learner(generator, torch.optim.SGD(generator.parameters(), lr=0.0), CPU)
+    learns = learner(discriminator, torch.optim.Adam(discriminator.parameters(), 2e-3), CPU)
     real = torch.ones(16, 3, 32, 32)
     for _ in range(40):
-        _step(generator, discriminator, steppers, real, 4, CPU)
+        _step(still, learns, real, 4, CPU)
     with torch.inference_mode():
         drawn = generator(torch.randn(16, 4))
         assert discriminator(drawn).mean() < 0 < discriminator(real).mean()

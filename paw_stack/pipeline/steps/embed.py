@@ -131,7 +131,8 @@ def _compute(job: Job, items: Sequence[_Item], rows: np.ndarray, device: "Device
     pixels = known_pixels(job, items[0].section, weights.needs if weights else {})
     networks = [_ready(job, one, device, pixels) for one in loaded]
     names = [network.name for network in networks]
-    batches = read_batches(pixels, batch_size(section, device), f"embed {', '.join(names)}", rows)
+    n = batch_size(section, device, loaded[0].backbone.size)
+    batches = read_batches(pixels, n, f"embed {', '.join(names)}", rows)
     start = time.perf_counter()
     with ExitStack() as files:
         puts = [files.enter_context(_sink(job, item, rows)) for item in items]
@@ -222,7 +223,7 @@ def _closeness(
     by_torch = make_network(
         network.name, one.backbone, layers, section, "torch", exactly, one.planes
     )
-    n = batch_size(section, device)
+    n = batch_size(section, device, one.backbone.size)
     batches = [photos[start : start + n] for start in range(0, len(photos), n)]
     found, exact = (
         by_layer(extract([replace(net, planes=planes)], batches, section, on))

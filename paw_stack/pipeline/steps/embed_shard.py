@@ -62,7 +62,7 @@ def source_networks(config: Config, n_photos: int) -> SourceNetworks:
         fastest_network(b.name, load_backbone(b, None), b, section, device, None, n_photos, cache)
         for b in config.backbones
     ]
-    return SourceNetworks(networks, device, size, batch_size(section, device))
+    return SourceNetworks(networks, device, size, batch_size(section, device, size))
 
 
 def embed_shard(config: Config, shard: Shard, about: SourceNetworks) -> ShardFacts:

@@ -122,19 +122,19 @@ def _sentence(what: str, history: list[dict[str, float]], device: str) -> str:
 
 def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> "Recipe":
     """Settings that fold k's network is trained with."""
-    from paw_stack.network.device import resolve_device
+    from paw_stack.network.device import n_workers, resolve_device
     from paw_stack.network.train_loop import Recipe
 
-    config = job.config
+    config, device = job.config, resolve_device(job.config.compute)
     return Recipe(
         backbone,
         config.regressor,
         config.loss,
         config.finetune,
         job.competition.bounds,
-        resolve_device(config.compute),
+        device,
         seed=seed_of(config.run.seed, backbone.name, fold),
-        workers=config.run.workers,
+        workers=n_workers(config.run.workers, device),
     )
 
 
