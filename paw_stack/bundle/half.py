@@ -1,6 +1,7 @@
 """What weights in float16 change: the same photos, scored by the run and by the bundle's."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,38 @@ import numpy as np
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.data.images.reading import find_photos
 from paw_stack.errors import DataError
-from paw_stack.inference.predict import score_paths
+from paw_stack.inference.predict import score_paths, share_networks
+from paw_stack.inference.predictor import Kept
 
-MOST = 64  # photos
+MOST = 32  # photos
 
 
-def effect_of_half(run: FinishedRun, cut: FinishedRun) -> dict[str, Any]:
-    """How far scores of up to 64 labelled photos move, points.
+def effect_of_half(
+    runs: Mapping[str, FinishedRun], cuts: Mapping[str, FinishedRun]
+) -> dict[str, dict[str, Any]]:
+    """Target -> how far scores of up to 32 labelled photos move, points.
 
     Where the photos are gone, the small pictures of them that lie in the run are taken.
+
+    Args:
+        cuts: the same runs, with weights in float16.
 
     Raises:
         DataError: there are neither.
     """
+    shared = share_networks([run.config for run in runs.values()])
+    kept: list[Kept | None] = [{}, {}] if shared else [None, None]
+    return {target: _effect(run, cuts[target], *kept) for target, run in runs.items()}
+
+
+def _effect(
+    run: FinishedRun, cut: FinishedRun, kept: Kept | None, kept_half: Kept | None
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
         rows, paths, what = _photos(run, Path(folder))
         columns = run.metadata[rows] if run.config.data.metadata else None
-        before, after = (score_paths(one, paths, columns)["score"] for one in (run, cut))
+        before = score_paths(run, paths, columns, kept=kept)["score"]
+        after = score_paths(cut, paths, columns, kept=kept_half)["score"]
     moved = np.abs((after - before).dropna().to_numpy(dtype=np.float64))
     return {
         "photos": len(moved),

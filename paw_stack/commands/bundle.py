@@ -54,7 +54,7 @@ def bundle(
     make_folder(folder.absolute().parent)
     with staging(folder.absolute()) as made:
         cuts = _cut_all(runs, made, half)
-        effect = {t: effect_of_half(run, cuts[t]) for t, run in runs.items()} if half else None
+        effect = effect_of_half(runs, cuts) if half else None
         (made / "wheels").mkdir()
         found = fetch_wheels(there, extras, made / "wheels")
         write_texts(made)
