@@ -2,9 +2,10 @@
 
 Each of them stands as an empty wheel, whose version has a label of its own, and is pinned to that.
 So pip takes it where it serves, follows no requirement of it, and fetches the rest, for any
-platform. A package that is too old for this one's own requirements is not pinned, and travels.
+platform. A package that is too old for what needs it is not pinned, and travels.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from paw_stack.processes import usable_cores
 from paw_stack.regular import shown
 
 LABEL = "installed"  # local part of the version of a package that is there
+CLASHING = re.compile(rf"\(constraint\) (\S+?)==\S+\+{LABEL}")  # in pip's words
 LONGEST = 300  # characters of what pip says
 
 
@@ -34,7 +36,7 @@ class Fetched:
     """What `fetch_wheels` found."""
 
     requirement: str  # 'paw-stack[openvino]==0.1.0'
-    outdated: dict[str, str]  # packages that the base has too old -> its version
+    outdated: dict[str, str]  # packages that travel though the base has them -> its version
     relied_on: dict[str, str]  # packages that the bundle needs and the base has -> their version
 
 
@@ -45,30 +47,48 @@ def fetch_wheels(base: Base, extras: Sequence[str], folder: Path) -> Fetched:
         ArtifactError: pip cannot have them; what it says last.
         ConfigError: versions of the base that no index has.
     """
-    outdated = _outdated(base, tuple(extras))
-    there = {n: v for n, v in base.packages.items() if n not in (*outdated, NAME)}
     with tempfile.TemporaryDirectory(prefix="paw-stack-") as place:
-        stand_ins, constraints = Path(place, "there"), Path(place, "constraints.txt")
-        stand_ins.mkdir()
-        pins = [f"{name}=={_stand_in(stand_ins, name, there[name])}" for name in there]
-        constraints.write_text("\n".join(pins))
         wheel = write_own_wheel(Path(place))
-        wanted = f"{wheel}[{','.join(extras)}]" if extras else str(wheel)
-        words = ["download", "--quiet", "--dest", str(folder), *base.options]
-        words += ["--only-binary=:all:", "--constraint", str(constraints)]
-        _pip([*words, "--find-links", str(stand_ins), wanted], base)
+        stand_ins = Path(place, "there")
+        stand_ins.mkdir()
+        pins = {
+            name: _stand_in(stand_ins, name, version)
+            for name, version in base.packages.items()
+            if name not in (*_outdated(base, tuple(extras)), NAME)
+        }
+        label = f"[{','.join(extras)}]" if extras else ""
+        _download(base, f"{wheel}{label}", pins, stand_ins, folder)
     relied_on = {}
     for path in folder.glob(f"*+{LABEL}-py3-none-any.whl"):
         path.unlink()
         name = str(parse_wheel_filename(path.name)[0])
-        relied_on[name] = there[name]
+        relied_on[name] = base.packages[name]
     _require_known(base, relied_on)
-    label = f"[{','.join(extras)}]" if extras else ""
+    travel = {str(parse_wheel_filename(path.name)[0]) for path in folder.glob("*.whl")}
     return Fetched(
         f"{NAME}{label}=={distribution(NAME).version}",
-        {name: str(base.packages[name]) for name in outdated},
+        {name: str(base.packages[name]) for name in sorted(travel & base.packages.keys() - {NAME})},
         {name: str(version) for name, version in sorted(relied_on.items())},
     )
+
+
+def _download(base: Base, wanted: str, pins: dict[str, str], stand_ins: Path, folder: Path) -> None:
+    """Have pip write wheels into `folder`, of what is there its stand-in.
+
+    What does not go with the newer packages that travel travels, too: pip names the pins that it
+    cannot keep, and tries again without them.
+    """
+    constraints = stand_ins.with_name("constraints.txt")
+    words = ["download", "--dest", str(folder), "--only-binary=:all:", *base.options]
+    words += ["--constraint", str(constraints), "--find-links", str(stand_ins), wanted]
+    while True:
+        constraints.write_text("\n".join(f"{name}=={own}" for name, own in pins.items()))
+        done = _run_pip(words)
+        clashing = {str(canonicalize_name(name)) for name in CLASHING.findall(done.stdout)}
+        if not done.returncode or not clashing & pins.keys():
+            break
+        pins = {name: own for name, own in pins.items() if name not in clashing}
+    _require_success(done, base)
 
 
 def size_of_wheels(base: Base, extras: Sequence[str]) -> int:
@@ -106,7 +126,9 @@ def _require_known(base: Base, relied_on: dict[str, Version]) -> None:
 
     def is_known(name: str) -> bool:
         words = ["index", "versions", name, "--pre", "--only-binary=:all:", *base.options]
-        listed = _pip(words, base).partition("Available versions: ")[2].partition("\n")[0]
+        done = _run_pip(words)
+        _require_success(done, base)
+        listed = done.stdout.partition("Available versions: ")[2].partition("\n")[0]
         return told[name] in {Version(text) for text in listed.split(", ") if text}
 
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -119,10 +141,13 @@ def _require_known(base: Base, relied_on: dict[str, Version]) -> None:
         )
 
 
-def _pip(words: Sequence[str], base: Base) -> str:
-    """What pip prints; an ArtifactError with its last words where it fails."""
+def _run_pip(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", *words]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def _require_success(done: "subprocess.CompletedProcess[str]", base: Base) -> None:
+    """Raise an ArtifactError with pip's last words where it failed."""
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         said = [line for line in lines if line.startswith("ERROR") and "for help visit" not in line]
@@ -131,4 +156,3 @@ def _pip(words: Sequence[str], base: Base) -> str:
             f"wheels for {base}: pip: {last.removeprefix('ERROR: ')}; see whether an index can be"
             " reached, and what the list of --base says"
         )
-    return done.stdout
