@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -152,11 +153,13 @@ def test_a_bundles_run_has_no_photos_to_measure_float16_on(
 def test_versions_of_a_list_that_no_index_has_are_named(monkeypatch):
     """Images' own builds have a label and are believed."""
     base = Base("mine", {name: Version("1.0") for name in ("known", "typo")})
-    listed = {
-        "known": "known (2.0)\nAvailable versions: 2.0, 1.0\n",
-        "typo": "Available versions: 2\n",
-    }
-    monkeypatch.setattr(wheels, "_pip", lambda words, base: listed[words[2]])
+    listed = {"known": "2.0, 1.0", "typo": "2"}
+
+    def index(words):
+        said = f"{words[2]} (2)\nAvailable versions: {listed[words[2]]}\n"
+        return subprocess.CompletedProcess(words, 0, said, "")
+
+    monkeypatch.setattr(wheels, "_run_pip", index)
     own_build = {"torch": Version("9.9+cu128")}
     wheels._require_known(base, {"known": Version("1.0"), **own_build})
     with pytest.raises(ConfigError, match=r"--base mine: typo==1\.0 cannot be had"):
