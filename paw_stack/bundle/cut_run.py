@@ -3,17 +3,16 @@
 It is a run as any other, so that whatever opens one can predict with it.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from paw_stack.artifacts.files import read_weights, write_config, write_json, write_weights
 from paw_stack.artifacts.finished.cut import Summary
 from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.artifacts.step import fingerprints
 from paw_stack.atomic import make_folder
 from paw_stack.bundle.pretrained import BYTES, bring, size_of_pretrained, stored
 from paw_stack.config import BackboneSection, Config
@@ -33,20 +32,22 @@ def cut_run(run: FinishedRun, folder: Path, pretrained: Path, half: bool) -> Non
         half: weights of networks in float16; heads stay as they are.
 
     Raises:
-        ArtifactError, ConfigError: weights that cannot be read.
+        ArtifactError, ConfigError: weights or heads that are missing or cannot be read.
     """
+    for name in run.candidates:
+        if not name.endswith(".nn"):
+            run.heads(name)
     backbones = [bring(backbone, folder, pretrained, half) for backbone in run.config.backbones]
     config = _without_places(run.config, backbones)
     for place in ("config.yaml", "blend/config.yaml"):
         write_config(folder / place, config)
-    blend = json.loads((run.folder / "blend" / "blend.json").read_text())
     summary = Summary(
         run.shown_range,
         run.mean_score,
         np.percentile(run.predicted, PERCENTILES),
         run.usual_metadata if run.config.data.metadata else np.empty(0),
     )
-    write_json(folder / "blend" / "blend.json", {**blend, "cut": summary.as_json()})
+    write_json(folder / "blend" / "blend.json", {**run.blend, "cut": summary.as_json()})
     for weights in _networks(run):
         write_weights(folder / weights.relative_to(run.folder), stored(read_weights(weights), half))
     for path in _copied(run):
@@ -64,7 +65,7 @@ def size_of_cut(run: FinishedRun, half: bool) -> int:
     Raises:
         ConfigError: see `measure`.
     """
-    weights = sum(path.stat().st_size for path in _networks(run))
+    weights = sum(path.stat().st_size for path in _networks(run) if path.is_file())
     weights += sum(size_of_pretrained(b) for b in run.config.backbones if b.frozen)
     others = sum(path.stat().st_size for path in [*_copied(run), *_records(run)])
     return others + BYTES[half] * weights // BYTES[False]
@@ -108,10 +109,10 @@ def _copied(run: FinishedRun) -> Iterator[Path]:
 
 def _records(run: FinishedRun) -> list[Path]:
     """What the run's fingerprints and engines are read from."""
-    made_from: dict[str, Any] = run.blend["made_from"]
     embedded = [
         path
         for backbone in run.config.backbones
         for path in sorted((run.folder / "embeddings" / backbone.name).glob("*/done.json"))
     ]
+    made_from = fingerprints(run.folder, run.candidates)
     return [*(run.folder / place for place in made_from), *embedded]

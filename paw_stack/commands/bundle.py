@@ -8,6 +8,7 @@ from typing import Any
 from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
 from paw_stack.artifacts.finished.targets import FILE, open_targets
+from paw_stack.artifacts.finished.trust import making_sense
 from paw_stack.artifacts.step import versions
 from paw_stack.atomic import make_folder, put_folder_in_place, staging
 from paw_stack.bundle.base import Base, read_base
@@ -81,7 +82,8 @@ def _cut_all(runs: Mapping[str, FinishedRun], made: Path, half: bool) -> dict[st
         places = {target: made / run.folder.resolve().name for target, run in runs.items()}
         write_json(home / FILE, {target: path.name for target, path in places.items()})
     for target, run in runs.items():
-        cut_run(run, places[target], home / "pretrained", half)
+        with making_sense(run.folder):
+            cut_run(run, places[target], home / "pretrained", half)
     return {target: open_finished(path) for target, path in places.items()}
 
 

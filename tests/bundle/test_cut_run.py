@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from helpers.commands import SWIN, call, failure, write_config
 import paw_stack
 from paw_stack.artifacts.files import read_weights
 from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.inference.app_page import _shown
 from paw_stack.inference.explain import explain
 from paw_stack.inference.predict import score_paths
 
@@ -120,6 +122,16 @@ def test_predicting_and_explaining_write_nothing_into_it(mixed, photos, columns,
     assert {p: p.stat().st_mtime_ns for p in [folder, *folder.rglob("*")]} == before
     for path in [folder, *folder.rglob("*")]:
         path.chmod(stat.S_IRWXU)
+
+
+def test_the_page_shows_what_it_can_without_labels(mixed, photos, columns, tmp_path):
+    own = cut(mixed, tmp_path / "run")
+    found = explain(own, photos[0], columns[:1])
+    said, picture, gallery = _shown(own, tmp_path, found, columns[:1])
+    assert " of 1 to 100 " in said
+    assert "of the labelled photos' predictions" in said
+    assert Path(picture).is_file()
+    assert gallery == []
 
 
 def test_what_its_tables_told_is_kept_as_numbers(mixed, tmp_path):

@@ -56,7 +56,24 @@ def refused(capsys, monkeypatch, tmp_path, *words) -> str:
     return said
 
 
+def without(pattern: str):
+    """A run that lost a file."""
+
+    def spoiled(run, folder):
+        copy = Path(shutil.copytree(run, folder / "spoiled"))
+        for path in copy.glob(pattern):
+            path.unlink()
+        return copy
+
+    return spoiled
+
+
 RUNS = {
+    "no weights": (
+        without("finetune/swin/fold0/weights.safetensors"),
+        "weights.safetensors: cannot",
+    ),
+    "no heads": (without("heads/swin.ridge/*"), "swin.ridge: no fitted heads"),
     "not finished": (unfinished, "not finished, there is no blend yet"),
     "no run": (lambda run, folder: folder / "nothing", "no run; give a folder"),
     "a candidate of a table": (foreign, "the blend holds kaggler, which came as a table"),
