@@ -60,13 +60,6 @@ def require_scorable(run: FinishedRun) -> None:
         ArtifactError: an autoencoder; a candidate of a table; a folder whose name is not UTF-8,
             which the libraries that map weights do not take.
     """
-    with making_sense(run.folder):
-        known = {*_sources(run), *(f"{b.name}.nn" for b in run.config.backbones if not b.frozen)}
-        if foreign := [name for name in run.candidates if name not in known]:
-            raise ArtifactError(
-                f"{run.folder}: the blend holds {', '.join(foreign)}, which came as a table of"
-                " predictions: it cannot score new photos; blend without it"
-            )
     if run.config.extra.autoencoder:
         raise ArtifactError(
             f"{run.folder}: the run has an autoencoder of its own, that new photos are not put"
@@ -76,6 +69,13 @@ def require_scorable(run: FinishedRun) -> None:
         str(run.folder.absolute()).encode()
     except UnicodeEncodeError:
         raise ArtifactError(f"{run.folder}: the folder's name is not UTF-8; rename it") from None
+    with making_sense(run.folder):
+        known = {*_sources(run), *(f"{b.name}.nn" for b in run.config.backbones if not b.frozen)}
+        if foreign := [name for name in run.candidates if name not in known]:
+            raise ArtifactError(
+                f"{run.folder}: the blend holds {', '.join(foreign)}, which came as a table of"
+                " predictions: it cannot score new photos; blend without it"
+            )
 
 
 def score(
