@@ -1,5 +1,6 @@
 """The run of a bundle: it predicts as its source does, and holds nothing of the photos."""
 
+import json
 import shutil
 import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from helpers.commands import SWIN, call, failure, write_config
 import paw_stack
 from paw_stack.artifacts.files import read_weights
 from paw_stack.artifacts.finished.model import open_finished
+from paw_stack.errors import ArtifactError
 from paw_stack.inference.app_page import _shown
 from paw_stack.inference.explain import explain
 from paw_stack.inference.predict import score_paths
@@ -151,6 +153,15 @@ def test_what_needs_labels_says_so_in_one_line(run, tmp_path, capsys, monkeypatc
         said = failure(capsys, monkeypatch, *words)
         assert "a bundle's run, cut down to what predicting needs" in said
         assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("forged", [5, {}, {"shown_range": [1], "mean_score": "a"}, None])
+def test_forged_numbers_in_place_of_tables_are_one_error(forged, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    facts = json.loads((copy / "blend" / "blend.json").read_text())
+    (copy / "blend" / "blend.json").write_text(json.dumps({**facts, "cut": forged}))
+    with pytest.raises(ArtifactError, match="cannot be read as a run of this version"):
+        open_finished(copy)
 
 
 def test_a_frozen_network_of_the_cut_run_is_named_from_the_run_alone(mixed, tmp_path):

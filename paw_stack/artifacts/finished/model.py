@@ -267,6 +267,7 @@ def open_finished(place: Path) -> FinishedRun:
     with making_sense(run.folder):
         require_version(run.folder, run.blend, again)
         require_whole(run.blend)
+        summary_of(run.blend)  # is read whenever it is asked for
         _require_unchanged(run, again)
     return run
 
