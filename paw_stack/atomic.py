@@ -76,6 +76,23 @@ def put_in_place(temporary: Path, path: Path) -> None:
     sync(path.parent)
 
 
+def put_folder_in_place(temporary: Path, path: Path) -> None:
+    """Give a whole folder its name, where nothing lies or an empty folder.
+
+    Raises:
+        Interrupted: as `put_in_place`.
+        OSError: something lies there.
+    """
+    leave_if_told()
+    for place in temporary.rglob("*"):
+        sync(place)
+    sync(temporary)
+    if path.is_dir():
+        path.rmdir()  # Windows renames over none
+    temporary.rename(path)
+    sync(path.parent)
+
+
 def link(source: Path, path: Path) -> None:
     """Put a file in a second place, by a copy where the disk has no links."""
     make_folder(path.parent)

@@ -3,6 +3,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,12 @@ def write_blend(folder: Path, blend: Blend, ids: np.ndarray, test_ids: np.ndarra
     write_json(folder / "blend.json", _plain(facts))
 
 
-def write_submission(path: Path, table: pd.DataFrame, bounds: tuple[float, float]) -> None:
+def write_submission(path: Path, table: pd.DataFrame, *bounds: tuple[float, float]) -> None:
     """Write ids and predictions, then read the file back and check what it holds.
+
+    Args:
+        table: ids, and a column a target.
+        bounds: of each target, points.
 
     Raises:
         ArtifactError: the file lacks rows, or holds a prediction that is missing or outside the
@@ -128,17 +133,23 @@ def write_submission(path: Path, table: pd.DataFrame, bounds: tuple[float, float
         raise ArtifactError([f"{path}: {problem}" for problem in problems])
 
 
-def _submission_problems(path: Path, table: pd.DataFrame, bounds: tuple[float, float]) -> list[str]:
+def _submission_problems(
+    path: Path, table: pd.DataFrame, bounds: Sequence[tuple[float, float]]
+) -> list[str]:
     written = pd.read_csv(path, dtype=str, keep_default_na=False)
     if written.columns.tolist() != table.columns.tolist():
         return [f"columns {offenders(written.columns)}, expected {offenders(table.columns)}"]
-    id_column, target = table.columns
-    if written[id_column].tolist() != table[id_column].astype(str).tolist():
+    ids, *targets = (written[name] for name in written.columns)
+    if ids.tolist() != table.iloc[:, 0].astype(str).tolist():
         return [f"{len(written)} rows whose ids are not the {len(table)} expected ones in order"]
-    value = pd.to_numeric(written[target], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~(np.isfinite(value) & (value >= bounds[0]) & (value <= bounds[1]))
-    outside = offenders(written[id_column][bad])
-    return [f"{target} missing or outside {list(bounds)} for {outside}"] if bad.any() else []
+    problems = []
+    for target, (low, high) in zip(targets, bounds, strict=True):
+        value = pd.to_numeric(target, errors="coerce").to_numpy(dtype=np.float64)
+        bad = ~(np.isfinite(value) & (value >= low) & (value <= high))
+        if bad.any():
+            wrong = offenders(ids[bad])
+            problems.append(f"{target.name} missing or outside {[low, high]} for {wrong}")
+    return problems
 
 
 def _plain(fact: Any) -> Any:

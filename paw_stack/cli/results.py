@@ -25,16 +25,53 @@ def predict(
     explain: Annotated[
         Path | None, typer.Option(metavar="PHOTO", help="Say why this photo gets its score.")
     ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="A contest's: write its submission of a folder."),
+    ] = None,
 ) -> None:
     """Score photos with a finished run: intervals, and every candidate's own score.
 
     Examples: paw-stack predict artifacts/demo my_photos/ --out scores.csv
 
     paw-stack predict artifacts/demo --explain cat.jpg
+
+    paw-stack predict artifacts/demo test/ --sample sample_submission.csv
     """
+    if sample and explain:
+        raise typer.BadParameter("--sample and --explain: give one of them")
+    if sample:
+        from paw_stack.inference.submission import predict_submission
+
+        predict_submission(run, paths or [], sample, out, metadata, batch_size)
+        return
     from paw_stack.inference.predict import predict as score
 
     score(run, paths or [], out, metadata, batch_size, explain)
+
+
+@app.command()
+def bundle(
+    run: FinishedRun,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
+    base: Annotated[
+        str, typer.Option(help="What is installed there: kaggle, colab, none, or your own list.")
+    ] = "kaggle",
+    half: Annotated[bool, typer.Option("--half", help="Weights in float16.")] = False,
+    python: Annotated[
+        str | None, typer.Option(metavar="X.Y", help="Python there; else the list's, or this one.")
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Such as manylinux_2_28_x86_64.")
+    ] = None,
+) -> None:
+    """All that predicts with a finished run elsewhere, without a network: a contest's notebook.
+
+    Example: paw-stack bundle artifacts/demo demo-bundle --base kaggle
+    """
+    from paw_stack.commands.bundle import bundle as make_bundle
+
+    make_bundle(run, folder, base, half, python, platform)
 
 
 @app.command()

@@ -84,7 +84,7 @@ def _photo_tab(gr: Any, desk: _Desk) -> None:
     run = desk.run
     columns = run.config.data.metadata if needs_metadata(run) else []
     with making_sense(run.folder):
-        usual = np.median(run.metadata, axis=0) if columns else []
+        usual = run.usual_metadata.tolist() if columns else []
     with gr.Row():
         with gr.Column(scale=1):
             file = gr.File(label="A photo", file_types=sorted(READ), type="filepath")
@@ -172,17 +172,21 @@ def _scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:
 def _shown(
     run: FinishedRun, folder: Path, found: Explanation, own: np.ndarray
 ) -> tuple[str, str, list[Any]]:
-    target, names = run.labelled["target"].to_numpy(), run.config.data.metadata
     said = verdict(
         {str(name): float(value) for name, value in found.row.items()},
         run.level,
         run.candidates,
         run.shown_range,
-        run.oof["blend"].to_numpy(),
-        tips(run.metadata, target, names, own[0]) if own.size else [],
+        run.predicted,
+        _advice(run, own[0]) if own.size and not run.summary else [],
     )
     write_picture(folder / "map.png", overlay(found.pixels, found.heat))
     return said, str(folder / "map.png"), _gallery(run, folder, found)
+
+
+def _advice(run: FinishedRun, own: np.ndarray) -> list[str]:
+    target = run.labelled["target"].to_numpy()
+    return tips(run.metadata, target, run.config.data.metadata, own)
 
 
 def _batch_scorer(gr: Any, desk: _Desk) -> Callable[..., Any]:

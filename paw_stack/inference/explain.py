@@ -74,7 +74,7 @@ def explain(
             pixels=first,
             heat=whole - covered.reshape(GRID, GRID),
             similar=most_similar(run, passed),
-            share_below=float((run.oof["blend"] < whole).mean()),
+            share_below=float((run.predicted < whole).mean()),
         )
 
 

@@ -89,7 +89,7 @@ def _predict_all(
     if explained:
         folders = ", ".join(str(run.folder) for run in runs.values())
         raise DataError(f"--explain: tells one target's score; give its own run: {folders}")
-    kept: Kept | None = {} if _share_networks([run.config for run in runs.values()]) else None
+    kept: Kept | None = {} if share_networks([run.config for run in runs.values()]) else None
     found = {
         target: score_paths(run, photos, _columns(run, photos, metadata), batch_size, kept)
         for target, run in runs.items()
@@ -109,7 +109,7 @@ def _predict_all(
     return table
 
 
-def _share_networks(configs: Sequence[Config]) -> bool:
+def share_networks(configs: Sequence[Config]) -> bool:
     """Whether runs have the same networks: frozen, and no run was made again with others."""
     made = [(config.backbones, config.embed, config.compute) for config in configs]
     frozen = all(backbone.frozen for backbone in configs[0].backbones)

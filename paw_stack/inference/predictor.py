@@ -57,8 +57,8 @@ def require_scorable(run: FinishedRun) -> None:
     """See that new photos can be scored with a run.
 
     Raises:
-        ArtifactError: an autoencoder; a folder whose name is not UTF-8, which the libraries that
-            map weights do not take.
+        ArtifactError: an autoencoder; a candidate of a table; a folder whose name is not UTF-8,
+            which the libraries that map weights do not take.
     """
     if run.config.extra.autoencoder:
         raise ArtifactError(
@@ -69,6 +69,13 @@ def require_scorable(run: FinishedRun) -> None:
         str(run.folder.absolute()).encode()
     except UnicodeEncodeError:
         raise ArtifactError(f"{run.folder}: the folder's name is not UTF-8; rename it") from None
+    with making_sense(run.folder):
+        known = {*_sources(run), *(f"{b.name}.nn" for b in run.config.backbones if not b.frozen)}
+        if foreign := [name for name in run.candidates if name not in known]:
+            raise ArtifactError(
+                f"{run.folder}: the blend holds {', '.join(foreign)}, which came as a table of"
+                " predictions: it cannot score new photos; blend without it"
+            )
 
 
 def score(
@@ -261,11 +268,6 @@ def _by_heads(
 ) -> np.ndarray:
     from paw_stack.heads.stored import predict_heads
 
-    if name not in known:
-        raise ArtifactError(
-            f"{run.folder}: the blend holds {name}, which came as a table of predictions: it cannot"
-            " score new photos; blend without it"
-        )
     source, head = known[name]
     columns = metadata if head_section(run.config, source, head).metadata else metadata[:, :0]
 

@@ -19,7 +19,8 @@ from paw_stack.inference.predictor import require_scorable
 def test_a_run_with_an_autoencoder_scores_no_photos_whether_it_feeds_or_not(
     extra, sample_folder, tmp_path
 ):
-    run = FinishedRun(tmp_path, load_config(extra_config(tmp_path, sample_folder, extra)), {})
+    config = load_config(extra_config(tmp_path, sample_folder, extra))
+    run = FinishedRun(tmp_path, config, {"weights": {}})
     if "autoencoder" not in extra:
         return require_scorable(run)
     assert AUTOENCODER["backbone"] == run.config.extra.autoencoder.backbone
@@ -28,7 +29,7 @@ def test_a_run_with_an_autoencoder_scores_no_photos_whether_it_feeds_or_not(
 
 
 def test_a_folder_that_is_no_utf_8_is_told(record):
-    run = FinishedRun(Path(os.fsdecode(b"runs/\xff")), record.config, {})
+    run = FinishedRun(Path(os.fsdecode(b"runs/\xff")), record.config, {"weights": {}})
     with pytest.raises(ArtifactError, match="is not UTF-8"):
         require_scorable(run)
 

@@ -6,59 +6,22 @@
 Read from the metadata of the installed packages; no network is asked.
 """
 
-import re
 import sys
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution
 
-from packaging.requirements import Requirement
+from paw_stack.bundle import distributions
+from paw_stack.bundle.distributions import canonical
 
 EXTRAS = ("test",)
-LONGEST = 60  # characters of a licence that are shown: some packages put in the whole text
 
 
-def requirements(name: str = "paw-stack", extras: tuple[str, ...] = EXTRAS) -> list[Distribution]:
-    """All installed distributions that `name` with its extras leads to, by name."""
-    found: dict[str, Distribution] = {}
-    waiting = [(name, extras)]
-    seen = set()
-    while waiting:
-        wanted, chosen = waiting.pop()
-        key = (canonical(wanted), tuple(sorted(chosen)))
-        if key in seen:
-            continue
-        seen.add(key)
-        try:
-            found[key[0]] = distribution(wanted)
-        except PackageNotFoundError:
-            continue
-        for text in found[key[0]].requires or []:
-            requirement = Requirement(text)
-            if applies(requirement, chosen):
-                waiting.append((requirement.name, tuple(requirement.extras)))
-    return [found[key] for key in sorted(found)]
-
-
-def canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def applies(requirement: Requirement, extras: tuple[str, ...]) -> bool:
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+def requirements() -> list[Distribution]:
+    """All installed distributions that paw-stack with its tests leads to, by name."""
+    return distributions.requirements("paw-stack", EXTRAS)
 
 
 def licence(package: Distribution) -> str:
-    """The expression where there is one, else the classifiers, else the first line of the text."""
-    facts = package.metadata
-    if expression := facts.get("License-Expression"):
-        return expression
-    classifiers = [
-        text.split("::")[-1].strip()
-        for text in facts.get_all("Classifier") or []
-        if text.startswith("License ::")
-    ]
-    text = next(iter((facts.get("License") or "").strip().splitlines()), "")
-    return " and ".join(classifiers) or text[:LONGEST] or "not said"
+    return distributions.licence(package.metadata)
 
 
 def main() -> None:

@@ -59,9 +59,14 @@ BELOW = {
     "artifacts": GROUND | DATA,
     "pipeline": GROUND | DATA | STAGES | ARTIFACTS,
     "inference": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline"},
+    "bundle": GROUND | DATA | {"network", "embed", "artifacts", "pipeline", "inference"},
     "cluster": GROUND | DATA | ARTIFACTS | {"pipeline"},
     "guess": GROUND | DATA | {"network", "embed", "artifacts"},
-    "commands": GROUND | DATA | STAGES | ARTIFACTS | {"pipeline", "inference", "cluster", "guess"},
+    "commands": GROUND
+    | DATA
+    | STAGES
+    | ARTIFACTS
+    | {"pipeline", "inference", "bundle", "cluster", "guess"},
     "api": GROUND | DATA | ARTIFACTS | {"commands", "inference"},
     "cli": GROUND | {"commands", "inference", "guess"},
     "__main__": {"cli"},

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.files import read_array, read_csv, read_weights, write_text
+from paw_stack.artifacts.finished.cut import Summary, at_home, summary_of
 from paw_stack.artifacts.finished.pictures import PHOTO_TEXTS, Pictures, read_pictures
 from paw_stack.artifacts.finished.steps import (
     StepRecord,
@@ -30,15 +31,16 @@ from paw_stack.artifacts.finished.trust import (
     read_blend,
     read_config,
     require_plain,
+    require_version,
     require_whole,
 )
 from paw_stack.artifacts.predictions import load_heads
-from paw_stack.artifacts.step import fingerprints, versions
+from paw_stack.artifacts.step import fingerprints
 from paw_stack.config import Config, load_config
 from paw_stack.data.folds import Folds
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ArtifactError, offenders
-from paw_stack.metrics import shown_range
+from paw_stack.metrics import mean, shown_range
 from paw_stack.regular import json_or_nothing, shown
 
 if TYPE_CHECKING:
@@ -73,13 +75,29 @@ class FinishedRun:
         return len(self.blend["scores"]["blend"]["fold_rmse"])
 
     @cached_property
+    def summary(self) -> Summary | None:
+        """What a bundle's run says in place of its tables; None: the run is whole."""
+        return summary_of(self.blend)
+
+    @cached_property
     def shown_range(self) -> tuple[float, float]:
         """Lowest and highest score to speak of, points: the bounds, or the labelled photos'."""
+        if self.summary:
+            return self.summary.shown_range
         return shown_range(self.config.data.limits, self.labelled["target"].to_numpy())
 
     @cached_property
     def labelled(self) -> pd.DataFrame:
-        """Id, target, weight where there is one: the labelled photos that took part, points."""
+        """Id, target, weight where there is one: the labelled photos that took part, points.
+
+        Raises:
+            ArtifactError: a bundle's run, which has none.
+        """
+        if self.summary:
+            raise ArtifactError(
+                f"{self.folder}: a bundle's run, cut down to what predicting needs; give the run"
+                " that it was made of"
+            )
         return read_csv(self.folder / "labelled.csv")
 
     @cached_property
@@ -114,6 +132,24 @@ class FinishedRun:
     def oof(self) -> pd.DataFrame:
         """Out-of-fold predictions (n, n_candidates + 1), the nested blend's in the last column."""
         return self._predictions("").reindex(self.labelled["Id"]).reset_index(drop=True)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The nested blend's column of `oof`, points; of a bundle's run its percentiles (101,)."""
+        return self.summary.predicted if self.summary else self.oof["blend"].to_numpy()
+
+    @cached_property
+    def mean_score(self) -> float:
+        """Of the labelled photos, points: what is known of a photo that nobody saw."""
+        if self.summary:
+            return self.summary.mean_score
+        found = mean(self.labelled["target"].to_numpy(), self.weight)
+        return float(np.clip(found, *self.config.data.limits))
+
+    @cached_property
+    def usual_metadata(self) -> np.ndarray:
+        """Medians (n_metadata,) float64 of the rows of `metadata`."""
+        return self.summary.metadata if self.summary else np.median(self.metadata, axis=0)
 
     @cached_property
     def test(self) -> pd.DataFrame:
@@ -229,8 +265,9 @@ def open_finished(place: Path) -> FinishedRun:
     run = read_finished(run_folder(place))
     again = f"run paw-stack run {run.folder / 'config.yaml'}"
     with making_sense(run.folder):
-        _require_version(run, again)
+        require_version(run.folder, run.blend, again)
         require_whole(run.blend)
+        summary_of(run.blend)  # is read whenever it is asked for
         _require_unchanged(run, again)
     return run
 
@@ -251,7 +288,8 @@ def read_finished(folder: Path) -> FinishedRun:
         ) from None
     except (OSError, ValueError) as error:
         raise no_run(facts, error) from None
-    return FinishedRun(folder, read_config(folder / "blend" / "config.yaml"), blend)
+    config = read_config(folder / "blend" / "config.yaml")
+    return FinishedRun(folder, at_home(config, folder) if "cut" in blend else config, blend)
 
 
 def run_folder(place: Path) -> Path:
@@ -269,18 +307,6 @@ def run_folder(place: Path) -> Path:
             f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
         )
     return place
-
-
-def _require_version(run: FinishedRun, again: str) -> None:
-    here = versions()["paw-stack"]
-    given = run.blend.get("versions")
-    theirs = given.get("paw-stack") if isinstance(given, dict) else None
-    theirs = str(theirs or "an earlier version")
-    if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in run.blend:
-        raise ArtifactError(
-            f"{run.folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"
-            " version"
-        )
 
 
 def _require_unchanged(run: FinishedRun, again: str) -> None:

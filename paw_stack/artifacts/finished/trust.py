@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from paw_stack.artifacts.step import versions
 from paw_stack.config import Config, load_own_config
 from paw_stack.data.images.reading import is_file_name
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError, offenders
@@ -130,3 +131,23 @@ def require_whole(blend: dict[str, Any]) -> None:
     lacking = [key for key in BLEND_KEYS if key not in blend]
     if lacking or "pruned" not in blend["diversity"]:
         raise ValueError(f"blend.json lacks {offenders(lacking or ['diversity.pruned'])}")
+
+
+def require_version(folder: Path, blend: dict[str, Any], again: str) -> None:
+    """See that this version of paw-stack made the facts of a run's `blend.json`.
+
+    Args:
+        again: what to do, for the error.
+
+    Raises:
+        ArtifactError: another one did.
+    """
+    here = versions()["paw-stack"]
+    given = blend.get("versions")
+    theirs = given.get("paw-stack") if isinstance(given, dict) else None
+    theirs = str(theirs or "an earlier version")
+    if theirs.split(".")[:2] != here.split(".")[:2] or "made_from" not in blend:
+        raise ArtifactError(
+            f"{folder}: made by paw-stack {theirs}, this is {here}; {again}, or install that"
+            " version"
+        )
