@@ -102,9 +102,7 @@ def test_the_unit_of_a_score_changes_no_surprise():
     columns, nested, score, fold_of = rated(4, 0.5)
     variance = np.full(len(score), 4.0)
     times, expected = surprise(columns, nested, score, fold_of, variance)
-    in_cents, more = surprise(
-        100 * columns, 100 * nested, 100 * score, fold_of, 100**2 * variance
-    )
+    in_cents, more = surprise(100 * columns, 100 * nested, 100 * score, fold_of, 100**2 * variance)
     np.testing.assert_allclose(in_cents, times, rtol=1e-8)
     np.testing.assert_allclose(more, 100 * expected, rtol=1e-8)
 

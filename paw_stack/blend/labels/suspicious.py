@@ -56,7 +56,7 @@ def _expected(
     new: np.ndarray,
     new_noise: np.ndarray,
 ) -> np.ndarray:
-    """Expected errors of new rows: the model's part is told by their features, the raters' is known.
+    """Expected errors of new rows: the model's part by their features, and the raters'.
 
     The model's mean square is what the raters' leaves of the whole; every error is brought down by
     its share before the line is fitted.
