@@ -9,7 +9,7 @@ error, a wrong row, a photo unlike its score, or a model's mistake.
 
 import numpy as np
 
-from paw_stack.metrics import mean, taken
+from paw_stack.metrics import ALIKE, mean, taken
 
 NORMAL = np.sqrt(2 / np.pi)  # mean absolute error of a normal one, in standard deviations
 SMALLEST_SHARE = 0.25  # of the mean error, and of the mean square: no estimate is below
@@ -74,11 +74,17 @@ def _expected(
 def _line(
     features: np.ndarray, own: np.ndarray, weight: np.ndarray | None, new: np.ndarray
 ) -> np.ndarray:
-    """Ridge regression of absolute errors; new rows are kept inside what it was fitted on."""
-    from sklearn.linear_model import Ridge
-    from sklearn.preprocessing import StandardScaler
+    """Ridge regression of absolute errors; new rows are kept inside what it was fitted on.
 
-    scaler = StandardScaler().fit(features, sample_weight=weight)
-    line = Ridge(PENALTY).fit(scaler.transform(features), own, sample_weight=weight)
+    By hand, as scikit-learn would be the one heavy import of a command that finds all of it done.
+    """
+    each = np.ones(len(own)) if weight is None else weight
+    middle, level = np.average(features, axis=0, weights=each), mean(own, each)
+    spread = np.sqrt(np.average((features - middle) ** 2, axis=0, weights=each))
+    spread = np.where(spread > ALIKE * np.abs(middle), spread, np.inf)
+    Z = (features - middle) / spread
+    products = Z.T @ (each[:, None] * Z) + PENALTY * np.eye(Z.shape[1])
+    slopes = np.linalg.solve(products, Z.T @ (each * (own - level)))
     inside = np.clip(new, features.min(axis=0), features.max(axis=0))
-    return np.asarray(line.predict(scaler.transform(inside)))
+    found: np.ndarray = level + (inside - middle) / spread @ slopes
+    return found
