@@ -125,3 +125,15 @@ def test_too_few_groups_have_no_curve(rated):
     lone = Folds(np.arange(len(rows)) % 5, rows)
     assert learning_curve(K[rows][:, rows], y[rows], lone, ALPHAS, 0) is not None
     assert learning_curve(K, y, Folds(np.arange(200) % 5, np.arange(200) % 60), ALPHAS, 0) is None
+
+
+def test_the_penalty_of_a_draw_is_chosen_by_whole_groups():
+    """Copies would choose the smallest penalty, as each predicts the other one."""
+    rng = np.random.default_rng(3)
+    group_of = np.repeat(np.arange(60), 2)
+    X, y = rng.normal(size=(60, 4))[group_of], 50 + rng.normal(size=60)[group_of]
+    folds, K = Folds(group_of % 3, group_of), shared_kernel([X.astype(np.float32)])
+    rows = np.arange(120)
+    both = predictions_of(K, y, folds, [1e-3, 1e3], rows, None)
+    smooth = predictions_of(K, y, folds, [1e3], rows, None)
+    np.testing.assert_allclose(both, smooth)
