@@ -87,6 +87,18 @@ def test_copies_in_a_group_make_nothing_surer():
     assert narrow < 0.8 * width
 
 
+def test_copies_in_a_group_make_no_curve_surer():
+    """Each size has other hard rows, so that they tell its mean square badly."""
+    rng = np.random.default_rng(0)
+    means = (16.0, 8, 4, 2.5)
+    squares = [np.tile(mean * rng.chisquare(1, 300), (1 + (mean > 3), 1)) for mean in means]
+    four, groups = [np.tile(each, 4) for each in squares], np.tile(np.arange(300), 4)
+    lines = told(squares)["line"], told(four, group_of=groups)["line"], told(four)["line"]
+    width, kept, narrow = (line["high"][0] - line["low"][0] for line in lines)
+    assert kept == pytest.approx(width, rel=0.15)
+    assert narrow < 0.8 * width
+
+
 def test_a_curve_of_some_rows_goes_on_to_twice_all():
     """The blend has four times the curve's rows: eight times as many are asked of the law."""
     squares = errors([9.0, 6, 4.5, 3.75], n=1000)
