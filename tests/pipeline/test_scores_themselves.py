@@ -10,7 +10,11 @@ from helpers.commands import FROZEN, TINY_SWIN, call, run_folder, write_config
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.blend.labels.more_labels import more_labels_sentence
 from paw_stack.blend.labels.suspicious import surprise
+from paw_stack.config import load_config
 from paw_stack.data.synthetic.competition import write_sample
+from paw_stack.pipeline.experiment import open_job
+from paw_stack.pipeline.graph import plan
+from paw_stack.pipeline.more_labels import _frozen_layers
 
 AGAIN, MORE = "Scores to look at again", "What more scores would bring"
 
@@ -75,6 +79,8 @@ def test_a_blend_that_is_told_again_writes_and_says_the_same(frozen, tmp_path, c
 
 def test_vectors_that_the_scores_taught_tell_no_curve(record, run):
     """Every network of this run was fine-tuned on all scores."""
+    job = open_job(load_config(run / "config.yaml"))
+    assert _frozen_layers(job, plan(job, range(job.folds.n)), np.arange(5)) == {}
     assert record.blend["more_labels"] is None
     assert MORE not in page(run)
     assert AGAIN in page(run)
