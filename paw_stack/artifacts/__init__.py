@@ -25,6 +25,8 @@
                                              the blend was made with, done.json as a step has it
     pictures/                                photos.safetensors: a small WebP of each photo
     submission.csv, report.html
+    suspicious.csv                           Id, score, predicted, expected_error, surprise of the
+                                             labelled rows, the most surprising first
     leaderboard.json                         scores that a leaderboard gave
     photos/                                  links to photos that a notebook named
 

@@ -202,6 +202,10 @@ class RunFolder:
         write_submission(self.root / "submission.csv", table, bounds)
         return self.root / "submission.csv"
 
+    def save_suspicious(self, table: pd.DataFrame) -> None:
+        """Labelled photos, those first whose score is to be looked at again."""
+        write_csv(self.root / "suspicious.csv", table)
+
     def publish(self) -> None:
         """Copy what belongs to no step to the store: config, folds, check, blend, submission."""
         if self.store is None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paw_stack.blend.labels.more_labels import more_labels_sentence
 from paw_stack.blend.shift import shift_sentence
 from paw_stack.console import print_table, say
 from paw_stack.data.groups import flattery_sentence
@@ -138,6 +139,8 @@ def tell(result: Blend) -> None:
         say(sentence)
     if sentence := flattery_sentence(record.get("groups") or {}):
         say(sentence)
+    if known := record.get("more_labels"):
+        say(more_labels_sentence(known))
     interval = record["interval"]
     say(
         f"{interval['level']:.0%} intervals hold {interval['coverage']:.1%} of the rows, nested;"

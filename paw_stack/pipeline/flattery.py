@@ -36,7 +36,7 @@ def flattery(job: Job, name: str, vectors: np.ndarray, rows: np.ndarray) -> dict
         vectors: (k, d) float, that no score of `rows` has taught.
         rows: (k,) int, labelled ones.
     """
-    drawn = _whole_groups(job.folds.group_of[rows], job.config.run.seed)
+    drawn = whole_groups(job.folds.group_of[rows], job.config.run.seed)
     vectors, rows = vectors[drawn], rows[drawn]
     group_of, target = job.folds.group_of[rows], job.competition.target[rows]
     n_groups = len(np.unique(group_of))
@@ -76,7 +76,7 @@ def kept_vectors(job: Job) -> tuple[str, np.ndarray] | None:
     return None
 
 
-def _whole_groups(group_of: np.ndarray, seed: int) -> np.ndarray:
+def whole_groups(group_of: np.ndarray, seed: int) -> np.ndarray:
     """Places (k,) of the rows of as many groups, drawn, as make `MOST_ROWS`; ascending."""
     _, of_row, sizes = np.unique(group_of, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(sizes))

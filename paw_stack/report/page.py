@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.metrics import decimals
-from paw_stack.report import charts, numbers, sentences, svg
+from paw_stack.report import charts, labels, numbers, sentences, svg
 
 SHOWN_PAIRS = 24
 CONTENTS = {
@@ -29,6 +29,7 @@ CONTENTS = {
     "calibration": "Calibration",
     "folds": "Folds",
     "blend": "Blend",
+    "more": "More scores",
     "shift": "Test photos",
     "map": "Map",
     "duplicates": "Near-duplicates",
@@ -40,6 +41,7 @@ SHEETS = {
     "lowest": "Lowest predictions",
     "overrated": "Most mistaken: predicted too high",
     "underrated": "Most mistaken: predicted too low",
+    "suspicious": "Scores to look at again",
 }
 
 
@@ -128,6 +130,7 @@ def _view(run: FinishedRun) -> dict[str, Any]:
         "curves": _curves(run),
         "weights": charts.weights(facts["weights"]),
         "correlation": numbers.error_correlation(run),
+        "more": labels.more_scores(facts),
         "shift": _shift(run),
         "map": _map(run, target),
         "times": numbers.time_table(run),
@@ -184,6 +187,7 @@ def _photos(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> dict[str
         name: [{"id": ids[r], "given": target[r], "predicted": blend[r]} for r in rows]
         for name, rows in vars(numbers.photo_sets(target, blend)).items()
     }
+    sheets["suspicious"] = labels.doubtful(run, target, blend)
     pairs = run.pairs.assign(apart=(run.pairs["score_a"] - run.pairs["score_b"]).abs())
     pairs = pairs.sort_values("apart", ascending=False, kind="stable", na_position="last")
     shown = pairs.head(SHOWN_PAIRS)

@@ -16,7 +16,7 @@ from paw_stack.config import load_config
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.data.screening import admit
 from paw_stack.pipeline.experiment import open_job, survey
-from paw_stack.pipeline.flattery import MOST_ROWS, _whole_groups, flattery
+from paw_stack.pipeline.flattery import MOST_ROWS, flattery, whole_groups
 from paw_stack.pipeline.steps.finetune import fold_rows
 
 HEADS = {"ridge": {}}
@@ -140,10 +140,10 @@ def test_folds_that_would_learn_from_one_pet_tell_nothing(pets, tmp_path):
 
 def test_rows_are_drawn_by_whole_groups():
     groups = np.random.default_rng(0).integers(0, 900, 3 * MOST_ROWS)
-    drawn = _whole_groups(groups, 0)
+    drawn = whole_groups(groups, 0)
     assert MOST_ROWS <= len(drawn) < MOST_ROWS + np.bincount(groups).max()
     assert not np.isin(np.delete(groups, drawn), groups[drawn]).any()
-    assert len(_whole_groups(groups[:50], 0)) == 50
+    assert len(whole_groups(groups[:50], 0)) == 50
 
 
 def test_a_fine_tuned_run_tells_by_rows_that_its_backbone_has_not_learned(pets, tmp_path, capsys):

@@ -7,6 +7,23 @@ from paw_stack.artifacts.finished.model import FinishedRun
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;{{ 7 * 7 }}.jpg"
 
+# A learning curve as blend.json has it: of a run with frozen networks.
+CURVE = {
+    "layers": ["swin", "wide"],
+    "sizes": [40.0, 80.0, 160.0],
+    "rmse": [19.0, 17.5, 16.5],
+    "law": {"a": 220.0, "b": 52.0, "m": 0.1, "c": 0.75},
+    "line": {
+        "size": [40.0, 160.0, 320.0],
+        "rmse": [19.0, 16.5, 15.8],
+        "low": [18.6, 16.0, 14.9],
+        "high": [19.4, 17.0, 16.7],
+    },
+    "now": {"size": 160, "rmse": 16.1},
+    "twice": {"size": 320, "rmse": 15.4, "low": 14.2, "high": 16.6},
+    "floor": 11.0,
+}
+
 
 class Page(HTMLParser):
     """Tags with their attributes, and the text of the page."""
@@ -59,4 +76,5 @@ def hostile(record: FinishedRun) -> FinishedRun:
         steps=record.steps,
         folds=record.folds,
         sample=record.sample,
+        suspicious=record.suspicious.replace({"Id": {first: HOSTILE}}),
     )

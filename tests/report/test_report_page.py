@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import CANDIDATES
-from helpers.pages import HOSTILE, changed, hostile
+from helpers.pages import CURVE, HOSTILE, changed, hostile
 
 from paw_stack.report.page import CONTENTS, render
 
@@ -88,8 +88,9 @@ def show(browser, folder: Path, html: str, width: int = 1280, colours: str = "li
 
 @pytest.fixture(scope="module")
 def html(record) -> str:
-    """With a warning, so that every section is there."""
-    return render(changed(record, blend={**record.blend, "optimistic": ["swin.nn"]}))
+    """With a warning and a learning curve, so that every section is there."""
+    told = {**record.blend, "optimistic": ["swin.nn"], "more_labels": CURVE}
+    return render(changed(record, blend=told))
 
 
 def column(browser, table: str, number: int) -> list[str]:

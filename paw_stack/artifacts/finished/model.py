@@ -179,6 +179,12 @@ class FinishedRun:
         return table.assign(**scores)
 
     @cached_property
+    def suspicious(self) -> pd.DataFrame | None:
+        """Id, surprise, the doubtful scores first; None where somebody took the file away."""
+        path = self.folder / "suspicious.csv"
+        return read_csv(path, needs=("Id", "surprise")) if path.is_file() else None
+
+    @cached_property
     def steps(self) -> list[StepRecord]:
         """Records of networks, embeddings and heads, in this order."""
         return read_steps(self.folder, self._backbones, self.candidates)

@@ -15,6 +15,7 @@ from paw_stack.artifacts import Step, Steps, candidate_files, read_candidates
 from paw_stack.artifacts.embeddings import load_embeddings
 from paw_stack.artifacts.predictions import load_blend, write_predictions
 from paw_stack.blend import Recipe, blend
+from paw_stack.blend.labels.suspicious import surprise
 from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
 from paw_stack.data.types import Blend, Embeddings, Predictions
@@ -25,6 +26,7 @@ from paw_stack.pipeline.candidates import embed_name
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.fingerprints import blend_inputs
 from paw_stack.pipeline.flattery import flattery, group_facts
+from paw_stack.pipeline.more_labels import more_labels
 from paw_stack.pipeline.steps.fit_head import load_fitted
 from paw_stack.pipeline.steps.predictions import network_predictions
 
@@ -37,7 +39,7 @@ class Blended:
 
 
 def make_blend(job: Job, steps: Steps) -> Blended:
-    """Blend what is there and save it, with `submission.csv` where there are test rows.
+    """Blend what is there and save it, with `suspicious.csv`, and `submission.csv` for test rows.
 
     Args:
         steps: of all folds, by their names.
@@ -52,10 +54,12 @@ def make_blend(job: Job, steps: Steps) -> Blended:
     if result:
         say("blend: done before")
         written = _submitted(job, result)
+        job.run.save_suspicious(_suspicious(job, candidates, result))
     else:
         step.begin()
         fitted = _fitted_blend(job, candidates, steps)
         job.run.begin_blend()
+        job.run.save_suspicious(_suspicious(job, candidates, fitted))
         written = _submitted(job, fitted)
         job.run.save_blend(fitted, job.config, job.competition)
         step.finish(folds=list(range(job.folds.n)))
@@ -80,6 +84,7 @@ def _fitted_blend(job: Job, candidates: list[Predictions], steps: Steps) -> Blen
     result = blend(candidates, target, job.folds, recipe, *noises, weight)
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
     result.record["groups"] = _groups(job, steps)
+    result.record["more_labels"] = more_labels(job, steps, result)
     return result
 
 
@@ -167,6 +172,22 @@ def _untaught(job: Job, steps: Steps) -> tuple[Embeddings, np.ndarray] | None:
         found = load_embeddings(step, backbone.name, backbone.layers[0], fold, n, len(job.ids))
         return found, np.arange(n) if fold is None else job.folds.held_out_rows(0)
     return None
+
+
+def _suspicious(job: Job, candidates: list[Predictions], result: Blend) -> pd.DataFrame:
+    """A row a labelled photo, the score that is least likely first."""
+    competition, nested = job.competition, result.predictions.oof
+    columns = np.column_stack([candidate.oof for candidate in candidates])
+    known = competition.score_variance, competition.weight
+    times, expected = surprise(columns, nested, competition.target, job.folds.fold_of, *known)
+    found = {
+        "Id": competition.labelled.ids,
+        "score": competition.target,
+        "predicted": nested,
+        "expected_error": expected,
+        "surprise": times,
+    }
+    return pd.DataFrame(found).iloc[np.argsort(-times, kind="stable")]
 
 
 def _submitted(job: Job, result: Blend) -> Path | None:
