@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from paw_stack.blend.uncertainty.difficulty import difficulty, fit_difficulty
-from paw_stack.blend.uncertainty.surroundings import NOVEL
 from paw_stack.metrics import (
+    NOVEL,
     calibration_line,
     clipped,
     mean,
@@ -184,9 +184,7 @@ def _expected(facts: dict[str, Any], predictions: np.ndarray) -> np.ndarray:
     return np.maximum(line, facts["smallest_error"])
 
 
-def _ends(
-    facts: dict[str, Any], predictions: np.ndarray, signs: np.ndarray | None
-) -> np.ndarray:
+def _ends(facts: dict[str, Any], predictions: np.ndarray, signs: np.ndarray | None) -> np.ndarray:
     expected = _expected(facts, predictions)
     if signs is not None and "difficulty" in facts:
         expected = expected * difficulty(facts["difficulty"], signs)

@@ -7,8 +7,6 @@ taken (locally weighted conformal prediction: Lei and others, 2018), so a bad mo
 coverage. Beyond the signs that it was fitted on it stays level.
 """
 
-from typing import Any
-
 import numpy as np
 
 from paw_stack.metrics import mean, sd

@@ -6,17 +6,17 @@ ones, and rows of a group, which share a fold, are never neighbours.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from paw_stack.blend.uncertainty.space import Blocks, Space, fit_space, nearest
+from paw_stack.data.types import StoredHead
 from paw_stack.metrics import sd
 
 NEIGHBOURS = 5  # whose mean distance is a photo's
 AROUND = 15  # whose scores are looked at
 LISTED = 4 * AROUND  # neighbours that are known, so that enough are left without two folds
-NOVEL = 0.05  # p-value up to which a photo is called unlike all labelled ones
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Surroundings:
     spaces: list[Space]  # one a fold, of its training rows in their order
     fold_of: np.ndarray  # (n,) int64
     distance: np.ndarray  # (n,) float32, of each row in its fold's space
-    around: np.ndarray  # (n, LISTED) int64, rows nearest to each, the nearest first; -1: no more
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,18 @@ class Near:
     around: list[np.ndarray]  # one a fold, (m, AROUND) int64, labelled rows nearest to each
 
 
-def fit_surroundings(vectors: Callable[[int], Blocks], fold_of: np.ndarray) -> Surroundings:
+def fit_surroundings(
+    vectors: Callable[[int], Blocks], fold_of: np.ndarray
+) -> tuple[Surroundings, np.ndarray]:
     """Compare labelled rows with those of other folds.
 
     Args:
         vectors: fold -> embeddings of all labelled rows, a block (n, d_b) a network.
         fold_of: (n,) int64, each of 0 .. folds - 1 at least once.
+
+    Returns:
+        Also the rows nearest to each (n, LISTED) int64, the nearest first; -1 where there are no
+        more.
     """
     spaces = []
     distance = np.empty(len(fold_of), dtype=np.float32)
@@ -54,7 +59,7 @@ def fit_surroundings(vectors: Callable[[int], Blocks], fold_of: np.ndarray) -> S
         squared, numbers = nearest(spaces[-1], [block[own] for block in blocks], LISTED)
         distance[own] = _distance(squared)
         around[own, : numbers.shape[1]] = others[numbers]
-    return Surroundings(spaces, fold_of, distance, around)
+    return Surroundings(spaces, fold_of, distance), around
 
 
 def look_around(known: Surroundings, vectors: Callable[[int], Blocks]) -> Near:
@@ -88,16 +93,19 @@ def novelty_p(known: Surroundings, near: Near, group_of: np.ndarray) -> np.ndarr
     return (1 + farther) / (1 + len(size))
 
 
-def labelled_signs(known: Surroundings, target: np.ndarray, unseen: tuple[int, ...]) -> np.ndarray:
+def labelled_signs(
+    known: Surroundings, around: np.ndarray, target: np.ndarray, unseen: tuple[int, ...]
+) -> np.ndarray:
     """(n, 2): how far each labelled row is from the others, and the SD of the scores around it.
 
     Args:
+        around: (n, k) int64, as `fit_surroundings` gives it.
         target: (n,) float64, points.
         unseen: folds whose scores are not looked at.
     """
-    hidden = (known.around < 0) | np.isin(known.fold_of[known.around], unseen)
+    hidden = (around < 0) | np.isin(known.fold_of[around], unseen)
     places = np.argsort(hidden, axis=1, kind="stable")[:, :AROUND]
-    rows = np.take_along_axis(known.around, places, axis=1)
+    rows = np.take_along_axis(around, places, axis=1)
     spread = _spread(target, rows, ~np.take_along_axis(hidden, places, axis=1))
     return np.column_stack([np.log(known.distance), spread])
 
@@ -108,6 +116,24 @@ def new_signs(near: Near, target: np.ndarray) -> np.ndarray:
     return np.column_stack([np.log(near.distance).mean(axis=1), np.mean(spread, axis=0)])
 
 
+def stored_surroundings(known: Surroundings) -> StoredHead:
+    """What is kept of them; folds are kept by the run."""
+    arrays = {"distance": known.distance}
+    for fold, space in enumerate(known.spaces):
+        arrays |= {f"{name}{fold}": array for name, array in vars(space).items()}
+    return StoredHead("surroundings", arrays)
+
+
+def restored_surroundings(kept: StoredHead, fold_of: np.ndarray) -> Surroundings:
+    """What `stored_surroundings` kept, of a run with these folds (n,)."""
+    names = [field.name for field in fields(Space)]
+    spaces = [
+        Space(**{name: kept.arrays[f"{name}{fold}"] for name in names})
+        for fold in range(int(fold_of.max()) + 1)
+    ]
+    return Surroundings(spaces, fold_of, kept.arrays["distance"])
+
+
 def _distance(squared: np.ndarray) -> np.ndarray:
     """(m,) above 0: a labelled photo may be met again."""
     mean = np.sqrt(squared[:, :NEIGHBOURS]).mean(axis=1)
@@ -115,7 +141,7 @@ def _distance(squared: np.ndarray) -> np.ndarray:
 
 
 def _spread(target: np.ndarray, rows: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """SD (m,) of the scores of those rows (m, k) that are `seen`; of all where it is less than two."""
+    """SD (m,) of the scores of those rows (m, k) that are `seen`; of all where fewer than two."""
     n = seen.sum(axis=1)
     scores = np.where(seen, target[rows], 0.0)
     mean = scores.sum(axis=1) / np.maximum(n, 1)
