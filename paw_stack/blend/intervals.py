@@ -114,21 +114,16 @@ class _Rows:
         facts = _line(residual, nested, self.bounds, weight)
         expected = _expected(facts, nested)
         scaled = residual / np.where(expected > 0, expected, 1.0)  # 0 where nothing is ever missed
-        if self.signs is not None and self._enough(target, weight, group_of):
+        counted = total(target, weight) / _alike(target, weight, group_of)
+        enough = counted >= ENOUGH_ROWS and len(np.unique(self.fold_of)) >= ENOUGH_FOLDS
+        if self.signs is not None and enough:
             factors, facts["difficulty"] = self._difficulties(scaled, rows, unseen)
             scaled = scaled / factors
-        counted = total(target, weight) / _alike(target, weight, group_of)
         upper = (1 + LEVEL) / 2 * (1 + 1 / counted)  # conformal: for one row, or one group, more
         facts["low"], facts["high"] = _quantiles(scaled, min(1.0, upper), weight)
         shares = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         facts["scores"] = quantile(target, shares, weight).tolist()
         return facts
-
-    def _enough(
-        self, target: np.ndarray, weight: np.ndarray | None, group_of: np.ndarray | None
-    ) -> bool:
-        counted = n_effective(target, weight, group_of)
-        return counted >= ENOUGH_ROWS and len(np.unique(self.fold_of)) >= ENOUGH_FOLDS
 
     def _difficulties(
         self, scaled: np.ndarray, rows: np.ndarray, unseen: tuple[int, ...]

@@ -12,6 +12,7 @@ import numpy as np
 from paw_stack.metrics import mean, sd
 
 PRIOR_ROWS = 5  # how many rows speak for signs that say nothing
+STEPS, SMALL_STEP = 50, 1e-10
 
 
 def fit_difficulty(
@@ -25,8 +26,6 @@ def fit_difficulty(
         weight: (n,) of the rows; None: 1 each.
         counted: how many rows, or groups of them, these are.
     """
-    from sklearn.linear_model import PoissonRegressor
-
     centre = np.array([mean(sign, weight) for sign in signs.T])
     spread = np.array([sd(sign, weight) for sign in signs.T])
     spread = np.where(spread > 1e-9 * np.abs(centre), spread, np.inf)
@@ -37,10 +36,29 @@ def fit_difficulty(
         "highest": signs.max(axis=0).tolist(),
     }
     if (level := mean(error, weight)) > 0:
-        model = PoissonRegressor(alpha=PRIOR_ROWS / counted, solver="newton-cholesky", tol=1e-8)
-        model.fit((signs - centre) / spread, error / level, sample_weight=weight)
-        facts["slope"] = (model.coef_ / spread).tolist()
+        share = np.full(len(error), 1 / len(error)) if weight is None else weight / weight.sum()
+        standard = (signs - centre) / spread
+        facts["slope"] = (_slope(standard, error / level, share, counted) / spread).tolist()
     return facts
+
+
+def _slope(signs: np.ndarray, error: np.ndarray, share: np.ndarray, counted: float) -> np.ndarray:
+    """(s,) of the logarithm of the expected error, by Newton's method.
+
+    A step changes no expectation by more than a factor of e, or it would overshoot where one error
+    is many times the others.
+    """
+    X = np.column_stack([np.ones(len(error)), signs])
+    penalty = np.diag([0.0] + [PRIOR_ROWS / counted] * signs.shape[1])
+    found = np.zeros(X.shape[1])
+    for _ in range(STEPS):
+        expected = np.exp(X @ found)
+        gradient = X.T @ (share * (expected - error)) + penalty @ found
+        step = np.linalg.solve((X.T * (share * expected)) @ X + penalty, gradient)
+        found -= step / max(1.0, np.abs(X @ step).max())
+        if np.abs(step).max() < SMALL_STEP:
+            break
+    return found[1:]
 
 
 def difficulty(facts: dict[str, list[float]], signs: np.ndarray) -> np.ndarray:
