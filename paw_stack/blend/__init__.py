@@ -9,6 +9,7 @@ error, and all of it is nested: see `nested.py`.
     nested.py                fit, predict, choose; nested predictions
     record.py                a whole blend with its record
     scores.py, squash.py, diversity.py, shift.py, intervals.py   what the record tells
+    uncertainty/             how hard a photo is to tell, and how unlike the labelled ones
 """
 
 from paw_stack.blend.intervals import predict_interval
