@@ -1,11 +1,10 @@
 """Coverage and width of intervals by thirds, and which photos are flagged as novel.
 
-    python tests/benchmarks/bench_intervals.py RUN... --novel FOLDER --kinds TABLE.csv:COLUMN
+    python tests/benchmarks/bench_intervals.py RUN... --novel FOLDER --asked RUN:TABLE:FOLDER
 
-RUN: finished runs with embeddings. Intervals are nested: a fold's come from the other folds alone,
-with signs that saw none of its scores. `today` is the interval without signs. `--novel` names a
-folder of photos of another kind. Categories are those of a column of the labelled table, one held
-back after the other.
+RUN: finished runs of frozen backbones. Intervals are nested: a fold's come from the other folds
+alone, with signs that saw none of its scores. `today` is the interval without signs. `--novel`: a
+folder of photos of another kind. `--asked`: a run, and photos with scores that it has not seen.
 """
 
 import argparse
@@ -22,9 +21,6 @@ from paw_stack.blend.uncertainty.difficulty import difficulty
 from paw_stack.blend.uncertainty.surroundings import (
     fit_surroundings,
     labelled_signs,
-    look_around,
-    new_signs,
-    novelty_p,
 )
 from paw_stack.data.folds import Folds
 from paw_stack.inference.predict import score_paths
@@ -37,13 +33,12 @@ def blocks_of(run: FinishedRun) -> list[np.ndarray]:
     return [np.asarray(block) for block in found if block is not None]
 
 
-def nested_of(run: FinishedRun, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Folds]:
-    """Target and nested predictions, unclipped, of these labelled rows; their folds, renumbered."""
-    columns = run.oof[run.candidates].to_numpy()[rows]
-    target, folds = run.labelled["target"].to_numpy()[rows], run.folds
-    own = Folds(folds.fold_of[rows], folds.group_of[rows])
+def nested_of(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
+    """Target (n,) and nested predictions (n,), unclipped, points."""
+    columns, target = run.oof[run.candidates].to_numpy(), run.labelled["target"].to_numpy()
     recipe = Recipe(bounds=tuple(run.config.data.limits))
-    return target, unclipped(nested_blend(columns, target, own, recipe), columns, own), own
+    nested = nested_blend(columns, target, run.folds, recipe)
+    return target, unclipped(nested, columns, run.folds)
 
 
 def nested_ends(
@@ -81,7 +76,7 @@ def by_thirds(inside: np.ndarray, values: np.ndarray) -> str:
 
 
 def coverage_rows(run: FinishedRun) -> Iterator[str]:
-    target, nested, folds = nested_of(run, np.arange(len(run.labelled)))
+    (target, nested), folds = nested_of(run), run.folds
     blocks = blocks_of(run)
     known, around = fit_surroundings(lambda _: blocks, folds.fold_of)
     bounds = tuple(run.config.data.limits)
@@ -109,45 +104,26 @@ def novelty_rows(run: FinishedRun, folder: Path | None) -> Iterator[str]:
         yield f"| {run.name} | {folder.parent.name}/{folder.name} | {len(found)} | {share:.1f} |"
 
 
-def kinds_rows(run: FinishedRun, kind_of: np.ndarray) -> Iterator[str]:
-    """Photos of a kind that no labelled photo is of: intervals fitted on all others.
-
-    The candidates have seen the kind, in other folds: a mild test of the intervals.
-    """
-    blocks = blocks_of(run)
-    for kind in np.unique(kind_of):
-        rest, new = np.flatnonzero(kind_of != kind), np.flatnonzero(kind_of == kind)
-        target, nested, folds = nested_of(run, rest)
-        known, around = fit_surroundings(
-            lambda _, r=rest: [block[r] for block in blocks], folds.fold_of
-        )
-        near = look_around(known, lambda _, r=new: [block[r] for block in blocks])
-        p = novelty_p(known, near, folds.group_of)
-        record = {
-            "interval": fit_interval(
-                target,
-                nested,
-                folds.fold_of,
-                tuple(run.config.data.limits),
-                signs=lambda *u, k=known, a=around, t=target: labelled_signs(k, a, t, u),
-            )
-        }
-        scores = run.labelled["target"].to_numpy()[new]
-        predicted = run.oof["blend"].to_numpy()[new]
-        plain = predict_interval(record, predicted, new_signs(near, target))
-        ends = predict_interval(record, predicted, new_signs(near, target), p)
-        held = [100 * ((e[:, 0] <= scores) & (scores <= e[:, 1])).mean() for e in (plain, ends)]
-        yield (
-            f"| {run.name} | {kind} | {len(new)} | {100 * (p <= NOVEL).mean():.1f}"
-            f" | {held[0]:.1f} | {held[1]:.1f} | {np.ptp(ends, axis=1).mean():.3f} |"
-        )
+def asked_row(run: FinishedRun, table: Path, folder: Path) -> str:
+    """Photos with known scores that the run has not seen: flagged, and held by their intervals."""
+    given = pd.read_csv(table, dtype={"Id": str})
+    found = score_paths(run, [folder / f"{name}.jpg" for name in given["Id"]])
+    score = given[run.config.data.target].to_numpy()
+    held = (found["low"] <= score) & (score <= found["high"])
+    novel = found["novelty_p"] <= NOVEL
+    parts = [f"{100 * held[rows].mean():.1f} of {rows.sum()}" for rows in (novel, ~novel)]
+    width = (found["high"] - found["low"]).mean()
+    return (
+        f"| {run.name} | {table.stem} | {len(given)} | {100 * novel.mean():.1f}"
+        f" | {100 * held.mean():.1f} | {parts[0]} | {parts[1]} | {width:.3f} |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--novel", type=Path)
-    parser.add_argument("--kinds", help="TABLE.csv:COLUMN of the labelled photos")
+    parser.add_argument("--asked", action="append", default=[], help="RUN:TABLE.csv:FOLDER")
     wanted = parser.parse_args()
     runs = [open_finished(path) for path in wanted.runs]
     print("| run | interval | coverage | mean width | score | thirds: prediction | difficulty |")
@@ -158,13 +134,10 @@ def main() -> None:
     print("\n| run | photos | number | flagged, % |\n|---|---|---|---|")
     for run in runs:
         print(*novelty_rows(run, wanted.novel), sep="\n", flush=True)
-    if wanted.kinds:
-        table, column = wanted.kinds.split(":")
-        print("\n| run | kept from it | photos | flagged, % | held before | widened | width |")
-        print("|---|---|---|---|---|---|---|")
-        for run in runs:
-            kinds = pd.read_csv(table, dtype=str).set_index("Id")[column]
-            print(*kinds_rows(run, kinds[run.labelled["Id"]].to_numpy()), sep="\n", flush=True)
+    print("\n| run | asked about | photos | flagged, % | held | flagged ones | others | width |")
+    print("|---|---|---|---|---|---|---|---|")
+    for place, table, folder in (each.split(":") for each in wanted.asked):
+        print(asked_row(open_finished(Path(place)), Path(table), Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

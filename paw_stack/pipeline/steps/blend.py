@@ -27,7 +27,7 @@ from paw_stack.pipeline.fingerprints import blend_inputs
 from paw_stack.pipeline.flattery import flattery, group_facts
 from paw_stack.pipeline.steps.fit_head import load_fitted
 from paw_stack.pipeline.steps.predictions import network_predictions
-from paw_stack.pipeline.steps.surroundings import surroundings
+from paw_stack.pipeline.surroundings import surroundings
 
 
 @dataclass(frozen=True)
