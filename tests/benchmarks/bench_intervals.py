@@ -94,7 +94,7 @@ def coverage_rows(run: FinishedRun) -> Iterator[str]:
 
 
 def novelty_rows(run: FinishedRun, folder: Path | None) -> Iterator[str]:
-    known = run.blend["novelty"]
+    known = run.blend.get("novelty") or {"n_test": 0}
     n = known["n_test"]
     if n:
         yield f"| {run.name} | its test photos | {n} | {100 * known['n_novel'] / n:.1f} |"

@@ -99,7 +99,7 @@ def test_difficulties_come_from_the_other_folds_alone():
         return sign + 0.5 * np.random.default_rng([9, *sorted(unseen)]).normal(size=(200, 1))
 
     found = fit_interval(target, nested, folds, WIDE, signs=signs)
-    whole, inside = naive(target, nested, folds, signs, ()), []
+    whole, inside, width = naive(target, nested, folds, signs, ()), [], []
     assert found["low"] == pytest.approx(whole["low"])
     assert found["high"] == pytest.approx(whole["high"])
     assert found["difficulty"]["slope"] == pytest.approx(whole["difficulty"]["slope"])
@@ -107,7 +107,9 @@ def test_difficulties_come_from_the_other_folds_alone():
         own, facts = folds == fold, naive(target, nested, folds, signs, (fold,))
         ends = predict_interval({"interval": facts}, nested[own], signs()[own])
         inside += ((ends[:, 0] <= target[own]) & (target[own] <= ends[:, 1])).tolist()
+        width += np.ptp(ends, axis=1).tolist()
     assert found["coverage"] == pytest.approx(np.mean(inside))
+    assert found["mean_width"] == pytest.approx(np.mean(width), rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["rows", "groups", "folds"])
