@@ -28,7 +28,8 @@ def read_surroundings(folder: Path, facts: dict[str, Any]) -> StoredHead | None:
     Raises:
         ArtifactError: they are not there, or others.
     """
-    wanted = (facts.get("novelty") or {}).get("digest")
+    known = facts.get("novelty")
+    wanted = known.get("digest") if isinstance(known, dict) else None
     if wanted is None:
         return None
     path = folder / f"{NAME}.safetensors"
