@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 ALIKE = 1e-12  # of the largest value: what differs by less differs by rounding
+NOVEL = 0.05  # p-value up to which a photo is called unlike all labelled ones
 DRAWS, CELLS = 1000, 2**16  # of a bootstrap; numbers that it draws at a time
 
 

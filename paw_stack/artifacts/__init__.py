@@ -22,7 +22,8 @@
                                              search.csv of a grid or a selection of layers
     scratch/                                 while a selection of layers runs
     blend/                                   blend.json, blend.csv, blend.test.csv, the config that
-                                             the blend was made with, done.json as a step has it
+                                             the blend was made with, done.json as a step has it;
+                                             surroundings.safetensors: what photos are compared with
     pictures/                                photos.safetensors: a small WebP of each photo
     submission.csv, report.html
     suspicious.csv                           Id, score, predicted, expected_error, surprise of the

@@ -18,6 +18,7 @@ from paw_stack.artifacts.files import (
     write_head,
     write_json,
 )
+from paw_stack.artifacts.finished.surroundings import read_surroundings
 from paw_stack.artifacts.finished.trust import read_blend, require_whole
 from paw_stack.artifacts.step import Step
 from paw_stack.atomic import remove
@@ -93,6 +94,7 @@ def load_blend(step: Step, competition: Competition, folds: Folds) -> Blend:
     try:
         facts = read_blend(step.folder / "blend.json")
         require_whole(facts)
+        read_surroundings(step.folder, facts)
         weights, intercept, in_sample_rmse = (facts.pop(name) for name in KEPT)
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"{step.folder}: cannot be read ({error}); {AGAIN}") from None

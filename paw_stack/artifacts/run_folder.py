@@ -16,6 +16,7 @@ from paw_stack.artifacts.files import (
     write_csv,
     write_picture,
 )
+from paw_stack.artifacts.finished.surroundings import write_surroundings
 from paw_stack.artifacts.finished.trust import read_config, require_plain
 from paw_stack.artifacts.lock import take
 from paw_stack.artifacts.predictions import write_blend, write_submission
@@ -28,7 +29,7 @@ from paw_stack.config import Config
 from paw_stack.data.competition import Competition
 from paw_stack.data.folds import Folds
 from paw_stack.data.screening import Findings
-from paw_stack.data.types import Blend
+from paw_stack.data.types import Blend, StoredHead
 from paw_stack.data.unlabelled import ExtraRows
 from paw_stack.errors import ArtifactError
 from paw_stack.regular import json_or_nothing, shown
@@ -182,11 +183,19 @@ class RunFolder:
         """Remove blend.json, so that the run counts as not blended until `save_blend`."""
         remove(self.root / "blend" / "blend.json")
 
-    def save_blend(self, blend: Blend, config: Config, competition: Competition) -> None:
+    def save_blend(
+        self,
+        blend: Blend,
+        config: Config,
+        competition: Competition,
+        surroundings: StoredHead | None = None,
+    ) -> None:
         """Predictions and facts, and what scores new photos later: see `artifacts.finished`."""
         folder = self.root / "blend"
         made_from = fingerprints(self.root, list(blend.weights))
         blend.record.update(versions=versions(), made_from=made_from)
+        if kept := write_surroundings(folder, surroundings):
+            blend.record["novelty"]["digest"] = kept
         write_config(folder / "config.yaml", config)
         write_blend(folder, blend, competition.labelled.ids, competition.test.ids)
 

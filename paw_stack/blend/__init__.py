@@ -10,6 +10,7 @@ error, and all of it is nested: see `nested.py`.
     record.py                a whole blend with its record
     scores.py, squash.py, diversity.py, shift.py, intervals.py   what the record tells
     estimator.py             all of it for scikit-learn: `NestedBlend`
+    uncertainty/             how hard a photo is to tell, and how unlike the labelled ones
 """
 
 from typing import TYPE_CHECKING, Any

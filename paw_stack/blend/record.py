@@ -13,7 +13,7 @@ import numpy as np
 
 from paw_stack.blend.dispersion import blend_sentence, dispersion_report
 from paw_stack.blend.diversity import diversity
-from paw_stack.blend.intervals import fit_interval
+from paw_stack.blend.intervals import Signs, fit_interval
 from paw_stack.blend.methods import AUTO
 from paw_stack.blend.nested import (
     Nested,
@@ -40,6 +40,7 @@ def blend(
     noise: LabelNoise | None = None,
     exact: RatingNoise | None = None,
     weight: np.ndarray | None = None,
+    signs: Signs | None = None,
 ) -> Blend:
     """Weigh candidates that cover all folds.
 
@@ -50,6 +51,7 @@ def blend(
         noise: of the labels, where duplicates tell it; the floor beside every RMSE.
         exact: the same where raters tell it.
         weight: (n,) float64 above 0, of the rows in all fits and scores; None: 1 each.
+        signs: of how hard each row is to tell, as `fit_interval` takes them.
 
     Raises:
         ArtifactError: a candidate lacks folds.
@@ -66,7 +68,8 @@ def blend(
     nested = nested_blend(oof, target, folds, recipe, weight)
     model = {**fit_blend(oof, target, folds, recipe, weight), "candidates": names}
     free = unclipped(nested, oof, folds)
-    interval = fit_interval(target, free, folds.fold_of, recipe.bounds, weight, folds.group_of)
+    drawn = recipe.bounds, weight, folds.group_of
+    interval = fit_interval(target, free, folds.fold_of, *drawn, signs)
     predictions = Predictions(
         name="blend",
         oof=nested.predictions,

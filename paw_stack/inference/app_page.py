@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FEW = 16  # photos that are scored at once, where the run names no batch size
 SWEPT_S = 300  # how often the server looks for uploads that are too old
-SHOWN = ("photo", "score", "low", "high", "reason")
+SHOWN = ("photo", "score", "low", "high", "novelty_p", "reason")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ from paw_stack.data.images.reading import list_photos
 from paw_stack.errors import DataError
 from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
-from paw_stack.metrics import finer
+from paw_stack.metrics import NOVEL, finer
 from paw_stack.regular import shown
 
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
 LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
+BESIDE = ("low", "high", "novelty_p")  # a score
 FEW = 4  # so many times fewer photos than a batch holds are few
 
 
@@ -72,6 +73,7 @@ def predict(
     else:
         with making_sense(run.folder):
             _show(table, f"{run.level:.0%}")
+    say_what_is_novel(table)
     if explained:
         _explain(run, explained, _columns(run, [explained], metadata))
     return table
@@ -98,7 +100,7 @@ def _predict_all(
     columns = {
         f"{target} {name}" if name != "score" else target: own[name]
         for target, own in found.items()
-        for name in ("score", "low", "high")
+        for name in ("score", *BESIDE)
     }
     table = pd.DataFrame({"photo": first["photo"], **columns, "reason": first["reason"]})
     if out:
@@ -106,6 +108,7 @@ def _predict_all(
         say(f"wrote {out}: {int((table['reason'] == '').sum())} photos")
     else:
         _show_all(table, list(found))
+    say_what_is_novel(first)
     return table
 
 
@@ -246,7 +249,7 @@ def score_readable(
 
         reasons = decoded(paths, run.config.backbones[0]).table["reason"].to_numpy()
         good = np.flatnonzero(reasons == "")
-        table = pd.DataFrame(columns=["score", "low", "high", *run.candidates], dtype=np.float64)
+        table = pd.DataFrame(columns=["score", *BESIDE, *run.candidates], dtype=np.float64)
         if len(good):
             chosen = [paths[row] for row in good.tolist()]
             columns = needed_columns(run, chosen, None if metadata is None else metadata[good])
@@ -263,6 +266,18 @@ def require_some(table: pd.DataFrame) -> None:
         raise DataError(f"nothing to score; {_unread(table)}")
 
 
+def say_what_is_novel(table: pd.DataFrame) -> None:
+    """How many photos are unlike all labelled ones, or that it is not known."""
+    known = table["novelty_p"].dropna()
+    if known.empty:
+        say("novelty_p is not known: the run has no embeddings to compare photos by")
+    elif n := int((known <= NOVEL).sum()):
+        say(
+            f"{n} of {len(known)} photos unlike all labelled ones (novelty_p at most {NOVEL:g});"
+            " their intervals are wider, and how often those hold is not known"
+        )
+
+
 def _unread(table: pd.DataFrame) -> str:
     return unreadable_sentence(table.rename(columns={"photo": "path"}))
 
@@ -271,7 +286,7 @@ def _show(table: pd.DataFrame, level: str) -> None:
     from rich.table import Column
 
     good = table[table["reason"] == ""]
-    own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
+    own = [c for c in good.columns if c not in ("photo", "score", *BESIDE, "reason")]
     names = ("score", level, "candidates")
     columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
     rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]

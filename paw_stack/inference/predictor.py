@@ -87,6 +87,9 @@ def score(
 ) -> pd.DataFrame:
     """Columns `score`, `low`, `high` and one a candidate, in points; a row a photo.
 
+    `novelty_p` is the p-value of the photo being unlike all labelled ones, NaN where the run has no
+    embeddings.
+
     Args:
         metadata: (n, n_metadata) float64, raw columns; without use where no candidate needs them.
         batch_size: photos a forward pass; None is the run's own, which gives the submission's
@@ -152,8 +155,37 @@ def blended(run: FinishedRun, passed: Passed, metadata: np.ndarray) -> pd.DataFr
             for name in run.candidates
         }
         found = predict_blend(run.blend["model"], np.column_stack(list(columns.values())))
-        ends = predict_interval(run.blend, found)
-        return pd.DataFrame({"score": found, "low": ends[:, 0], "high": ends[:, 1], **columns})
+        signs, novelty = _surroundings(run, passed)
+        ends = predict_interval(run.blend, found, signs, novelty)
+        told = {"score": found, "low": ends[:, 0], "high": ends[:, 1]}
+        told["novelty_p"] = np.full(len(found), np.nan) if novelty is None else novelty
+        return pd.DataFrame({**told, **columns})
+
+
+def _surroundings(
+    run: FinishedRun, passed: Passed
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """Signs of difficulty (n, 2) and p-values of novelty (n,); None without embeddings."""
+    from paw_stack.blend.uncertainty.surroundings import (
+        look_around,
+        new_signs,
+        novelty_p,
+        restored_surroundings,
+    )
+
+    if (kept := run.surroundings) is None:
+        return None, None
+    known = restored_surroundings(kept, run.folds.fold_of)
+    names = run.blend["novelty"]["backbones"]
+    looked_at = [b for b in run.config.backbones if b.name in names]
+
+    def vectors(fold: int) -> list[np.ndarray]:
+        places = [(b, None if b.frozen else fold) for b in looked_at]
+        return [passed.embedded[b.name, place][b.layers[0]] for b, place in places]
+
+    near = look_around(known, vectors)
+    target = run.labelled["target"].to_numpy(dtype=np.float64)
+    return new_signs(near, target), novelty_p(known, near, run.folds.group_of)
 
 
 def _load(

@@ -167,7 +167,23 @@ def shift(facts: dict[str, Any]) -> list[str]:
             f" {means['std_test']:.{few}f}; for labelled photos {means['mean_oof']:.{few}f} and"
             f" {means['std_oof']:.{few}f}."
         )
-    return found
+    return found + novelty(facts)
+
+
+def novelty(facts: dict[str, Any]) -> list[str]:
+    """How many test photos are unlike all labelled ones, beside what chance would call so."""
+    if "novelty" not in facts:
+        return []
+    if not (known := facts["novelty"]):
+        return ["Whether a test photo is unlike all labelled ones is not known: no embeddings."]
+    if not known["n_test"]:
+        return []
+    n, level = known["n_test"], known["level"]
+    return [
+        f"Test photos unlike all labelled ones: {known['n_novel']:,} of {n:,}, by their distance in"
+        f" the embeddings (p at most {level:g}; about {level * n:.0f} would be so by chance). How"
+        " often intervals of such photos hold is not known."
+    ]
 
 
 def _groups(facts: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from paw_stack.metrics import decimals
+from paw_stack.metrics import NOVEL, decimals
 
 BINS = 40
 BAR, GAP, HEIGHT = 8, 2, 60  # units of the drawing
@@ -23,7 +23,7 @@ def verdict(
     """Draw a photo's score and interval as HTML; all text from outside is escaped.
 
     Args:
-        row: score, low, high and the candidates' own, points.
+        row: score, low, high and the candidates' own, points; novelty_p.
         bounds: lowest and highest score of the scale that is drawn, points.
         level: share of photos whose score lies between low and high.
         labelled: (n,) the labelled photos' out-of-fold predictions, points.
@@ -37,8 +37,20 @@ def verdict(
     return (
         f"<p><span style='font-size:2.6em;font-weight:700'>{score:.{few}f}</span>"
         f" of {low:g} to {high:g} ({interval})</p>{_scale(score, bounds, labelled)}"
+        f"{_novelty(row.get('novelty_p', np.nan))}"
         f"<p>Above {share:.0f} % of the labelled photos' predictions, made without their score.</p>"
         f"<p><small>{own}</small></p>{_advice(advice)}"
+    )
+
+
+def _novelty(p: float) -> str:
+    """Nothing where the photo is like labelled ones, or where it is not known."""
+    if not p <= NOVEL:
+        return ""
+    told = "This photo is unlike all labelled ones"
+    return (
+        f"<p><strong>{told}</strong> (p = {p:.3f}): its interval is wider, and how often such"
+        " intervals hold is not known.</p>"
     )
 
 

@@ -25,6 +25,7 @@ from paw_stack.artifacts.finished.steps import (
     read_steps,
     step_name,
 )
+from paw_stack.artifacts.finished.surroundings import read_surroundings
 from paw_stack.artifacts.finished.trust import (
     making_sense,
     no_run,
@@ -205,6 +206,11 @@ class FinishedRun:
                 vectors = np.asarray(stored[known], dtype=np.float32)
                 return VectorSample(step_name(backbone.name, _part(fold)), vectors, known)
         return None
+
+    @cached_property
+    def surroundings(self) -> StoredHead | None:
+        """What new photos are compared with; None: the run has no embeddings."""
+        return read_surroundings(self.folder / "blend", self.blend)
 
     def heads(self, candidate: str) -> dict[str, StoredHead]:
         return load_heads(self.folder / "heads" / candidate)

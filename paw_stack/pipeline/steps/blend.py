@@ -18,7 +18,7 @@ from paw_stack.blend import Recipe, blend
 from paw_stack.blend.labels.suspicious import surprise
 from paw_stack.blend.shift import adversarial_auc
 from paw_stack.console import say
-from paw_stack.data.types import Blend, Embeddings, Predictions
+from paw_stack.data.types import Blend, Embeddings, Predictions, StoredHead
 from paw_stack.errors import ArtifactError, ConfigError, DataError, offenders
 from paw_stack.metrics import mean
 from paw_stack.pipeline.candidates import candidates as named_candidates
@@ -29,6 +29,7 @@ from paw_stack.pipeline.flattery import flattery, group_facts
 from paw_stack.pipeline.more_labels import more_labels
 from paw_stack.pipeline.steps.fit_head import load_fitted
 from paw_stack.pipeline.steps.predictions import network_predictions
+from paw_stack.pipeline.surroundings import surroundings
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ def make_blend(job: Job, steps: Steps) -> Blended:
         job.run.save_suspicious(_suspicious(job, candidates, result))
     else:
         step.begin()
-        fitted = _fitted_blend(job, candidates, steps)
+        fitted, kept = _fitted_blend(job, candidates, steps)
         job.run.begin_blend()
         job.run.save_suspicious(_suspicious(job, candidates, fitted))
         written = _submitted(job, fitted)
-        job.run.save_blend(fitted, job.config, job.competition)
+        job.run.save_blend(fitted, job.config, job.competition, kept)
         step.finish(folds=list(range(job.folds.n)))
         result = load_blend(step, job.competition, job.folds)
     job.run.publish()
@@ -76,16 +77,21 @@ def _before(job: Job, step: Step) -> Blend | None:
         return None
 
 
-def _fitted_blend(job: Job, candidates: list[Predictions], steps: Steps) -> Blend:
+def _fitted_blend(
+    job: Job, candidates: list[Predictions], steps: Steps
+) -> tuple[Blend, StoredHead | None]:
+    """The blend, and what new photos are compared with where there is something."""
     competition, section = job.competition, job.config.blend
     recipe = Recipe(section.method, section.calibration, competition.bounds)
     noises = job.findings.noise, competition.rating_noise
     target, weight = competition.target, competition.weight
-    result = blend(candidates, target, job.folds, recipe, *noises, weight)
+    signs, novelty, kept = surroundings(job, steps) or (None, None, None)
+    result = blend(candidates, target, job.folds, recipe, *noises, weight, signs)
+    result.record["novelty"] = novelty
     result.record["shift"]["adversarial"] = _adversarial(job, steps)
     result.record["groups"] = _groups(job, steps)
     result.record["more_labels"] = more_labels(job, steps, result)
-    return result
+    return result, kept
 
 
 def _chosen(job: Job, steps: Steps) -> list[Predictions]:
