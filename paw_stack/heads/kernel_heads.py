@@ -13,17 +13,17 @@ import pandas as pd
 from paw_stack.config import KernelRidgeSection, SvrSection
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem
-from paw_stack.heads.kernels.grid_search import Point, grid_points, grid_search
-from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import (
+from paw_stack.heads.kernels.distances import (
     Scaling,
-    cross_fit_gram,
     predict_rows,
     rbf,
     scale_gamma,
     squared_distances,
     standardise,
 )
+from paw_stack.heads.kernels.grid_search import Point, grid_points, grid_search
+from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
+from paw_stack.heads.kernels.svr import cross_fit_gram
 from paw_stack.heads.stored import kernel_head
 from paw_stack.metrics import rmse
 from paw_stack.progress import track

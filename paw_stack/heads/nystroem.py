@@ -10,7 +10,7 @@ solved from those of the other folds, so that held-out targets take no part, and
 chosen on these, each left out in its turn, as they keep together what belongs together; with two
 folds by generalised cross-validation (Golub, Heath, Wahba 1979), which knows no groups.
 
-Columns are standardised over labelled and test rows, as in heads/kernels/svr.py, and landmarks are
+Columns are standardised over labelled and test rows, as in heads/kernels/distances.py, and landmarks are
 drawn from all labelled rows: neither looks at a target. Rows count by their weights in everything
 but the draw.
 
@@ -26,8 +26,8 @@ import numpy as np
 from paw_stack.config import NystroemSection
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem
+from paw_stack.heads.kernels.distances import Scaling, rbf, squared_distances
 from paw_stack.heads.kernels.gpu.products import product
-from paw_stack.heads.kernels.svr import Scaling, rbf, squared_distances
 from paw_stack.heads.stored import kernel_head, predict_stored
 from paw_stack.progress import track
 

@@ -23,7 +23,7 @@ from paw_stack.config import RidgeSection
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem
-from paw_stack.heads.kernels.svr import Scaling, standardise
+from paw_stack.heads.kernels.distances import Scaling, standardise
 from paw_stack.heads.stored import linear_head, predict_stored
 from paw_stack.processes import each_on_a_core
 from paw_stack.progress import track

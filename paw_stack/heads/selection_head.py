@@ -1,7 +1,7 @@
 """Forward selection as a head: from layers side by side to predictions and what predicts later.
 
 A head that is kept takes the vectors of all layers side by side and names the columns of the layers
-that its folds chose. Their vectors are standardised as in heads/kernels/svr.py.
+that its folds chose. Their vectors are standardised as in heads/kernels/distances.py.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,8 @@ import numpy as np
 from paw_stack.config import SelectionSection, SvrSection
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted
-from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.distances import Scaling, distance_blocks, standardise
 from paw_stack.heads.kernels.forward_selection import SelectionResult, SetFits, forward_selection
-from paw_stack.heads.kernels.svr import Scaling, standardise
 from paw_stack.heads.stored import kernel_head
 
 Layers = Mapping[str, tuple[np.ndarray, np.ndarray]]  # name -> labelled (n, d), test (m, d)

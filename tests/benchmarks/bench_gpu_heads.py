@@ -77,13 +77,9 @@ def engines() -> Iterator[tuple[str, str]]:
 
 def solvers(X: np.ndarray, y: np.ndarray, folds: int) -> None:
     """All folds of one setting, then the grids, each beside gram."""
+    from paw_stack.heads.kernels.distances import scale_gamma, squared_distances, standardise
     from paw_stack.heads.kernels.grid_search import grid_points, grid_search
-    from paw_stack.heads.kernels.svr import (
-        cross_fit_gram,
-        scale_gamma,
-        squared_distances,
-        standardise,
-    )
+    from paw_stack.heads.kernels.svr import cross_fit_gram
 
     vectors, test, _ = standardise(X[:-10], X[-10:])
     D, D_test, y = squared_distances(vectors), squared_distances(test, vectors), y[:-10]
@@ -132,7 +128,7 @@ def products(X: np.ndarray, y: np.ndarray, folds: int, device: str) -> None:
     from paw_stack.config import KernelRidgeSection, KnnSection, NystroemSection
     from paw_stack.data.folds import Folds
     from paw_stack.heads.cross_fit import Problem
-    from paw_stack.heads.kernels.svr import squared_distances
+    from paw_stack.heads.kernels.distances import squared_distances
     from paw_stack.heads.registry import fit_head
 
     n = len(X) - 10

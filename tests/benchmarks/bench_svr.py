@@ -14,8 +14,9 @@ import numpy as np
 from sklearn.svm import SVR
 from sklearnex.svm import SVR as OnedalSVR
 
+from paw_stack.heads.kernels.distances import scale_gamma, squared_distances, standardise
 from paw_stack.heads.kernels.grid_search import grid_points, grid_search
-from paw_stack.heads.kernels.svr import cross_fit_gram, scale_gamma, squared_distances, standardise
+from paw_stack.heads.kernels.svr import cross_fit_gram
 
 C, EPSILON = 16.0, 0.1
 GRID = {"C": [4.0, 16.0, 64.0], "gamma": [0.5, 1.0], "epsilon": [0.1, 2.0]}  # gamma: of 'scale'

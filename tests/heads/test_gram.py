@@ -8,13 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.svr import (
-    cross_fit_gram,
-    rbf,
-    scale_gamma,
-    squared_distances,
-    standardise,
-)
+from paw_stack.heads.kernels.distances import rbf, scale_gamma, squared_distances, standardise
+from paw_stack.heads.kernels.svr import cross_fit_gram
 
 
 @pytest.fixture(scope="module")

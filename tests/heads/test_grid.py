@@ -8,8 +8,8 @@ import pytest
 from sklearn.svm import SVR
 
 from paw_stack.errors import DataError
+from paw_stack.heads.kernels.distances import squared_distances
 from paw_stack.heads.kernels.grid_search import grid_points, grid_search
-from paw_stack.heads.kernels.svr import squared_distances
 from paw_stack.metrics import rmse
 
 POINTS = grid_points([0.3, 10], [0.02, 0.5], [0.1, 3.0], [None, (35, 45)])

@@ -8,9 +8,9 @@ from sklearn.preprocessing import StandardScaler
 from paw_stack.config import KernelRidgeSection, NystroemSection, RidgeSection
 from paw_stack.data.folds import Folds, make_folds
 from paw_stack.heads.cross_fit import Problem
+from paw_stack.heads.kernels.distances import rbf, squared_distances
 from paw_stack.heads.kernels.grouped_ridge import GroupedRidge, group_errors
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import rbf, squared_distances
 from paw_stack.heads.nystroem import _landmarks
 from paw_stack.heads.registry import HEADS, fit_head
 from paw_stack.metrics import rmse

@@ -13,12 +13,11 @@ from sklearn.svm import SVR
 from paw_stack.config import RidgeSection, SelectionSection, SvrSection
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.distances import distance_blocks, predict_rows, rbf, squared_distances
 from paw_stack.heads.kernels.estimators import GramSVR
 from paw_stack.heads.kernels.forward_selection import forward_selection
 from paw_stack.heads.kernels.grid_search import grid_points, grid_search
 from paw_stack.heads.kernels.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import predict_rows, rbf, squared_distances
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_heads, predict_stored

@@ -21,12 +21,8 @@ from paw_stack.config import (
 from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.kernels.svr import (
-    cross_fit_gram,
-    scale_gamma,
-    squared_distances,
-    standardise,
-)
+from paw_stack.heads.kernels.distances import scale_gamma, squared_distances, standardise
+from paw_stack.heads.kernels.svr import cross_fit_gram
 from paw_stack.heads.memory import require_memory
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.stored import predict_heads

@@ -8,8 +8,8 @@ from paw_stack.data.folds import Folds
 from paw_stack.data.types import Concatenated
 from paw_stack.heads import nystroem
 from paw_stack.heads.cross_fit import Problem
+from paw_stack.heads.kernels.distances import rbf, squared_distances, standardise
 from paw_stack.heads.kernels.kernel_ridge import RbfRidge, cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import rbf, squared_distances, standardise
 from paw_stack.heads.registry import fit_head
 from paw_stack.metrics import rmse
 

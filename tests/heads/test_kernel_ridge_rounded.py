@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from paw_stack.heads.kernels import kernel_ridge
+from paw_stack.heads.kernels.distances import rbf, squared_distances
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import rbf, squared_distances
 
 N, FOLDS = 300, 4
 ALPHAS = [0.02, 0.3, 3.0, 30.0]

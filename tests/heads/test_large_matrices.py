@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from paw_stack.heads.kernels.distances import summed_rbf
-from paw_stack.heads.kernels.svr import ROWS, predict_rows, rbf, squared_distances
+from paw_stack.heads.kernels.distances import ROWS, predict_rows, rbf, squared_distances, summed_rbf
 
 N = 4 * ROWS + 70
 

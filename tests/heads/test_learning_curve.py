@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from paw_stack.data.folds import Folds
+from paw_stack.heads.kernels.distances import rbf, scale_gamma, squared_distances, standardise
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
 from paw_stack.heads.kernels.learning_curve import (
     FEWEST,
@@ -13,7 +14,6 @@ from paw_stack.heads.kernels.learning_curve import (
     shared_kernel,
     split,
 )
-from paw_stack.heads.kernels.svr import rbf, scale_gamma, squared_distances, standardise
 
 ALPHAS = [0.1, 1.0]
 

@@ -10,8 +10,8 @@ from paw_stack.config import KernelRidgeSection, KnnSection, NystroemSection, Sv
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.kernels import kernel_ridge
+from paw_stack.heads.kernels.distances import squared_distances
 from paw_stack.heads.kernels.gpu import products
-from paw_stack.heads.kernels.svr import squared_distances
 from paw_stack.heads.registry import fit_head
 
 SECTIONS = {

@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from paw_stack.embed.precision_check import closeness, sample_rows
-from paw_stack.heads.kernels.svr import scale_gamma
+from paw_stack.heads.kernels.distances import scale_gamma
 from paw_stack.heads.svr import standardised_gamma
 
 

@@ -10,9 +10,8 @@ from sklearn.svm import SVR
 
 from paw_stack.config import SelectionSection, SvrSection
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.distances import distance_blocks, summed_rbf
+from paw_stack.heads.kernels.distances import distance_blocks, standardise, summed_rbf
 from paw_stack.heads.kernels.forward_selection import forward_selection
-from paw_stack.heads.kernels.svr import standardise
 from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_stored
 from paw_stack.metrics import rmse

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from paw_stack.heads.kernels.distances import standardise
 from paw_stack.heads.kernels.estimators import GramSVR
-from paw_stack.heads.kernels.svr import standardise
 from paw_stack.heads.stored import kernel_head, predict_stored
 
 RNG = np.random.default_rng(0)

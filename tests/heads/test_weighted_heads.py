@@ -20,8 +20,8 @@ from paw_stack.data.target import TargetScale
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.gbm import _parameters, _split
+from paw_stack.heads.kernels.distances import rbf, scale_gamma, squared_distances, standardise
 from paw_stack.heads.kernels.grid_search import grid_points, grid_search
-from paw_stack.heads.kernels.svr import rbf, scale_gamma, squared_distances, standardise
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.selection_head import select_layers
 from paw_stack.heads.stored import predict_heads

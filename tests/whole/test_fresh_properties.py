@@ -22,7 +22,7 @@ from paw_stack.config import (
 )
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.kernels.svr import standardise
+from paw_stack.heads.kernels.distances import standardise
 from paw_stack.heads.nystroem import _landmarks, cross_fit_nystroem
 from paw_stack.metrics import correlation
 from paw_stack.network.backbone import build_backbone

@@ -13,10 +13,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils import validation
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
+from paw_stack.heads.kernels.distances import rbf, scale_gamma, squared_distances
 from paw_stack.heads.kernels.gpu.products import nearest
 from paw_stack.heads.kernels.smo import solve
 from paw_stack.heads.kernels.solvers import checked
-from paw_stack.heads.kernels.svr import rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
 # Before scikit-learn 1.6 it is a method.

@@ -24,9 +24,8 @@ import pandas as pd
 
 from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL
-from paw_stack.heads.kernels.distances import Block, summed_rbf
+from paw_stack.heads.kernels.distances import Block, predict_rows, summed_rbf
 from paw_stack.heads.kernels.solvers import solve_all
-from paw_stack.heads.kernels.svr import predict_rows
 from paw_stack.metrics import rmse
 from paw_stack.progress import track
 

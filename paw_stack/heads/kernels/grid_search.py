@@ -1,6 +1,6 @@
 """Grid search for an SVR on one distance matrix, with a score that the search does not flatter.
 
-In: squared distances as in kernels/svr.py. Out: predictions whose settings were chosen without the
+In: squared distances as in kernels/distances.py. Out: predictions whose settings were chosen without the
 rows that they predict. For outer fold k a setting is rated by models that leave out folds j and k,
 on the rows of j, for every j but k. The model without {j, k} rates for both k and j, so that each
 unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
@@ -20,8 +20,8 @@ import pandas as pd
 
 from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL
+from paw_stack.heads.kernels.distances import predict_rows, rbf
 from paw_stack.heads.kernels.grid_fits import Fit, Point, Search, carried_on, coarse_fits
-from paw_stack.heads.kernels.rbf import predict_rows, rbf
 from paw_stack.heads.kernels.smo import Solution
 from paw_stack.metrics import rmse
 from paw_stack.processes import usable_cores

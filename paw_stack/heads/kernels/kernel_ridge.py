@@ -25,9 +25,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative
 
+from paw_stack.heads.kernels.distances import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.kernels.estimators import validate_data
 from paw_stack.heads.kernels.gpu.products import inverse
-from paw_stack.heads.kernels.svr import ROWS, rbf, scale_gamma, squared_distances
 from paw_stack.heads.stored import distances_float64
 
 MANY = 2048  # rows, above which P is computed in float32

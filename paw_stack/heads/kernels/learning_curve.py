@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from paw_stack.data.folds import Folds
+from paw_stack.heads.kernels.distances import predict_rows, squared_distances, standardise
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
-from paw_stack.heads.kernels.svr import predict_rows, squared_distances, standardise
 from paw_stack.metrics import taken
 
 PARTS = (8, 4, 2, 1)

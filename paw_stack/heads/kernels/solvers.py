@@ -14,7 +14,7 @@ import numpy as np
 
 from paw_stack.data.target import TargetScale
 from paw_stack.heads.kernels.costs import costs
-from paw_stack.heads.kernels.rbf import predict_rows, rbf
+from paw_stack.heads.kernels.distances import predict_rows, rbf
 from paw_stack.heads.kernels.smo import Solution, solve
 from paw_stack.processes import usable_cores
 

@@ -14,23 +14,14 @@ a thread.
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL
-from paw_stack.heads.kernels.gpu.products import product
-from paw_stack.heads.kernels.rbf import ROWS, predict_rows, rbf
+from paw_stack.heads.kernels.distances import predict_rows, rbf
 from paw_stack.heads.kernels.smo import Solution
 from paw_stack.heads.kernels.solvers import kernel, placed, solve_all
-from paw_stack.metrics import mean, total
-from paw_stack.processes import usable_cores
-
-TILE = 64  # a tile of the matrix and its mirror fit the first-level cache together
 
 
 @dataclass(frozen=True)
@@ -45,93 +36,6 @@ class CrossFit:
     folds: tuple[int, ...]  # the folds that were run
     beta: np.ndarray  # (folds, n) float64
     bias: np.ndarray  # (folds,) float64, points
-
-
-class Scaling(NamedTuple):
-    """Standardised = (raw - mean_) / scale_, named as StandardScaler has them."""
-
-    mean_: np.ndarray  # (d,) float64
-    scale_: np.ndarray  # (d,) float64, inf for columns that are constant
-
-
-def standardise(
-    labelled: np.ndarray, test: np.ndarray, weight: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, Scaling]:
-    """Columns of mean 0 and variance 1 over labelled (n, d) and test (m, d) rows; float32.
-
-    A column that is constant up to rounding becomes 0. No target is looked at.
-
-    Args:
-        weight: (n,) of labelled rows, beside test rows of weight 1; None: 1 each.
-
-    Raises:
-        DataError: widths that differ, or values that are not finite.
-    """
-    if labelled.ndim != 2 or test.ndim != 2 or labelled.shape[1] != test.shape[1]:
-        raise DataError(
-            f"embeddings of labelled rows {labelled.shape} and test rows {test.shape}; expected"
-            " (n, d) and (m, d)"
-        )
-    blocks = [labelled.astype(np.float32), test.astype(np.float32)]
-    weights = weight, None
-    n = total(labelled, weight) + len(test)
-    middle = np.sum([*map(_summed, blocks, weights)], axis=0) / n
-    blocks = [block - middle.astype(np.float32) for block in blocks]
-    # What is left of the mean after rounding it to float32 is taken out of the variance.
-    left = np.sum([*map(_summed, blocks, weights)], axis=0) / n
-    square = np.sum([*map(_summed, map(np.square, blocks), weights)], axis=0) / n
-    deviation = np.sqrt(np.maximum(square - left**2, 0))
-    if not np.isfinite(deviation).all():
-        raise DataError("embeddings hold values that are not finite; make them again")
-    constant = deviation <= 1e-6 * np.abs(middle)
-    scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
-    scaling = Scaling(middle, np.where(constant, np.inf, deviation))
-    return blocks[0] * scale, blocks[1] * scale, scaling
-
-
-def _summed(block: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Columns' sums (d,) float64 of rows (n, d)."""
-    if weight is None:
-        return np.asarray(block.sum(0, dtype=np.float64))
-    return weight @ block.astype(np.float64)
-
-
-def scale_gamma(X: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """scikit-learn's gamma='scale' of features (n, d): 1 / (d * variance of all values)."""
-    if weight is None:
-        variance = float(np.var(X, dtype=np.float64))
-    else:
-        each = X.mean(1, dtype=np.float64), np.square(X, dtype=np.float64).mean(1)
-        middle, square = (mean(of_rows, weight) for of_rows in each)
-        variance = square - middle**2
-    return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-
-
-def squared_distances(
-    A: np.ndarray, B: np.ndarray | None = None, device: str | None = None
-) -> np.ndarray:
-    """Squared Euclidean distances (n, m) float32 between rows of A (n, d) and B (m, d), float32.
-
-    Without B: those of A to itself, exactly symmetric, with an exactly zero diagonal and half the
-    work. Never negative. From |a|^2 + |b|^2 - 2ab, so that a distance is exact to about 1e-7 of the
-    norms; centre the columns first.
-
-    Args:
-        device: of torch, where products are computed; None is numpy on the processor.
-    """
-    A = np.ascontiguousarray(A, dtype=np.float32)
-    other = A if B is None else np.ascontiguousarray(B, dtype=np.float32)
-    norms, other_norms = _norms(A), _norms(other)
-    out = np.empty((len(A), len(other)), dtype=np.float32)
-    for begin in range(0, len(A), 4 * ROWS):
-        rows = slice(begin, begin + 4 * ROWS)
-        columns = slice(begin if B is None else 0, None)
-        out[rows, columns] = product(A[rows], other[columns].T, device)
-    blocks = [(begin, min(begin + ROWS, len(A))) for begin in range(0, len(A), ROWS)]
-    finish = _mirrored_distances if B is None else _distances
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(lambda block: finish(out, norms, other_norms, *block), blocks))
-    return out
 
 
 def cross_fit_gram(
@@ -189,30 +93,3 @@ def _cross_fit(
     beta = np.array([solution.beta for solution in solved])
     bias = np.array([solution.bias for solution in solved])
     return CrossFit(oof, predict_rows(K_test, beta, bias).mean(1), folds, beta, bias)
-
-
-def _norms(A: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", A, A, dtype=np.float64)
-
-
-@njit(cache=True, nogil=True)
-def _distances(G, norms, other_norms, begin, end):  # type: ignore[no-untyped-def]
-    """Rows `begin` to `end` of products turned into squared distances."""
-    for i in range(begin, end):
-        for j in range(G.shape[1]):
-            G[i, j] = max(np.float32(norms[i] + other_norms[j] - 2 * G[i, j]), np.float32(0))
-
-
-@njit(cache=True, nogil=True)
-def _mirrored_distances(G, norms, _, begin, end):  # type: ignore[no-untyped-def]
-    """The same for the upper triangle, and its mirror below the diagonal."""
-    for top in range(begin, end, TILE):
-        for left in range(top, len(G), TILE):
-            for i in range(top, min(top + TILE, end)):
-                for j in range(max(left, i + 1), min(left + TILE, len(G))):
-                    distance = max(np.float32(norms[i] + norms[j] - 2 * G[i, j]), np.float32(0))
-                    G[i, j] = distance
-                    G[j, i] = distance
-            if left == top:
-                for i in range(top, min(top + TILE, end)):
-                    G[i, i] = 0
