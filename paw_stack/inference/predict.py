@@ -24,6 +24,7 @@ from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
 from paw_stack.metrics import finer
 from paw_stack.regular import shown
+from paw_stack.report.numbers import LEADERS
 
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
 LONGEST_STEM = 160  # bytes
@@ -226,6 +227,7 @@ def score_readable(
     kept: Kept | None = None,
     turn: Turn = ANYBODYS,
     workers: int | None = None,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Score as `score_paths`, also where no photo can be read.
 
@@ -233,16 +235,18 @@ def score_readable(
         kept: networks of earlier calls, and then of this one.
         turn: held while networks and heads are at work, not while photos are decoded.
         workers: that decode, see `cached_photos`.
+        folder: keeps the decoded photos, as `cached_photos` does; None: they are forgotten.
     """
     from paw_stack.network.backbone import input_size
 
     if run.config.run.keep_memory:
         keep_freed_memory()
-    with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
+    with tempfile.TemporaryDirectory(prefix="paw-stack-") as own:
+        cache = folder or Path(own)
 
         def decoded(chosen: Sequence[Path], backbone: BackboneSection) -> Photos:
             size, resize = input_size(backbone), run.config.data.resize
-            return cached_photos(chosen, size, resize, Path(folder), workers)
+            return cached_photos(chosen, size, resize, cache, workers)
 
         reasons = decoded(paths, run.config.backbones[0]).table["reason"].to_numpy()
         good = np.flatnonzero(reasons == "")
@@ -272,10 +276,12 @@ def _show(table: pd.DataFrame, level: str) -> None:
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
-    names = ("score", level, "candidates")
+    names = ("score", level, "candidates")[: 3 if len(own) <= LEADERS else 2]
     columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
-    rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]
+    rows = [_cells(row, own)[: len(columns)] for _, row in good.head(SHOWN).iterrows()]
     print_table("scores, points", columns, rows)
+    if len(own) > LEADERS:
+        say(f"--out scores.csv also writes what each of the {len(own)} candidates says")
     _say_what_is_cut(good)
 
 

@@ -106,7 +106,7 @@ def _view(run: FinishedRun) -> dict[str, Any]:
     rows, drawn = (run.weight, run.folds.group_of), numbers.drawn_range(run)
     interval = numbers.rmse_interval(target, blend, *rows)
     tenths = numbers.tenths(target, blend, *rows)
-    alike, digits = numbers.error_correlation(run), decimals(target.min(), target.max())
+    digits = decimals(target.min(), target.max())
     return {
         "run": run,
         "facts": facts,
@@ -124,7 +124,6 @@ def _view(run: FinishedRun) -> dict[str, Any]:
         "photos": _photos(run, target, blend),
         "shown": shown,
         "folded": [name for name in facts["weights"] if name not in leaders],
-        "table": numbers.candidate_table(run).sort_values("rmse", kind="stable"),
         "spreads": {
             name: charts.distributions(target, run.oof[name].to_numpy(), drawn, name)
             for name in dict.fromkeys([*shown, *facts["weights"]])
@@ -134,14 +133,22 @@ def _view(run: FinishedRun) -> dict[str, Any]:
         "bars": charts.fold_bars(numbers.fold_table(run, best), facts["constant_rmse"]),
         "curves": _curves(run),
         "weights": _weights(facts),
-        "correlation": alike,
-        "lowest": alike.min().min(),
         "shift": _shift(run),
         "map": _map(run, target),
-        "times": numbers.time_table(run),
         "longest": SHOWN_STEPS,
-        "versions": numbers.versions(run),
+        **_tables(run),
         "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    }
+
+
+def _tables(run: FinishedRun) -> dict[str, Any]:
+    alike = numbers.error_correlation(run)
+    return {
+        "table": numbers.candidate_table(run).sort_values("rmse", kind="stable"),
+        "correlation": alike,
+        "lowest": alike.min().min(),
+        "times": numbers.time_table(run),
+        "versions": numbers.versions(run),
     }
 
 

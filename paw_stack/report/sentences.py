@@ -115,7 +115,7 @@ def squash(facts: dict[str, Any]) -> str:
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
     told = facts["squash"]["sentence"].replace("-", MINUS)
     few = 2 + finer(facts["constant_rmse"])
-    found = f"The candidates' plain mean, and what the blend made of it: {told}."
+    found = f"What the candidates' plain mean lacked, and what the blend did about it: {told}."
     if len(stretching["factor"]) == 1 or stretching["factor"][-1] == 1:
         return f"{found} The blend is as wide as the scores already."
     return (
