@@ -31,13 +31,13 @@ STYLE = """<style>
 }
 .paw ul { display: grid; gap: 12px; list-style: none; margin: 10px 0 0; padding: 0; }
 .paw .examples { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); max-width: 760px; }
-.paw .ranking { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+.paw .ranking { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); }
 .paw figure { margin: 0; min-width: 0; }
 .paw img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 8px; display: block; }
 .paw b { color: var(--body-text-color); }
 .paw .score { font-size: 1.4rem; }
 .paw .name { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.paw .preview { max-width: 320px; }
+.paw .preview { max-width: min(320px, 45vw); }
 .paw .ranking li {
   border: 1px solid var(--border-color-primary); border-radius: 12px; padding: 8px;
 }
@@ -86,16 +86,18 @@ def preview(pixels: np.ndarray, name: str) -> str:
     )
 
 
-def ranking(table: pd.DataFrame, pixels: Sequence[np.ndarray | None], error: float) -> str:
+def ranking(
+    table: pd.DataFrame, pixels: Sequence[np.ndarray | None], error: float, few: int
+) -> str:
     """Photos side by side, the highest score first, which is marked.
 
     Args:
         table: photo, score, low, high in points, by falling score.
         pixels: of each its photo (s, s, 3) uint8, where there is one.
         error: what half of the run's predictions are off by at most, points.
+        few: decimals of a score.
     """
     scores = table["score"].to_numpy(dtype=np.float64)
-    few = decimals(0, 4 * error) if error else 2
     cards = [
         _card(place, row, own, few, len(table))
         for place, (row, own) in enumerate(zip(table.itertuples(), pixels, strict=False))

@@ -184,7 +184,8 @@ def ranker(gr: Any, desk: Desk) -> Callable[..., str]:
             pixels = [own if fine else None for own, fine in zip(found.pixels, good, strict=True)]
             with making_sense(desk.run.folder):
                 off = np.median(np.abs(desk.run.labelled["target"] - desk.run.oof["blend"]))
-                return ranking(rows.iloc[order], pixels, float(off))
+                few = decimals(*desk.run.shown_range) - 1
+                return ranking(rows.iloc[order], pixels, float(off), few)
 
     return rank
 

@@ -110,6 +110,7 @@ def _answer(
         outputs=told[1:],
         api_name="score",
         show_progress="minimal",
+        show_progress_on=given[:1],  # else the score would be dimmed meanwhile
         **shared,
     )
     found.success(lambda: gr.update(visible=True), None, panels, api_visibility="private")
