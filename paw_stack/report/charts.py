@@ -13,7 +13,7 @@ from paw_stack.report import svg
 BINS = 30
 DOTS = 2500  # more would only cover each other
 RUNG, BAR = 46, 34  # height of a line of the ladder and of the weights
-LETTER = 6.2  # width of a letter of their lines, on average
+LETTER = 7.6  # width of a small letter of their lines
 SHADES = 5
 HISTORY = {"fit_rmse": "training rows", "held_out_rmse": "held-out rows"}
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 MINUS = "\N{MINUS SIGN}"
 WIDTH, HEIGHT = 340, 216
-WIDE = 2  # letters that one of Chinese, Japanese or Korean is as wide as
+NARROW = "fijlrt .,:;|!'()[]-"
 LEFT, RIGHT, TOP, BOTTOM = 50, 8, 10, 38  # margins around the plot
 
 
@@ -62,12 +62,21 @@ def short(value: float) -> str:
 
 def shortened(words: str, most: int) -> str:
     """At most as wide as so many letters: what is too long lacks its middle."""
-    wide = [WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in words]
+    wide = [_width(letter) for letter in words]
     if sum(wide) <= most:
         return words
     first = int((np.cumsum(wide) <= most / 2).sum())
     last = int((np.cumsum(wide[::-1]) <= most - 1 - sum(wide[:first])).sum())
     return f"{words[:first]}…{words[len(words) - last :]}"
+
+
+def _width(letter: str) -> float:
+    """In small letters, about, in any font without serifs."""
+    if letter in NARROW:
+        return 0.5
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 2.0
+    return 1.4 if letter in "mwMW@" else 1.15 if letter.isupper() else 1.0
 
 
 def text(

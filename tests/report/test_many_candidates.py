@@ -1,7 +1,6 @@
 """A report of many candidates: who is shown at once, who is folded, and how long names stand."""
 
 import re
-import unicodedata
 
 import numpy as np
 import pytest
@@ -49,10 +48,10 @@ def test_leaders_are_the_best_of_each_kind(errors):
         assert errors[name] == min(e for n, e in errors.items() if n.rpartition(".")[2] == kind)
 
 
-@given(st.text("abW犬漢", max_size=40), st.integers(8, 30))
+@given(st.text("ab_il犬漢", max_size=40), st.integers(8, 30))
 def test_a_shortened_name_keeps_both_ends_and_fits(words, most):
     def width(text):
-        return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
+        return sum({"i": 0.5, "l": 0.5, "犬": 2, "漢": 2}.get(letter, 1) for letter in text)
 
     found = svg.shortened(words, most)
     if width(words) <= most:
