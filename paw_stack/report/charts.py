@@ -12,7 +12,7 @@ from paw_stack.report import svg
 
 BINS = 30
 DOTS = 2500  # more would only cover each other
-RUNG, BAR = 46, 34  # height of a line of the ladder and of the weights
+RUNG, BAR = 46, 36  # height of a line of the ladder and of the weights
 LETTER = 7.6  # width of a small letter of their lines
 SHADES = 5
 HISTORY = {"fit_rmse": "training rows", "held_out_rmse": "held-out rows"}
@@ -201,9 +201,9 @@ def weights(
         y, ends = BAR * number + 4, sorted((x.at(0), x.at(weight)))
         kind = "fill other" if name in idle else "fill blend"
         parts.append(svg.text(1, y + 10, name, "rung", most=room))
-        parts.append(svg.bar(ends[0], y + 15, ends[1] - ends[0], 9, kind, f"{weight:.4f}"))
+        parts.append(svg.bar(ends[0], y + 17, ends[1] - ends[0], 9, kind, f"{weight:.4f}"))
         told = f"{weight:.3f}".replace("-", svg.MINUS)
-        parts.append(svg.text(ends[1] + 5, y + 23.5, told, "tick"))
+        parts.append(svg.text(ends[1] + 5, y + 25.5, told, "tick"))
     words = ", ".join(f"{name} {weight:.3f}" for name, weight in shares.items())
     return svg.chart("Weights of the blend", words, parts, BAR * len(shares) + 6)
 
