@@ -122,6 +122,7 @@ def _batch_tab(gr: Any, desk: Desk) -> None:
         label=f"Drop photos of which you want the best, at most {MOST_PHOTOS}",
         file_types=sorted(READ),
         file_count="multiple",
+        height=220,  # names of many scroll
         type="filepath",
     )
     names, waits = ", ".join(run.config.data.metadata), bool(needs_metadata(run))
