@@ -24,11 +24,11 @@ from paw_stack.inference.photo_metadata import columns_of_csv, needed_columns
 from paw_stack.inference.predictor import ANYBODYS, Kept, Turn, require_scorable, score
 from paw_stack.metrics import finer
 from paw_stack.regular import shown
-from paw_stack.report.numbers import LEADERS
 
 EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its photo
 LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
+IN_A_CELL = 16  # candidates that are told beside a score
 FEW = 4  # so many times fewer photos than a batch holds are few
 
 
@@ -276,11 +276,11 @@ def _show(table: pd.DataFrame, level: str) -> None:
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", "low", "high", "reason")]
-    names = ("score", level, "candidates")[: 3 if len(own) <= LEADERS else 2]
+    names = ("score", level, "candidates")[: 3 if len(own) <= IN_A_CELL else 2]
     columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
     rows = [_cells(row, own)[: len(columns)] for _, row in good.head(SHOWN).iterrows()]
     print_table("scores, points", columns, rows)
-    if len(own) > LEADERS:
+    if len(own) > IN_A_CELL:
         say(f"--out scores.csv also writes what each of the {len(own)} candidates says")
     _say_what_is_cut(good)
 
