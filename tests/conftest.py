@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.browser import browsing
 from helpers.commands import ENCODER, N_EXTRA, N_LABELLED, N_TEST, SWIN, call, write_config
 from helpers.server import Server, serving
 from PIL import Image
@@ -80,6 +81,13 @@ def server() -> Iterator[Server]:
 def record(run) -> FinishedRun:
     """The same run, read back."""
     return open_finished(run)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator:
+    """A driver of Chromium."""
+    with browsing(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")

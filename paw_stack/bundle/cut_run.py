@@ -44,6 +44,7 @@ def cut_run(run: FinishedRun, folder: Path, pretrained: Path, half: bool) -> Non
     summary = Summary(
         run.shown_range,
         run.mean_score,
+        run.usual_error,
         np.percentile(run.predicted, PERCENTILES),
         run.usual_metadata if run.config.data.metadata else np.empty(0),
     )
@@ -101,7 +102,9 @@ def _finetuned(run: FinishedRun) -> list[Path]:
 
 
 def _copied(run: FinishedRun) -> Iterator[Path]:
-    """Heads as they are."""
+    """Heads, and what new photos are compared with, as they are."""
+    if run.surroundings:
+        yield run.folder / "blend" / "surroundings.safetensors"
     for name in run.candidates:
         for pattern in ("*.safetensors", "*.txt"):
             yield from sorted((run.folder / "heads" / name).glob(pattern))

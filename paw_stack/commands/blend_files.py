@@ -58,7 +58,8 @@ def blend_files(wanted: FilesToBlend, method: str = "auto", calibration: str = "
     recipe = Recipe(method, calibration, bounds)
     result = blend(candidates, target, folds, recipe, weight=weight)
     timed = replace(result.predictions, seconds=time.perf_counter() - start)
-    show_scores([*candidates, timed], target, None, None, weight, wanted.weight)
+    place = str(wanted.out / "blend.json")
+    show_scores([*candidates, timed], target, None, None, weight, wanted.weight, place)
     tell(result)
     write_blend(wanted.out, result, ids, test_ids)
     if len(test_ids):

@@ -181,7 +181,8 @@ def _finished(job: Job, steps: Steps) -> Blend:
 def _show(job: Job, candidates: Sequence[Predictions]) -> None:
     known, column = job.competition, job.config.data.weight
     noises = job.findings.noise, known.rating_noise
-    show_scores(candidates, known.target, *noises, known.weight, column)
+    place = str(job.run.root / "report.html")
+    show_scores(candidates, known.target, *noises, known.weight, column, place)
 
 
 def _begin(

@@ -22,6 +22,10 @@ from paw_stack.metrics import (
     std_ratio,
     taken,
 )
+from paw_stack.report.numbers import LEADERS, leaders
+from paw_stack.report.sentences import flattered
+
+LISTED = 6  # of what is many, so much is told
 
 
 def show_scores(
@@ -31,14 +35,16 @@ def show_scores(
     exact: RatingNoise | None = None,
     weight: np.ndarray | None = None,
     weighted_by: str | None = None,
+    place: str = "",
 ) -> None:
     """Print a row a candidate: fold RMSEs, pooled RMSE, r beside the std ratio, slope, seconds.
 
     `optimistic` stands by the name where held-out rows chose the epoch of the network behind it.
-    Below them what frames every RMSE: a constant's, and the label noise where raters or
-    near-duplicates tell it.
+    Of many candidates the best of each kind. Below them what frames every RMSE: a constant's, and
+    the label noise where raters or near-duplicates tell it.
 
     Args:
+        place: where all candidates stand, told where some are left out.
         weight: (n,) of the rows, from the column `weighted_by`; None: each counts once.
     """
     from rich.table import Column
@@ -52,7 +58,8 @@ def show_scores(
     scored = np.isfinite(candidates[0].oof)
     constant = sd(target[scored], taken(weight, scored))
     more = finer(constant)
-    rows = [_cells(candidate, target, weight) for candidate in candidates]
+    shown = _leaders(candidates, target, weight)
+    rows = [_cells(candidate, target, weight) for candidate in shown]
     rows += [(), ("a constant", "", f"{constant:.{3 + more}f}")]
     for name, known in (("label noise, exact", exact), ("label noise", noise)):
         if known and (known is exact or np.isfinite(known.high)):
@@ -62,6 +69,21 @@ def show_scores(
             rows.append((name, told, f"{known.sd:.{few + 1}f}"))
     by = "" if weight is None else f"; weighted by {weighted_by}"
     print_table(f"out-of-fold scores, points{by}", columns, rows)
+    if left := len(candidates) - len(shown):
+        say(f"the best candidate of each kind; {left} more{place and ' in '}{place}")
+
+
+def _leaders(
+    candidates: Sequence[Predictions], target: np.ndarray, weight: np.ndarray | None
+) -> list[Predictions]:
+    """The blend and the leading candidates, in their order."""
+    errors = {}
+    for one in candidates:
+        rows = np.isfinite(one.oof)
+        errors[one.name] = rmse(target[rows], one.oof[rows], taken(weight, rows))
+    errors.pop("blend", None)
+    shown = {"blend", *leaders(errors)}
+    return [one for one in candidates if one.name in shown]
 
 
 def show_study(table: pd.DataFrame) -> None:
@@ -106,7 +128,9 @@ def _cells(
     y, p, w = target[covered], candidate.oof[covered], taken(weight, covered)
     more = finer(sd(y, w))
     errors = fold_rmse(target, candidate.oof, candidate.fold_of, weight)
-    folds = " ".join(f"{value:.{2 + more}f}" for value in errors)
+    few = len(errors) <= LISTED
+    told = [f"{value:.{2 + more}f}" for value in (errors if few else (min(errors), max(errors)))]
+    folds = (" " if few else " to ").join(told)
     slope = calibration_line(y, p, w)[1]
     name = f"{candidate.name} (optimistic)" if candidate.optimistic else candidate.name
     spread = f"{correlation(y, p, w):.3f}", f"{std_ratio(y, p, w):.3f}"
@@ -117,7 +141,7 @@ def _cells(
 def tell(result: Blend) -> None:
     """Print method and weights, the nested score beside the optimistic one, faults, diversity."""
     record = result.record
-    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in result.weights.items())
+    weights = _weights(result.weights)
     nested, model = record["nested"], record["model"]
     more = finer(record["constant_rmse"])
     few = 3 + more
@@ -128,8 +152,8 @@ def tell(result: Blend) -> None:
     )
     say(
         f"nested RMSE {nested['rmse']:.{few}f}; fitted and scored on the same rows it would read"
-        f" {result.in_sample_rmse:.{few}f}, optimistic by"
-        f" {nested['rmse'] - result.in_sample_rmse:.{few}f}"
+        f" {result.in_sample_rmse:.{few}f},"
+        f" {flattered(nested['rmse'], result.in_sample_rmse, few)}"
     )
     for line in _comparisons(record["comparisons"], few):
         say(line)
@@ -150,6 +174,22 @@ def tell(result: Blend) -> None:
         say("held-out rows chose an epoch (finetune.keep): every score built on it is optimistic")
 
 
+def _weights(known: dict[str, float]) -> str:
+    """All of them where they are few, else the largest ones."""
+    names = sorted(known, key=lambda name: -abs(known[name]))
+    names, rest = (list(known), []) if len(known) <= LEADERS else (names[:LISTED], names[LISTED:])
+    told = ", ".join(f"{name} {known[name]:.3f}" for name in names)
+    together = sum(known[name] for name in rest)
+    return f"{told} and {len(rest)} more, {together:.3f} together" if rest else told
+
+
+def _listed(names: Sequence[str]) -> str:
+    """All names where they are few, else the first ones."""
+    if len(names) <= LEADERS:
+        return ", ".join(names)
+    return f"{', '.join(names[:LISTED])} and {len(names) - LISTED} more"
+
+
 def _comparisons(compared: dict[str, Any], few: int) -> list[str]:
     return [
         f"against {facts.get('name', 'the ' + name)}{' (best)' if 'name' in facts else ''}:"
@@ -163,23 +203,25 @@ def _comparisons(compared: dict[str, Any], few: int) -> list[str]:
 def _faults(record: dict[str, Any]) -> list[str]:
     """The blend's sentence, then candidates with a fault."""
     squash = record["squash"]
-    faulty = [
-        f"{name}: {squash[name]['sentence']}"
-        for name in record["model"]["candidates"]
-        if squash[name]["sentence"] != "calibrated"
-    ]
-    return [f"squashing: {squash['sentence']}", *(f"  {line}" for line in faulty)]
+    names = record["model"]["candidates"]
+    faulty = [name for name in names if squash[name]["sentence"] != "calibrated"]
+    shown = leaders({name: record["scores"][name]["rmse"] for name in names})
+    told = [name for name in faulty if name in shown]
+    lines = [f"  {name}: {squash[name]['sentence']}" for name in told]
+    rest = len(faulty) - len(told)
+    more = [f"  and {rest} more that are not calibrated"] if rest else []
+    return [f"squashing: {squash['sentence']}", *lines, *more]
 
 
 def _diversity(facts: dict[str, Any]) -> list[str]:
     lines = []
     if facts["copies"]:
-        lines.append(f"copies of others, left out: {', '.join(facts['copies'])}")
+        lines.append(f"copies of others, left out: {_listed(facts['copies'])}")
     nothing = [name for name in facts["add_nothing"] if name not in facts["copies"]]
     if nothing:
         apart = facts["pruned"]
         lines.append(
-            f"can be left out together: {', '.join(nothing)}; without them nested RMSE"
+            f"can be left out together: {_listed(nothing)}; without them nested RMSE"
             f" {facts['pruned_rmse']:.3f} ({apart['difference']:+.3f}, 95 %: {apart['low']:+.3f} to"
             f" {apart['high']:+.3f}), a little optimistic as all rows chose them"
         )

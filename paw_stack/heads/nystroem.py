@@ -10,9 +10,9 @@ solved from those of the other folds, so that held-out targets take no part, and
 chosen on these, each left out in its turn, as they keep together what belongs together; with two
 folds by generalised cross-validation (Golub, Heath, Wahba 1979), which knows no groups.
 
-Columns are standardised over labelled and test rows, as in heads/kernels/distances.py, and landmarks are
-drawn from all labelled rows: neither looks at a target. Rows count by their weights in everything
-but the draw.
+Columns are standardised over labelled and test rows, as in heads/kernels/distances.py, and
+landmarks are drawn from all labelled rows: neither looks at a target. Rows count by their weights
+in everything but the draw.
 
 Memory: 8 (folds + 3) landmarks^2 bytes and a few blocks of rows. Time: two passes over the labelled
 rows, of which n landmarks (d + 2 landmarks) multiplications are the most.

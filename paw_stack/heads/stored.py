@@ -13,6 +13,7 @@ standardised target has its mean and spread in `target_scale`.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,10 +155,14 @@ def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 
 def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
+    return np.asarray(_booster(head.text or "", X.shape[1]).predict(X), dtype=np.float64)
+
+
+@lru_cache(maxsize=128)  # checking a text takes a hundred times as long as predicting a photo
+def _booster(text: str, width: int) -> Any:
     import lightgbm
 
-    text = sound_trees(head.text or "", X.shape[1])
-    return np.asarray(lightgbm.Booster(model_str=text).predict(X), dtype=np.float64)
+    return lightgbm.Booster(model_str=sound_trees(text, width))
 
 
 def distances_float64(A: np.ndarray, B: np.ndarray) -> np.ndarray:

@@ -35,13 +35,16 @@ def app(place: Path, host: str = LOOPBACK, port: int = 7860) -> None:
     require_scorable(run)
     require_port(host, port)
     with _own_folder() as folder:
-        from paw_stack.inference.app_page import make_page
+        from paw_stack.inference.app_page import open_desk, warm
+        from paw_stack.inference.app_tabs import make_page
 
-        page = make_page(run, folder)
+        desk = open_desk(run, folder)
+        page = make_page(desk)
         if host != LOOPBACK:
             say(f"{host}: whoever reaches this machine can use the page; there is no password")
         serve(page, run, host, port)
         say(f"http://{host}:{port} (Ctrl-C ends it)")
+        warm(desk)
         page.block_thread()
 
 

@@ -32,7 +32,7 @@ class Visits:
     """The users by the names of their sessions; results lie in a folder of each below `root`."""
 
     def __init__(self, root: Path):
-        self._root, self._lock = root, threading.Lock()
+        self.root, self._lock = root, threading.Lock()
         self._of: dict[str, _Visit] = {}
 
     @contextmanager
@@ -45,7 +45,7 @@ class Visits:
         now = time.monotonic()
         with self._lock:
             self._sweep(now)
-            visit = self._of.get(name) or _Visit(Path(tempfile.mkdtemp(dir=self._root)))
+            visit = self._of.get(name) or _Visit(Path(tempfile.mkdtemp(dir=self.root)))
             self._of[name] = visit
             visit.brought |= set(map(Path, files))
             visit.at_work, visit.last, visit.over = visit.at_work + 1, now, False
@@ -66,7 +66,7 @@ class Visits:
         """End what is idle; remove uploads that broke off, of which gradio keeps what had come."""
         for name in [name for name, one in self._of.items() if now - one.last > KEPT_S]:
             self._end(name)
-        for part in (self._root / UPLOADS).glob("tmp*"):
+        for part in (self.root / UPLOADS).glob("tmp*"):
             with suppress(FileNotFoundError):
                 if time.time() - part.stat().st_mtime > KEPT_S:
                     part.unlink()

@@ -29,6 +29,7 @@ EXPLAINED = ".explained.png"  # ends the name of a map that lies beside its phot
 LONGEST_STEM = 160  # bytes
 SHOWN = 100  # rows that are printed
 BESIDE = ("low", "high", "novelty_p")  # a score
+IN_A_CELL = 16  # candidates that are told beside a score
 FEW = 4  # so many times fewer photos than a batch holds are few
 
 
@@ -229,6 +230,7 @@ def score_readable(
     kept: Kept | None = None,
     turn: Turn = ANYBODYS,
     workers: int | None = None,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Score as `score_paths`, also where no photo can be read.
 
@@ -236,16 +238,18 @@ def score_readable(
         kept: networks of earlier calls, and then of this one.
         turn: held while networks and heads are at work, not while photos are decoded.
         workers: that decode, see `cached_photos`.
+        folder: keeps the decoded photos, as `cached_photos` does; None: they are forgotten.
     """
     from paw_stack.network.backbone import input_size
 
     if run.config.run.keep_memory:
         keep_freed_memory()
-    with tempfile.TemporaryDirectory(prefix="paw-stack-") as folder:
+    with tempfile.TemporaryDirectory(prefix="paw-stack-") as own:
+        cache = folder or Path(own)
 
         def decoded(chosen: Sequence[Path], backbone: BackboneSection) -> Photos:
             size, resize = input_size(backbone), run.config.data.resize
-            return cached_photos(chosen, size, resize, Path(folder), workers)
+            return cached_photos(chosen, size, resize, cache, workers)
 
         reasons = decoded(paths, run.config.backbones[0]).table["reason"].to_numpy()
         good = np.flatnonzero(reasons == "")
@@ -287,10 +291,12 @@ def _show(table: pd.DataFrame, level: str) -> None:
 
     good = table[table["reason"] == ""]
     own = [c for c in good.columns if c not in ("photo", "score", *BESIDE, "reason")]
-    names = ("score", level, "candidates")
+    names = ("score", level, "candidates")[: 3 if len(own) <= IN_A_CELL else 2]
     columns = [Column("photo", overflow="fold"), *(Column(name) for name in names)]
-    rows = [_cells(row, own) for _, row in good.head(SHOWN).iterrows()]
+    rows = [_cells(row, own)[: len(columns)] for _, row in good.head(SHOWN).iterrows()]
     print_table("scores, points", columns, rows)
+    if len(own) > IN_A_CELL:
+        say(f"--out scores.csv also writes what each of the {len(own)} candidates says")
     _say_what_is_cut(good)
 
 

@@ -175,7 +175,7 @@ def _surroundings(
 
     if (kept := run.surroundings) is None:
         return None, None
-    known = restored_surroundings(kept, run.folds.fold_of)
+    known = restored_surroundings(kept)
     names = run.blend["novelty"]["backbones"]
     looked_at = [b for b in run.config.backbones if b.name in names]
 
@@ -184,8 +184,8 @@ def _surroundings(
         return [passed.embedded[b.name, place][b.layers[0]] for b, place in places]
 
     near = look_around(known, vectors)
-    target = run.labelled["target"].to_numpy(dtype=np.float64)
-    return new_signs(near, target), novelty_p(known, near, run.folds.group_of)
+    p = novelty_p(known, near, kept.arrays["group_of"])
+    return new_signs(near, kept.arrays["target"]), p
 
 
 def _load(

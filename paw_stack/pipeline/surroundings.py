@@ -41,7 +41,8 @@ def surroundings(job: Job, steps: Steps) -> tuple[Signs, dict[str, Any], StoredH
     def signs(*unseen: int) -> np.ndarray:
         return labelled_signs(known, around, job.competition.target, unseen)
 
-    return signs, facts, stored_surroundings(known)
+    kept = stored_surroundings(known, job.folds.group_of, job.competition.target)
+    return signs, facts, kept
 
 
 def _blocks(

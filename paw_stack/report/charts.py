@@ -12,7 +12,8 @@ from paw_stack.report import svg
 
 BINS = 30
 DOTS = 2500  # more would only cover each other
-RUNG, BAR = 46, 34  # height of a line of the ladder and of the weights
+RUNG, BAR = 46, 36  # height of a line of the ladder and of the weights
+LETTER = 7.6  # width of a small letter of their lines
 SHADES = 5
 HISTORY = {"fit_rmse": "training rows", "held_out_rmse": "held-out rows"}
 
@@ -43,11 +44,12 @@ def ladder(rungs: Sequence[Rung], digits: int) -> Markup:
 
 
 def _rung(rung: Rung, x: svg.Axis, y: float, digits: int) -> list[Markup]:
-    told = f"{rung.label}: {rung.value:.3f}"
+    told, value = f"{rung.label}: {rung.value:.3f}", f"{rung.value:.{digits}f}"
+    room = int((x.end - x.start) / LETTER) - len(value) - 2
     parts = [
         svg.line(x.start, y, x.end, y, "track"),
-        svg.text(x.start, y - 12, rung.label, f"rung {rung.kind}"),
-        svg.text(x.end, y - 12, f"{rung.value:.{digits}f}", f"rung {rung.kind}", "end"),
+        svg.text(x.start, y - 12, rung.label, f"rung {rung.kind}", most=room),
+        svg.text(x.end, y - 12, value, f"rung {rung.kind}", "end"),
     ]
     if rung.low is not None and rung.high is not None:
         told += f", 95 % interval {rung.low:.{digits}f} to {rung.high:.{digits}f}"
@@ -189,17 +191,19 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], backbone: str) -> Mar
     return svg.chart(f"Learning curves of {backbone}", words, parts)
 
 
-def weights(shares: Mapping[str, float]) -> Markup:
-    """A bar a candidate."""
-    low, high = min(0.0, *shares.values()), max(1e-9, *shares.values())
-    x = svg.Axis(low, high, 1, svg.WIDTH - 52)
-    parts = []
+def weights(
+    shares: Mapping[str, float], span: tuple[float, float], idle: Sequence[str] = ()
+) -> Markup:
+    """A bar a candidate, on a scale that holds the weights of `span`; `idle` ones in grey."""
+    x = svg.Axis(min(0.0, span[0]), max(1e-9, span[1]), 1, svg.WIDTH - 52)
+    parts, room = [], int(svg.WIDTH / LETTER)
     for number, (name, weight) in enumerate(shares.items()):
         y, ends = BAR * number + 4, sorted((x.at(0), x.at(weight)))
-        parts.append(svg.text(1, y + 10, name, "rung"))
-        parts.append(svg.bar(ends[0], y + 15, ends[1] - ends[0], 9, "fill blend", f"{weight:.4f}"))
+        kind = "fill other" if name in idle else "fill blend"
+        parts.append(svg.text(1, y + 10, name, "rung", most=room))
+        parts.append(svg.bar(ends[0], y + 17, ends[1] - ends[0], 9, kind, f"{weight:.4f}"))
         told = f"{weight:.3f}".replace("-", svg.MINUS)
-        parts.append(svg.text(ends[1] + 5, y + 23.5, told, "tick"))
+        parts.append(svg.text(ends[1] + 5, y + 25.5, told, "tick"))
     words = ", ".join(f"{name} {weight:.3f}" for name, weight in shares.items())
     return svg.chart("Weights of the blend", words, parts, BAR * len(shares) + 6)
 

@@ -1,5 +1,6 @@
 """The figures of a report, of a finished run: frames and arrays, nothing of how they look."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from paw_stack.metrics import mean, standard_error, taken
 
 TENTHS = 10
 SHOWN_PHOTOS = 12
+LEADERS = 8  # candidates that are shown at once
 Z = 1.96  # a 95 % interval
 FEW = 128  # values that are compared each with each
 
@@ -38,6 +40,21 @@ def candidate_table(run: FinishedRun) -> pd.DataFrame:
     scores["added"] = pd.Series(facts["diversity"]["added"], dtype=float)
     scores["optimistic"] = scores.index.isin(facts["optimistic"])
     return scores
+
+
+def leaders(errors: Mapping[str, float]) -> list[str]:
+    """Who is shown at once, best first: all candidates where they are few, else the best a kind.
+
+    Args:
+        errors: RMSE of each candidate by its name, whose last part is its kind.
+    """
+    ordered = sorted(errors, key=lambda name: errors[name])
+    if len(ordered) <= LEADERS:
+        return ordered
+    best: dict[str, str] = {}
+    for name in ordered:
+        best.setdefault(name.rpartition(".")[2], name)
+    return list(best.values())[:LEADERS]
 
 
 def drawn_range(run: FinishedRun) -> tuple[float, float]:

@@ -6,6 +6,7 @@ alone.
 """
 
 import hashlib
+import re
 from base64 import b64encode
 from functools import cache
 from typing import Any
@@ -20,6 +21,8 @@ from paw_stack.metrics import decimals
 from paw_stack.report import charts, labels, numbers, sentences, svg
 
 SHOWN_PAIRS = 24
+SHOWN_WEIGHTS = 12
+SHOWN_STEPS = 12
 CONTENTS = {
     "summary": "Summary",
     "warnings": "Warnings",
@@ -75,7 +78,7 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(fixed=_fixed, count=_count)
+    found.filters.update(fixed=_fixed, count=sentences.count, breakable=_breakable)
     return found
 
 
@@ -88,17 +91,19 @@ def _fixed(value: float | None, digits: int = 2) -> str:
     """Nothing where there is no number."""
     if value is None or not np.isfinite(value):
         return ""
-    return f"{value:,.{digits}f}".replace("-", svg.MINUS)
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", svg.MINUS)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _breakable(name: str) -> Markup:
+    """A name that may go on in another line after its signs."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._/-])", name))
 
 
 def _view(run: FinishedRun) -> dict[str, Any]:
     """What the template shows; a section whose entry is empty is left out."""
     facts, config = run.blend, run.config.model_dump(mode="json")
-    best = min(facts["weights"], key=lambda name: float(facts["scores"][name]["rmse"]))
+    leaders = numbers.leaders({name: facts["scores"][name]["rmse"] for name in facts["weights"]})
+    best, shown = leaders[0], ["blend", *leaders]
     target, blend = run.labelled["target"].to_numpy(), run.oof["blend"].to_numpy()
     rows, drawn = (run.weight, run.folds.group_of), numbers.drawn_range(run)
     interval = numbers.rmse_interval(target, blend, *rows)
@@ -119,23 +124,34 @@ def _view(run: FinishedRun) -> dict[str, Any]:
         "warnings": sentences.warnings(run, best),
         "sheets": SHEETS,
         "photos": _photos(run, target, blend),
-        "table": numbers.candidate_table(run),
+        "shown": shown,
+        "folded": [name for name in facts["weights"] if name not in leaders],
         "spreads": {
             name: charts.distributions(target, run.oof[name].to_numpy(), drawn, name)
-            for name in ["blend", *facts["weights"]]
+            for name in dict.fromkeys([*shown, *facts["weights"]])
         },
         "reliability": charts.reliability(target, blend, tenths, drawn),
         "stretching": charts.stretching(facts["squash"]["blend"]["stretching"]),
         "bars": charts.fold_bars(numbers.fold_table(run, best), facts["constant_rmse"]),
         "curves": _curves(run),
-        "weights": charts.weights(facts["weights"]),
-        "correlation": numbers.error_correlation(run),
+        "weights": _weights(facts),
         "more": labels.more_scores(facts),
         "shift": _shift(run),
         "map": _map(run, target),
+        "longest": SHOWN_STEPS,
+        **_tables(run),
+        "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+    }
+
+
+def _tables(run: FinishedRun) -> dict[str, Any]:
+    alike = numbers.error_correlation(run)
+    return {
+        "table": numbers.candidate_table(run).sort_values("rmse", kind="stable"),
+        "correlation": alike,
+        "lowest": alike.min().min(),
         "times": numbers.time_table(run),
         "versions": numbers.versions(run),
-        "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     }
 
 
@@ -143,7 +159,7 @@ def _rungs(facts: dict[str, Any], best: str, interval: tuple[float, float]) -> l
     scores, noise = facts["scores"], facts["label_noise"]
     rungs = [
         charts.Rung("the average as a guess", facts["constant_rmse"]),
-        charts.Rung(f"best single candidate: {best}", scores[best]["rmse"], kind="best"),
+        charts.Rung(f"best candidate: {best}", scores[best]["rmse"], kind="best"),
         charts.Rung("this run's blend", scores["blend"]["rmse"], *interval, "blend"),
     ]
     if exact := facts.get("rating_noise"):
@@ -155,6 +171,17 @@ def _rungs(facts: dict[str, Any], best: str, interval: tuple[float, float]) -> l
         floor = f"label noise: {told}"
         rungs.append(charts.Rung(floor, noise["sd"], noise["low"], noise["high"], "noise"))
     return rungs
+
+
+def _weights(facts: dict[str, Any]) -> dict[str, Any]:
+    """The largest weights as a chart, and the others as one that is folded."""
+    known, idle = facts["weights"], sentences.idle(facts)
+    names = sorted(known, key=lambda name: -abs(known[name]))
+    parts = [{n: known[n] for n in part} for part in (names[:SHOWN_WEIGHTS], names[SHOWN_WEIGHTS:])]
+    span = min(known.values()), max(known.values())
+    drawn = [charts.weights(part, span, idle) for part in parts]
+    rest = len(parts[1]), sum(parts[1].values())
+    return {"chart": drawn[0], "others": drawn[1], "rest": rest, "idle": idle}
 
 
 def _curves(run: FinishedRun) -> dict[str, Markup]:

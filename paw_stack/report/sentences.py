@@ -16,6 +16,19 @@ from paw_stack.report.svg import MINUS
 PERCENT = "\N{NO-BREAK SPACE}%"
 COIN = 0.5  # AUC of a classifier that knows nothing
 DIFFERENT = 0.6  # AUC from which test photos are of another kind
+FEW = 4  # names that a sentence holds
+
+
+def count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def share(part: float) -> str:
+    """A share as per cent, which is 0 or 100 only where it is exactly that."""
+    told = f"{100 * part:.0f}"
+    if told in ("0", "100") and 0 < part < 1:
+        told = "less than 1" if part < 0.5 else "more than 99"
+    return f"{told}{PERCENT}"
 
 
 def story(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> list[str]:
@@ -24,14 +37,14 @@ def story(run: FinishedRun, target: np.ndarray, blend: np.ndarray) -> list[str]:
     few = decimals(target.min(), target.max()) - 1
     half = float(np.median(np.abs(target - blend)))
     order = 100 * right_order(target, blend)
-    explained = 100 * (run.blend["scores"]["blend"]["r2"] or 0.0)
+    explained = run.blend["scores"]["blend"]["r2"] or 0.0
     return [
         f"The model learned from {len(target):,} photos with a score from {low:g} to {high:g}."
         " Every figure is about photos that it had not seen when it scored them.",
         f"Half of the predictions are within {half:.{few}f} points of the score that people gave.",
         f"Shown two photos with different scores, it puts them in the right order {order:.0f} times"
         " of 100; tossing a coin does it 50 times.",
-        f"It explains {explained:.0f}{PERCENT} of the variance of the scores."
+        f"It explains {share(explained)} of the variance of the scores."
         if explained > 0
         else "It is no better than guessing the average.",
         *_noise(run.blend),
@@ -91,7 +104,7 @@ def spread(facts: dict[str, Any], name: str) -> str:
     if known["slope"] is None:
         return "Every photo gets the same prediction."
     return (
-        f"Spread {known['std_ratio']:.2f} of the scores' own, correlation"
+        f"Predictions {known['std_ratio']:.2f} times as wide as the scores, correlation"
         f" {known['correlation']:.2f}, slope {known['slope']:.2f}: {known['sentence']}."
     )
 
@@ -102,9 +115,13 @@ def squash(facts: dict[str, Any]) -> str:
     cost = stretching["rmse"][-1] - stretching["rmse"][0]
     told = facts["squash"]["sentence"].replace("-", MINUS)
     few = 2 + finer(facts["constant_rmse"])
+    found = f"What the candidates' plain mean lacked, and what the blend did about it: {told}."
+    if len(stretching["factor"]) == 1 or stretching["factor"][-1] == 1:
+        return f"{found} The blend is as wide as the scores already."
     return (
-        f"Of the candidates' mean: {told}. To make the blend as wide as the scores, by a factor of"
-        f" {stretching['factor'][-1]:.2f}, would cost {cost:.{few}f} points."
+        f"{found} To make the blend as wide as the scores, by a factor of"
+        f" {stretching['factor'][-1]:.2f}, would {'cost' if cost >= 0 else 'gain'}"
+        f" {abs(cost):.{few}f} points."
     )
 
 
@@ -119,35 +136,59 @@ def interval(facts: dict[str, Any]) -> str:
 
 def nesting(facts: dict[str, Any]) -> str:
     nested, inside = facts["nested"], facts["in_sample_rmse"]
-    score = facts["scores"]["blend"]["rmse"]
     few = 3 + finer(facts["constant_rmse"])
     chosen = "; ".join(f"{name} ({n})" for name, n in nested["chosen_by_folds"].items())
+    flattery = flattered(facts["scores"]["blend"]["rmse"], inside, few)
     return (
         f"Method: {nested['method']}; calibration: {nested['calibration']}. Weights for a fold's"
-        f" photos come from the other folds, which took most of: {chosen}. Fitted and scored on the"
-        f" same photos, the RMSE would read {inside:.{few}f}, optimistic by"
-        f" {score - inside:.{few}f}."
+        " photos come from the other folds, which gave most to (method, calibration and number"
+        f" of folds): {chosen}. Fitted and scored on the same photos, the RMSE would read"
+        f" {inside:.{few}f}, {flattery}."
     )
+
+
+def flattered(score: float, inside: float, few: int) -> str:
+    """Say how far an RMSE on the rows that were fitted lies below the nested one, both in points.
+
+    Args:
+        few: decimals that are told.
+    """
+    if round(score - inside, few) > 0:
+        return f"optimistic by {score - inside:.{few}f}"
+    return "which flatters nothing here"
 
 
 def diversity(facts: dict[str, Any]) -> str:
     known, found = facts["diversity"], []
+    few = 3 + finer(facts["constant_rmse"])
     if known["copies"]:
-        found.append(f"Copies of another candidate: {', '.join(known['copies'])}.")
-    if nothing := [name for name in known["add_nothing"] if name not in known["copies"]]:
-        apart = known["pruned"]
+        found.append(f"Copies of another candidate: {_named(known['copies'], facts)}.")
+    if nothing := idle(facts):
         found.append(
-            f"Can be left out together: {', '.join(nothing)}. A blend without them has RMSE"
-            f" {known['pruned_rmse']:.3f} instead of {known['rmse']:.3f}, nested"
-            f" ({_signed(apart)}); a little optimistic, as the same photos chose them."
+            f"Can be left out together: {_named(nothing, facts)}. A blend without them has RMSE"
+            f" {known['pruned_rmse']:.{few}f} instead of {known['rmse']:.{few}f}, nested"
+            f" ({_signed(known['pruned'], few)}); a little optimistic, as the same photos chose"
+            " them."
         )
     return " ".join(found) or "Every candidate adds something."
 
 
-def _signed(apart: dict[str, float]) -> str:
+def idle(facts: dict[str, Any]) -> list[str]:
+    """Candidates that can be left out together; copies of others are not told again."""
+    known = facts["diversity"]
+    return [name for name in known["add_nothing"] if name not in known["copies"]]
+
+
+def _named(names: list[str], facts: dict[str, Any]) -> str:
+    if len(names) <= FEW:
+        return ", ".join(names)
+    return f"{len(names)} of the {len(facts['weights'])} candidates, listed below"
+
+
+def _signed(apart: dict[str, float], few: int) -> str:
     """A difference with its interval."""
-    told = f"{apart['difference']:+.3f}, 95{PERCENT}: {apart['low']:+.3f} to {apart['high']:+.3f}"
-    return told.replace("-", MINUS)
+    ends = f"{apart['low']:+.{few}f} to {apart['high']:+.{few}f}"
+    return f"{apart['difference']:+.{few}f}, 95{PERCENT}: {ends}".replace("-", MINUS)
 
 
 def shift(facts: dict[str, Any]) -> list[str]:
@@ -187,8 +228,8 @@ def novelty(facts: dict[str, Any]) -> list[str]:
 
 
 def _groups(facts: dict[str, Any]) -> str:
-    told = f"Photos of one {facts['column']} were held out together: {facts['n']:,} groups, the"
-    told += f" largest of {facts['largest']:,} photos; intervals count groups."
+    told = f"Photos of one {facts['column']} were held out together: {count(facts['n'], 'group')},"
+    told += f" the largest of {count(facts['largest'], 'photo')}; intervals count groups."
     flattered = flattery_sentence(facts)
     return f"{told} {flattered[0].upper()}{flattered[1:]}." if flattered else told
 
@@ -214,7 +255,8 @@ def warnings(run: FinishedRun, best: str) -> list[str]:
     if unreadable := int((run.photos["reason"] != "").sum()):
         found.append(f"Photos that cannot be read: {unreadable}; check/photos.csv names them.")
     if crossing := int((run.pairs["set_a"] != run.pairs["set_b"]).sum()):
-        found.append(f"Test photos that nearly repeat a labelled one: {crossing} pairs.")
+        pairs = count(crossing, "pair")
+        found.append(f"Test photos that nearly repeat a labelled one: {pairs}.")
     mixed = [f"{name} {' and '.join(v)}" for name, v in versions(run).items() if len(v) > 1]
     if mixed:
         found.append(f"Parts of this run were made with different versions: {', '.join(mixed)}.")

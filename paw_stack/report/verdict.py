@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 
 from paw_stack.metrics import NOVEL, decimals
+from paw_stack.report.numbers import LEADERS
 
 BINS = 40
 BAR, GAP, HEIGHT = 8, 2, 60  # units of the drawing
@@ -33,13 +34,15 @@ def verdict(
     few = decimals(*bounds) - 1
     interval = f"{100 * level:.0f} % of such photos: {row['low']:.{few}f} to {row['high']:.{few}f}"
     own = ", ".join(f"{escape(name)} {row[name]:.{few + 1}f}" for name in candidates)
+    if len(candidates) > LEADERS:
+        own = f"<details><summary>{len(candidates)} candidates</summary>{own}</details>"
     share = 100 * float((labelled < score).mean())
     return (
         f"<p><span style='font-size:2.6em;font-weight:700'>{score:.{few}f}</span>"
         f" of {low:g} to {high:g} ({interval})</p>{_scale(score, bounds, labelled)}"
         f"{_novelty(row.get('novelty_p', np.nan))}"
         f"<p>Above {share:.0f} % of the labelled photos' predictions, made without their score.</p>"
-        f"<p><small>{own}</small></p>{_advice(advice)}"
+        f"<small>{own}</small>{_advice(advice)}"
     )
 
 

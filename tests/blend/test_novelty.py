@@ -119,8 +119,8 @@ def test_what_was_kept_compares_as_before_and_is_small():
     rng = np.random.default_rng(5)
     labelled, new, folds = photos(rng, 200), photos(rng, 30), np.arange(200) % 5
     known, _ = fit_surroundings(lambda _: [labelled], folds)
-    kept = stored_surroundings(known)
-    again = restored_surroundings(kept, folds)
+    kept = stored_surroundings(known, folds, np.zeros(200))
+    again = restored_surroundings(kept)
     one, other = (look_around(each, lambda _: [new]) for each in (known, again))
     np.testing.assert_array_equal(one.distance, other.distance)
     points = sum(a.nbytes for name, a in kept.arrays.items() if name.startswith("points"))

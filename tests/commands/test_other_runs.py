@@ -15,7 +15,7 @@ from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.blend import Recipe, blend
 from paw_stack.data.folds import Folds
 from paw_stack.errors import DataError
-from paw_stack.inference.app_page import _batch_scorer, _Desk, _plain, _scorer
+from paw_stack.inference.app_page import Desk, _plain, batch_scorer, scorer
 from paw_stack.inference.app_visits import Visits
 
 
@@ -88,10 +88,10 @@ def test_the_pages_errors_are_text_without_the_folders_of_uploads(run, tmp_path)
     photo = tmp_path / "uploads" / NAME
     photo.parent.mkdir()
     photo.write_text("<b>no photo</b>")
-    desk = _Desk(open_finished(run), Visits(tmp_path))
+    desk = Desk(open_finished(run), Visits(tmp_path))
     calls = {
-        "one": lambda: _scorer(GRADIO, desk)(REQUEST, str(photo)),
-        "many": lambda: _batch_scorer(GRADIO, desk)(REQUEST, [str(photo)], None),
+        "one": lambda: scorer(GRADIO, desk)(REQUEST, str(photo)),
+        "many": lambda: batch_scorer(GRADIO, desk)(REQUEST, [str(photo)], None),
     }
     for ask in calls.values():
         with pytest.raises(ValueError, match="not an image") as caught:

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from helpers.commands import write_config
 
-from paw_stack.artifacts.finished.model import open_finished, run_folder
+from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.artifacts.finished.runs import listed_runs
+from paw_stack.artifacts.finished.trust import run_folder
 from paw_stack.commands.results.report import make_report
 from paw_stack.config import load_config
 from paw_stack.config.study import load_study

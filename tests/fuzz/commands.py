@@ -124,19 +124,19 @@ def page(case: Case) -> None:
     import gradio
 
     from paw_stack.artifacts.finished.model import open_finished
-    from paw_stack.inference import app_page
+    from paw_stack.inference import app_page, app_tabs
 
     opened, user = open_finished(case.run), SimpleNamespace(session_hash="A")
     (case.home / "page").mkdir()
-    app_page.make_page(opened, case.home / "page")
-    desk = app_page._Desk(opened, app_page.Visits(case.home / "page"))
+    desk = app_page.open_desk(opened, case.home / "page")
+    app_tabs.make_page(desk)
     values = [1.0] * len(opened.config.data.metadata)
     photos = [shutil.copy(case.photo, case.home / f"{n}{case.photo.suffix}") for n in "ab"]
     table = shutil.copy(case.table, case.home / "again.csv")
     problems = []
     for work in (
-        lambda: app_page._scorer(gradio, desk)(user, photos[0], *values),
-        lambda: app_page._batch_scorer(gradio, desk)(user, [str(case.photo)], table),
+        lambda: app_page.scorer(gradio, desk)(user, photos[0], *values),
+        lambda: app_page.batch_scorer(gradio, desk)(user, [str(case.photo)], table),
     ):
         try:
             work()

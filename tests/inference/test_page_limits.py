@@ -180,7 +180,7 @@ def desk(run, tmp_path):
     embed = opened.config.embed.model_copy(update={"batch_size": 2})
     config = opened.config.model_copy(update={"embed": embed})
     opened = type(opened)(opened.folder, config, opened.blend)
-    return app_page._Desk(opened, Visits(tmp_path))
+    return app_page.Desk(opened, Visits(tmp_path))
 
 
 @pytest.fixture

@@ -105,12 +105,12 @@ def _id(photo, number):
 @pytest.mark.slow
 def test_the_page_scores_a_photo_as_often_as_it_comes(model, photos, alone, tmp_path):
     gradio = pytest.importorskip("gradio", reason="needs the extra app")
-    from paw_stack.inference.app_page import _batch_scorer, _Desk
+    from paw_stack.inference.app_page import Desk, batch_scorer
     from paw_stack.inference.app_visits import Visits
 
     COLUMNS.assign(Id=["p2.jpg", "p0", "p1"]).to_csv(tmp_path / "m.csv", index=False)
-    desk = _Desk(open_finished(model.folder_), Visits(tmp_path))
-    batch = _batch_scorer(gradio, desk)
+    desk = Desk(open_finished(model.folder_), Visits(tmp_path))
+    batch = batch_scorer(gradio, desk)
     request = SimpleNamespace(session_hash="one")
     order = [0, 2, 0, 1]
     shown, _ = batch(request, [str(photos[n]) for n in order], str(tmp_path / "m.csv"))

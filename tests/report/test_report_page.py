@@ -1,27 +1,13 @@
-"""The report in a real browser: Debian's Chromium without a screen, driven by selenium."""
-
-import shutil
-from pathlib import Path
+"""The report in a real browser."""
 
 import pytest
+from helpers.browser import show
 from helpers.commands import CANDIDATES
 from helpers.pages import CURVE, HOSTILE, changed, hostile
 
 from paw_stack.report.page import CONTENTS, render
 
-webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="selenium is not installed: pip install -e '.[test-more]'"
-)
 pytestmark = pytest.mark.extra
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # Text nodes whose colour and ground have a contrast below 4.5, by WCAG 2's formulas.
 FAINT = """
 const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -58,32 +44,6 @@ while (walker.nextNode()) {
 }
 return found;
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    places = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in places:
-        pytest.skip("no chromium or chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = places[0]
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(places[1]))
-    yield driver
-    driver.quit()
-
-
-def show(browser, folder: Path, html: str, width: int = 1280, colours: str = "light") -> None:
-    """Open a page on a screen `width` pixels wide."""
-    (folder / "report.html").write_text(html, encoding="utf-8")
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    wishes = {"prefers-color-scheme": colours, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in wishes.items()]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.get((folder / "report.html").as_uri())
 
 
 @pytest.fixture(scope="module")
@@ -152,14 +112,14 @@ def test_nothing_is_wider_than_the_screen(width, browser, html, tmp_path):
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_every_word_can_be_read(colours, browser, html, tmp_path):
-    show(browser, tmp_path, html, colours=colours)
+    show(browser, tmp_path, html, 1280, colours)
     assert browser.execute_script(FAINT) == []
 
 
 def test_the_colours_follow_the_system(browser, html, tmp_path):
     grounds = []
     for colours in ("light", "dark"):
-        show(browser, tmp_path, html, colours=colours)
+        show(browser, tmp_path, html, 1280, colours)
         ground = "return getComputedStyle(document.body).backgroundColor"
         grounds.append(browser.execute_script(ground))
     assert grounds[0] != grounds[1]

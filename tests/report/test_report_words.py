@@ -196,7 +196,7 @@ def test_warnings_come_where_there_is_something_to_warn_of(facts, record):
         in (sentences.warnings(record, "b.svr")[0])
     )
     record.pairs.loc[0, "set_b"] = "test"
-    assert "nearly repeat a labelled one: 1 pairs" in sentences.warnings(record, "b.svr")[-1]
+    assert "nearly repeat a labelled one: 1 pair." in sentences.warnings(record, "b.svr")[-1]
 
 
 def test_the_table_of_candidates_tells_weights_seconds_and_the_ends_of_folds(facts, record):

@@ -22,6 +22,7 @@ class Summary:
 
     shown_range: tuple[float, float]
     mean_score: float
+    usual_error: float
     predicted: np.ndarray  # (101,) float64, percentiles of the blend's out-of-fold predictions
     metadata: np.ndarray  # (n_metadata,) float64, medians
 
@@ -29,6 +30,7 @@ class Summary:
         return {
             "shown_range": list(self.shown_range),
             "mean_score": self.mean_score,
+            "usual_error": self.usual_error,
             "predicted": self.predicted.tolist(),
             "metadata": self.metadata.tolist(),
         }
@@ -41,7 +43,8 @@ def summary_of(blend: dict[str, Any]) -> Summary | None:
     facts = blend["cut"]
     low, high = map(float, facts["shown_range"])
     numbers = {name: np.array(facts[name], dtype=np.float64) for name in ("predicted", "metadata")}
-    return Summary((low, high), float(facts["mean_score"]), **numbers)
+    mean, error = float(facts["mean_score"]), float(facts["usual_error"])
+    return Summary((low, high), mean, error, **numbers)
 
 
 def at_home(config: Config, folder: Path) -> Config:

@@ -31,13 +31,13 @@ from paw_stack.artifacts.finished.trust import (
     no_run,
     read_blend,
     read_config,
-    require_plain,
     require_version,
     require_whole,
+    run_folder,
 )
 from paw_stack.artifacts.predictions import load_heads
 from paw_stack.artifacts.step import fingerprints
-from paw_stack.config import Config, load_config
+from paw_stack.config import Config
 from paw_stack.data.folds import Folds
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ArtifactError, offenders
@@ -146,6 +146,13 @@ class FinishedRun:
             return self.summary.mean_score
         found = mean(self.labelled["target"].to_numpy(), self.weight)
         return float(np.clip(found, *self.config.data.limits))
+
+    @cached_property
+    def usual_error(self) -> float:
+        """Median distance of the nested blend from the labelled photos' scores, points."""
+        if self.summary:
+            return self.summary.usual_error
+        return float(np.median(np.abs(self.labelled["target"] - self.predicted)))
 
     @cached_property
     def usual_metadata(self) -> np.ndarray:
@@ -302,23 +309,6 @@ def read_finished(folder: Path) -> FinishedRun:
         raise no_run(facts, error) from None
     config = read_config(folder / "blend" / "config.yaml")
     return FinishedRun(folder, at_home(config, folder) if "cut" in blend else config, blend)
-
-
-def run_folder(place: Path) -> Path:
-    """A run's folder, given itself or a config that names it.
-
-    Raises:
-        ArtifactError: no run; or `require_plain`.
-    """
-    if place.is_file():
-        run = load_config(place).run
-        place = run.root / run.name
-    require_plain(place)
-    if not (place / "config.yaml").is_file():
-        raise ArtifactError(
-            f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
-        )
-    return place
 
 
 def _require_unchanged(run: FinishedRun, again: str) -> None:

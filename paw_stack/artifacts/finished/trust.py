@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paw_stack.artifacts.step import versions
-from paw_stack.config import Config, load_own_config
+from paw_stack.config import Config, load_config, load_own_config
 from paw_stack.data.images.reading import is_file_name
 from paw_stack.errors import ArtifactError, ConfigError, PawStackError, offenders
 from paw_stack.regular import kind_of, read_json, shown
@@ -34,6 +34,23 @@ BLEND_KEYS = (
     "constant_rmse",
     "label_noise",
 )
+
+
+def run_folder(place: Path) -> Path:
+    """A run's folder, given itself or a config that names it.
+
+    Raises:
+        ArtifactError: no run; or `require_plain`.
+    """
+    if place.is_file():
+        run = load_config(place).run
+        place = run.root / run.name
+    require_plain(place)
+    if not (place / "config.yaml").is_file():
+        raise ArtifactError(
+            f"{place}: no run; give a folder such as artifacts/demo, or the run's config"
+        )
+    return place
 
 
 def require_plain(root: Path) -> None:

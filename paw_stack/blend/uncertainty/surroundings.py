@@ -116,17 +116,20 @@ def new_signs(near: Near, target: np.ndarray) -> np.ndarray:
     return np.column_stack([np.log(near.distance).mean(axis=1), np.mean(spread, axis=0)])
 
 
-def stored_surroundings(known: Surroundings) -> StoredHead:
-    """What is kept of them; folds are kept by the run."""
-    arrays = {"distance": known.distance}
+def stored_surroundings(
+    known: Surroundings, group_of: np.ndarray, target: np.ndarray
+) -> StoredHead:
+    """What new photos need of them, without the run's tables: also groups (n,), scores (n,)."""
+    arrays = {"distance": known.distance, "fold_of": known.fold_of}
+    arrays |= {"group_of": group_of, "target": target}
     for fold, space in enumerate(known.spaces):
         arrays |= {f"{name}{fold}": array for name, array in vars(space).items()}
     return StoredHead("surroundings", arrays)
 
 
-def restored_surroundings(kept: StoredHead, fold_of: np.ndarray) -> Surroundings:
-    """What `stored_surroundings` kept, of a run with these folds (n,)."""
-    names = [field.name for field in fields(Space)]
+def restored_surroundings(kept: StoredHead) -> Surroundings:
+    """What `stored_surroundings` kept; `group_of` and `target` lie beside it in `kept.arrays`."""
+    names, fold_of = [field.name for field in fields(Space)], kept.arrays["fold_of"]
     spaces = [
         Space(**{name: kept.arrays[f"{name}{fold}"] for name in names})
         for fold in range(int(fold_of.max()) + 1)

@@ -13,6 +13,7 @@ from paw_stack.config import Config
 from paw_stack.console import print_table, say
 from paw_stack.errors import DataError, offenders
 from paw_stack.metrics import finer, paired_bootstrap, rmse
+from paw_stack.report.numbers import leaders
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,11 @@ def _print(found: list[Comparison], names: list[str]) -> None:
 
     numbers = [Column(name, justify="right") for name in (*names, "difference", "95 %", "")]
     columns = [Column("candidate", overflow="fold"), *numbers]
-    print_table("out-of-fold RMSE on shared rows, points", columns, map(_cells, found))
+    shown = {"blend", *leaders({row.name: row.first for row in found if row.name != "blend"})}
+    rows = [_cells(row) for row in found if row.name in shown]
+    print_table("out-of-fold RMSE on shared rows, points", columns, rows)
+    if left := len(found) - len(rows):
+        say(f"the best candidate of each kind; {left} more: runs --csv FILE writes all scores")
 
 
 def _cells(row: Comparison) -> tuple[str, ...]:

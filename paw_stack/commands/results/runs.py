@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts import write_csv
-from paw_stack.artifacts.finished.model import run_folder
 from paw_stack.artifacts.finished.runs import ListedRun, listed_runs, set_leaderboard
-from paw_stack.artifacts.finished.trust import making_sense
+from paw_stack.artifacts.finished.trust import making_sense, run_folder
 from paw_stack.config import Config
 from paw_stack.console import print_table, say
 from paw_stack.errors import ArtifactError, ConfigError

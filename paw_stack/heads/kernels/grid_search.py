@@ -1,9 +1,9 @@
 """Grid search for an SVR on one distance matrix, with a score that the search does not flatter.
 
-In: squared distances as in kernels/distances.py. Out: predictions whose settings were chosen without the
-rows that they predict. For outer fold k a setting is rated by models that leave out folds j and k,
-on the rows of j, for every j but k. The model without {j, k} rates for both k and j, so that each
-unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
+In: squared distances as in kernels/distances.py. Out: predictions whose settings were chosen
+without the rows that they predict. For outer fold k a setting is rated by models that leave out
+folds j and k, on the rows of j, for every j but k. The model without {j, k} rates for both k and j,
+so that each unordered pair is solved once: F (F - 1) / 2 + F solves a setting instead of F^2.
 
 Settings are compared by coarse solves (kernels/grid_fits.py), whose predictions are off by far less
 than settings differ by; the chosen one's is then carried on to `tol`. No solve starts at a solution

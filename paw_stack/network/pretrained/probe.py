@@ -3,12 +3,14 @@
 The model is built and run on torch's meta device, where tensors have shapes and no values: it costs
 about a second and no memory, and finds the sizes that an architecture cannot take and the layers
 that it does not have. Shapes do not tell whether an index lies inside its table: a model that
-computes indices while it runs is also run on black photos, where its size is given.
+computes indices while it runs is also run on black photos, where its size is given. What an older
+torch cannot do by shapes alone is done with values.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,6 +22,7 @@ from paw_stack.network.backbone import Backbone, build_backbone, input_size
 STEPS = (14, 16, 32, 56, 64)  # sides of patches and windows, whose multiples sizes must be
 SHOWN_SIZES = 3
 N_PHOTOS = 2
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ def measure(section: BackboneSection) -> Shapes:
 def _measured(settings: str) -> Shapes:
     section = BackboneSection.model_validate_json(settings)
     try:
-        backbone = _on_meta(section)
-        widths = _run(backbone, section)
+        return _by_shapes(lambda device: _shapes(section, device))
     except Exception as error:  # each architecture has its own way to fail
         size = section.image_size
         if size and _works(own := section.model_copy(update={"image_size": None})):
@@ -55,7 +57,6 @@ def _measured(settings: str) -> Shapes:
             f"backbone {section.name}: {section.model} cannot give {', '.join(section.layers)}:"
             f" {_reason(error)}; take another model, or other layers"
         ) from error
-    return Shapes(sum(parameter.numel() for parameter in backbone.parameters()), widths)
 
 
 def find_weights(section: BackboneSection) -> str:
@@ -64,13 +65,39 @@ def find_weights(section: BackboneSection) -> str:
     Raises:
         ConfigError: they do not.
     """
-    return _on_meta(section, load=True).source if section.weights else ""
+    if not section.weights:
+        return ""
+    return _by_shapes(lambda device: _built(section, device, load=True).source)
 
 
-def _on_meta(section: BackboneSection, load: bool = False) -> Backbone:
+def _by_shapes(ask: Callable[[str], Found]) -> Found:
+    """The answer on the meta device, or on a processor where torch lacks an operator there."""
+    try:
+        return ask("meta")
+    except Exception as error:
+        if not _lacks_operator(error):
+            raise
+    return ask("cpu")
+
+
+def _lacks_operator(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, NotImplementedError) or "unsupported scalarType" in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _shapes(section: BackboneSection, device: str) -> Shapes:
+    backbone = _built(section, device)
+    widths = _run(backbone, section, device)
+    return Shapes(sum(parameter.numel() for parameter in backbone.parameters()), widths)
+
+
+def _built(section: BackboneSection, device: str, load: bool = False) -> Backbone:
     import timm  # noqa: F401  before: while it is imported, older torch reads tensors' values
 
-    with torch.device("meta"):
+    with torch.device(device):
         return build_backbone(section, 0, load=load)
 
 
@@ -89,11 +116,11 @@ class _Indices(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _run(backbone: Backbone, section: BackboneSection) -> dict[Layer, int]:
+def _run(backbone: Backbone, section: BackboneSection, device: str) -> dict[Layer, int]:
     """Widths of the layers, each of which must be one vector a photo."""
     names: list[Layer] = list(dict.fromkeys([*section.layers, "embedding"]))
     with _Indices(backbone) as indices:
-        made = dict(zip(names, _layers(backbone, names, "meta"), strict=True))
+        made = dict(zip(names, _layers(backbone, names, device), strict=True))
     for name, vectors in made.items():
         if vectors.ndim != 2 or len(vectors) != N_PHOTOS:
             raise ValueError(f"its {name} is {tuple(vectors.shape)}, not one vector a photo")
@@ -112,7 +139,7 @@ def _layers(backbone: Backbone, names: list[Layer], device: str) -> tuple[torch.
 
 def _works(section: BackboneSection) -> bool:
     try:
-        _run(_on_meta(section), section)
+        _by_shapes(lambda device: _shapes(section, device))
     except Exception:
         return False
     return True
