@@ -108,6 +108,8 @@ SMALL = {
     "xception_aligned": "xception41p",
     "xcit": "xcit_nano_12_p8_224",
 }
+# Where timm is too old for those.
+OLDER = {"eva": "vit_small_patch16_dinov3_qkvb", "maxxvit": "coatnet_nano_rw_224"}
 UNROLLED = {"sequencer"}  # an LSTM: seconds on the meta device
 NOISE = 0.02  # SD of what makes zero layers speak
 
@@ -115,7 +117,8 @@ NOISE = 0.02  # SD of what makes zero layers speak
 def small(family: str) -> str:
     import timm
 
-    return SMALL.get(family) or timm.list_models(module=family)[0]
+    wanted = [SMALL.get(family), OLDER.get(family), *timm.list_models(module=family)]
+    return next(name for name in wanted if name and timm.is_model(name))
 
 
 def section_of(family: str, layers: list[Layer], size: int | None = None) -> BackboneSection:
