@@ -39,7 +39,7 @@ def right(number, pairs):
 
 
 def test_pairs_are_copies(found):
-    # OpenCV before 5 writes other letters: 4 of the 13 pairs of forms seem likely, and are none.
+    # With OpenCV before 5, which may draw other letters, 4 of 13 likely pairs of forms are none.
     skipped = {"form"} if cv2.__version__ < "5" else set()
     kinds = [found[kind] for kind in found if kind not in skipped]
     told = np.concatenate([right(number, pairs) for number, pairs, _, _ in kinds])

@@ -35,7 +35,7 @@ SMALL = {
     "efficientvim": "efficientvim_m1",
     "efficientvit_mit": "efficientvit_b0",
     "efficientvit_msra": "efficientvit_m0",
-    "eva": "vit_tiny_patch16_dinov3_qkvb",
+    "eva": "vit_small_patch16_dinov3_qkvb",
     "fasternet": "fasternet_t0",
     "fastvit": "fastvit_t8",
     "focalnet": "focalnet_tiny_srf",
@@ -108,8 +108,6 @@ SMALL = {
     "xception_aligned": "xception41p",
     "xcit": "xcit_nano_12_p8_224",
 }
-# Where timm is too old for those.
-OLDER = {"eva": "vit_small_patch16_dinov3_qkvb", "maxxvit": "coatnet_nano_rw_224"}
 UNROLLED = {"sequencer"}  # an LSTM: seconds on the meta device
 NOISE = 0.02  # SD of what makes zero layers speak
 
@@ -117,8 +115,8 @@ NOISE = 0.02  # SD of what makes zero layers speak
 def small(family: str) -> str:
     import timm
 
-    wanted = [SMALL.get(family), OLDER.get(family), *timm.list_models(module=family)]
-    return next(name for name in wanted if name and timm.is_model(name))
+    name = SMALL.get(family, "")
+    return name if timm.is_model(name) else timm.list_models(module=family)[0]
 
 
 def section_of(family: str, layers: list[Layer], size: int | None = None) -> BackboneSection:
