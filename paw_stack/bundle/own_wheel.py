@@ -58,6 +58,7 @@ def write_wheel(folder: Path, name: str, version: str, files: Mapping[str, bytes
 def _about(package: Distribution) -> dict[str, bytes]:
     names = ("METADATA", "entry_points.txt", "licenses/LICENSE", "LICENSE")
     texts = {name: package.read_text(name) for name in names}
+    texts["METADATA"] = texts["METADATA"] or package.read_text("PKG-INFO")  # of an .egg-info
     return {f".dist-info/{name}": text.encode() for name, text in texts.items() if text}
 
 

@@ -138,7 +138,6 @@ def _view(run: FinishedRun) -> dict[str, Any]:
         "more": labels.more_scores(facts),
         "shift": _shift(run),
         "map": _map(run, target),
-        "longest": SHOWN_STEPS,
         **_tables(run),
         "config_text": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     }
@@ -151,6 +150,7 @@ def _tables(run: FinishedRun) -> dict[str, Any]:
         "correlation": alike,
         "lowest": alike.min().min(),
         "times": numbers.time_table(run),
+        "longest": SHOWN_STEPS,
         "versions": numbers.versions(run),
     }
 

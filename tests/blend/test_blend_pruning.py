@@ -50,7 +50,7 @@ def test_of_two_candidates_that_complete_each_other_none_goes():
     assert found["add_nothing"] == []
     assert found["pruned_rmse"] == found["rmse"]
     assert min(found["added"].values()) > 0.1
-    assert sentences.diversity({"diversity": found}) == "Every candidate adds something."
+    assert sentences.diversity({"diversity": found, "constant_rmse": 1.5}) == "Every candidate adds something."
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.02])
@@ -119,6 +119,6 @@ def test_the_words_name_the_cost_beside_its_interval():
     signals, target, folds = rated(300)
     noise = np.random.default_rng(2).normal(5.5, 1, 300)
     found = told(np.column_stack([signals, noise]), target, folds)
-    said = sentences.diversity({"diversity": found})
+    said = sentences.diversity({"diversity": found, "constant_rmse": 1.5})
     assert said.startswith("Can be left out together: c2. A blend without them has RMSE ")
     assert f"{found['pruned_rmse']:.3f} instead of {found['rmse']:.3f}, nested (" in said

@@ -64,7 +64,7 @@ def test_spoilt_runs_are_results_or_errors_of_ours(run, sample_folder, tmp_path)
     assert not told.failures
     assert told.outcomes["runs"].total() == FEW
     together = sum(told.outcomes.values(), runs.Counter())
-    assert min(together["result"], together["refused"]) > 5
+    assert min(together["result"], together["refused"]) > 3
 
 
 @pytest.mark.slow

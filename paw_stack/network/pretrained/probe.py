@@ -7,6 +7,7 @@ computes indices while it runs is also run on black photos, where its size is gi
 torch cannot do by shapes alone is done with values.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -82,7 +83,7 @@ def _by_shapes(ask: Callable[[str], Found]) -> Found:
 
 def _lacks_operator(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, NotImplementedError) or "unsupported scalarType" in str(error):
+        if re.search("meta tensor|unsupported scalartype", str(error).lower()):
             return True
         error = error.__cause__
     return False
