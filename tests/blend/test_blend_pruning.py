@@ -50,7 +50,8 @@ def test_of_two_candidates_that_complete_each_other_none_goes():
     assert found["add_nothing"] == []
     assert found["pruned_rmse"] == found["rmse"]
     assert min(found["added"].values()) > 0.1
-    assert sentences.diversity({"diversity": found, "constant_rmse": 1.5}) == "Every candidate adds something."
+    said = sentences.diversity({"diversity": found, "constant_rmse": 1.5})
+    assert said == "Every candidate adds something."
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.02])
