@@ -272,7 +272,7 @@ class BackboneSection(Section):
 
 class EmbedSection(Section):
     batch_size: int | None = Field(
-        None, ge=1, description="photos a pass; null: 8 on a CPU, up to 256 on a GPU by its memory"
+        None, ge=1, description="photos a pass; null: 8 to 64 on a CPU, up to 256 on a GPU"
     )
     engine: Literal["auto", "torch", "compile", "openvino"] = Field(
         "auto",

@@ -9,6 +9,7 @@ are made for it, and it makes a photo's vector the same whatever stands beside i
 """
 
 import hashlib
+import math
 import os
 import shutil
 import sys
@@ -52,8 +53,19 @@ class Layers(nn.Module):
 
 
 def batch_size(section: EmbedSection, device: Device, size: int) -> int:
-    """Photos of `size` a pass: on a CPU large batches gain nothing and take memory."""
-    return section.batch_size or (8 if device.name == "cpu" else pass_size(device, size))
+    """Photos of `size` pixels a side in a pass."""
+    if section.batch_size or device.name != "cpu":
+        return section.batch_size or pass_size(device, size)
+    return _pass_on_a_cpu(size)
+
+
+def _pass_on_a_cpu(size: int) -> int:
+    """A power of two, 8 of 224 pixels: larger passes gain nothing there and take memory.
+
+    Of small photos a pass is mostly calls: 64 of 64 pixels go three times as fast as 8.
+    """
+    fitting = 2 ** int(math.log2(8 * (224 / size) ** 2))
+    return min(64, max(8, fitting))
 
 
 def n_views(section: EmbedSection) -> int:

@@ -293,3 +293,9 @@ def test_a_reduced_precision_costs_a_head_nothing(engine, tmp_path):
         }
     for name, exact in rmse["fp32"].items():
         assert rmse["bf16"][name] < exact + 0.005  # 2 bits of mantissa cost 0.008
+
+
+def test_a_pass_on_a_cpu_holds_about_as_many_pixels_whatever_the_size():
+    sizes = [batch_size(EmbedSection(), CPU, size) for size in (16, 64, 96, 112, 224, 384)]
+    assert sizes == [64, 64, 32, 32, 8, 8]
+    assert batch_size(EmbedSection(batch_size=5), CPU, 64) == 5
