@@ -59,7 +59,7 @@ def test_the_documented_lines_score_a_photo_as_the_command_does(service):
     assert json.loads(first) == {"name": "tiny", "version": paw_stack.__version__, "ready": True}
     (last,) = re.findall(r"complete\ndata: (.*)", events)
     rows, _ = json.loads(last)
-    assert rows["headers"] == ["photo", "score", "low", "high", "reason"]
+    assert rows["headers"] == ["photo", "score", "low", "high", "novelty_p", "reason"]
     table = predict(run, [folder / "cat.jpg"])
     assert rows["data"][0][:2] == ["cat.jpg", pytest.approx(table["score"][0], abs=1e-6)]
 
