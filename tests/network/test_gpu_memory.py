@@ -19,6 +19,7 @@ from paw_stack.embed import embed
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.gpu.memory import (
+    KNOWS_FAKES,
     Alive,
     Memory,
     photos_at_once,
@@ -34,6 +35,12 @@ ADAMW = FinetuneSection()
 
 def section(model, **more):
     return BackboneSection(name="b", model=model, pretrained=False, **more)
+
+
+fakes = pytest.mark.skipif(
+    torch.__version__ < KNOWS_FAKES and not torch.cuda.is_available(),
+    reason="an older torch aborts on fake tensors of a GPU where there is none",
+)
 
 
 def test_tensors_are_counted_while_they_live():
@@ -59,6 +66,7 @@ def test_two_layers_keep_what_their_gradients_need():
     assert alive.now == 4 * 5 * (16 + 4)  # of ReLU, and what came out
 
 
+@fakes
 @pytest.mark.parametrize("model", ["test_convnext", "test_vit", "test_efficientnet"])
 def test_the_estimate_is_what_real_tensors_take(model):
     """In float32, where a processor keeps what a GPU does; a whole step takes little more."""
@@ -81,6 +89,7 @@ def test_the_estimate_is_what_real_tensors_take(model):
     assert weights + alive.most == pytest.approx(estimate, rel=0.15)
 
 
+@fakes
 def test_settings_take_what_they_hold(tiny_swin):
     plain = training_memory(tiny_swin, ADAMW, "fp32")
     weights = 4 * sum(p.numel() for p in build_backbone(tiny_swin, 0).parameters())
@@ -91,6 +100,7 @@ def test_settings_take_what_they_hold(tiny_swin):
     assert plain.least == 4 * weights  # weights, gradients, two momenta
 
 
+@fakes
 def test_half_of_a_precision_and_checkpoints_take_less():
     own = section("test_vit")
     exact, half = (training_memory(own, ADAMW, precision) for precision in ("fp32", "bf16"))
@@ -116,6 +126,7 @@ def test_passes_fill_a_card_and_never_exceed_it():
     assert photos_at_once(1e6, 384) == 1
 
 
+@fakes
 def test_what_is_said_names_cards_or_the_one_that_is_there(tiny_swin):
     said = training_sentence(tiny_swin, ADAMW, "bf16")
     assert "at batch_size 16, bf16" in said

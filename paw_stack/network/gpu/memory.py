@@ -30,6 +30,7 @@ GIGABYTE = 1e9
 FEW, MORE = 2, 4  # photos of two passes, whose difference tells what one takes
 SPARE, CONTEXT = 0.05, 0.8e9  # share of a card that lies between tensors; bytes of CUDA itself
 CARDS = (8, 16, 24, 40, 80)  # GB
+KNOWS_FAKES = "2.14"  # the first torch that was seen to
 MOST_AT_ONCE = 256  # photos of a pass without a gradient: more are not faster
 # Alive at once in such a pass of swin_large at 224, a photo, in float32: the most of usual ones.
 PASS_BYTES = 45e6
@@ -58,11 +59,14 @@ def training_memory(
 ) -> Memory | None:
     """Count what fine-tuning a backbone takes: once a process for the same settings.
 
-    None: it looks at values, which fake tensors have not.
+    None: it looks at values, which fake tensors have not; or an older torch, which aborts on fake
+    tensors of a GPU where there is none.
 
     Raises:
         ConfigError: the backbone cannot be built.
     """
+    if not (torch.cuda.is_available() or torch.__version__ >= KNOWS_FAKES):
+        return None
     own = section.model_copy(update={"name": "any", "weights": None, "frozen": False})
     try:
         parameters, casts, photo = _activations(own.model_dump_json(), precision)
