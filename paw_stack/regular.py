@@ -4,6 +4,7 @@ A folder of a stranger may hold pipes that never end, links to devices, and name
 What is no regular file is never opened, and a name is bytes until somebody has to read it.
 """
 
+import hashlib
 import json
 import os
 import stat
@@ -91,6 +92,12 @@ def parsed_json(text: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"holds {type(found).__name__}, expected an object")
     return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_regular(path: Path, limit: int | None = None) -> None:

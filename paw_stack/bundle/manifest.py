@@ -1,7 +1,6 @@
 """What lies in a bundle: sizes, digests, versions, licences; and the texts that use it."""
 
 import email
-import hashlib
 import json
 import shutil
 import zipfile
@@ -12,6 +11,7 @@ from typing import Any
 from paw_stack.artifacts.files import write_json, write_text
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.bundle.distributions import licence
+from paw_stack.regular import sha256_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAME = "MANIFEST.json"
@@ -64,9 +64,7 @@ def _contest(run: FinishedRun) -> dict[str, str | None]:
 
 
 def _about(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _wheel(path: Path) -> dict[str, str]:

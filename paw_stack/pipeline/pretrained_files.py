@@ -1,6 +1,5 @@
 """Published weights that lie on this machine: whether they fit, and the digest of their content."""
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.step import versions
 from paw_stack.config import BackboneSection, digest
 from paw_stack.console import say
-from paw_stack.regular import json_or_nothing
+from paw_stack.regular import json_or_nothing, sha256_of
 
 
 def require_able(backbone: BackboneSection, cache: Path) -> None:
@@ -49,5 +48,4 @@ def weights_digest(backbone: BackboneSection) -> str | None:
 
 @lru_cache
 def _digest_of(path: Path, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

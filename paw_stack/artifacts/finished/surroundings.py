@@ -1,6 +1,5 @@
 """What new photos are compared with: arrays beside the blend, whose digest `blend.json` holds."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from paw_stack.artifacts.files import AGAIN, read_head, write_head
 from paw_stack.atomic import remove
 from paw_stack.data.types import StoredHead
 from paw_stack.errors import ArtifactError
-from paw_stack.regular import require_regular
+from paw_stack.regular import require_regular, sha256_of
 
 NAME = "surroundings"
 
@@ -19,7 +18,7 @@ def write_surroundings(folder: Path, kept: StoredHead | None) -> str | None:
         remove(folder / f"{NAME}.safetensors")
         return None
     write_head(folder, NAME, kept)
-    return _digest(folder / f"{NAME}.safetensors")
+    return sha256_of(folder / f"{NAME}.safetensors")
 
 
 def read_surroundings(folder: Path, facts: dict[str, Any]) -> StoredHead | None:
@@ -35,14 +34,9 @@ def read_surroundings(folder: Path, facts: dict[str, Any]) -> StoredHead | None:
     path = folder / f"{NAME}.safetensors"
     try:
         require_regular(path)
-        found = _digest(path)
+        found = sha256_of(path)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); {AGAIN}") from None
     if found != wanted:
         raise ArtifactError(f"{path}: is not the file that its blend was made with; {AGAIN}")
     return read_head(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
