@@ -1,11 +1,11 @@
 """Installed packages: what one of them needs, how large it is, under which licence."""
 
-import re
 from collections.abc import Collection
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 LONGEST = 60  # characters of a licence that are shown: some packages put in the whole text
 
@@ -23,7 +23,7 @@ def requirements(
     seen = set()
     while waiting:
         wanted, chosen = waiting.pop()
-        key = (canonical(wanted), tuple(sorted(chosen)))
+        key = (canonicalize_name(wanted), tuple(sorted(chosen)))
         if key in seen or key[0] in there:
             continue
         seen.add(key)
@@ -36,10 +36,6 @@ def requirements(
             if applies(requirement, chosen):
                 waiting.append((requirement.name, tuple(requirement.extras)))
     return [found[key] for key in sorted(found)]
-
-
-def canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def applies(requirement: Requirement, extras: tuple[str, ...]) -> bool:

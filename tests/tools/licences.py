@@ -9,8 +9,9 @@ Read from the metadata of the installed packages; no network is asked.
 import sys
 from importlib.metadata import Distribution
 
+from packaging.utils import canonicalize_name
+
 from paw_stack.bundle import distributions
-from paw_stack.bundle.distributions import canonical
 
 EXTRAS = ("test",)
 
@@ -27,8 +28,8 @@ def licence(package: Distribution) -> str:
 def main() -> None:
     for package in requirements():
         if "--lock" in sys.argv:
-            if canonical(package.metadata["Name"]) != "paw-stack":
-                print(f"{canonical(package.metadata['Name'])}=={package.version}")
+            if canonicalize_name(package.metadata["Name"]) != "paw-stack":
+                print(f"{canonicalize_name(package.metadata['Name'])}=={package.version}")
         else:
             name, version = package.metadata["Name"], package.version
             print(f"{name:32} {version:18} {licence(package)}")

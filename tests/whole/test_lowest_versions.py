@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from helpers.places import ROOT
 from packaging.requirements import Requirement
-from tools.licences import canonical
+from packaging.utils import canonicalize_name
 from tools.lowest import constraints
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,9 +23,9 @@ def test_the_file_is_what_the_tool_makes():
 
 def test_every_requirement_has_a_lower_bound_and_one_line():
     pinned = [Requirement(line) for line in FILE.read_text().splitlines()[1:]]
-    names = [canonical(line.name) for line in pinned]
+    names = [canonicalize_name(line.name) for line in pinned]
     wanted = [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]
-    assert sorted(names) == sorted({canonical(Requirement(text).name) for text in wanted})
+    assert sorted(names) == sorted({canonicalize_name(Requirement(text).name) for text in wanted})
     assert all(len(line.specifier) == 1 and str(line.specifier)[:2] == "==" for line in pinned)
 
 

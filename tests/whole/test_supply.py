@@ -5,7 +5,8 @@ import tomllib
 
 from helpers.places import ROOT
 from packaging.requirements import Requirement
-from tools.licences import canonical, licence, requirements
+from packaging.utils import canonicalize_name
+from tools.licences import licence, requirements
 
 COPYLEFT = re.compile(r"\bA?GPL|Affero|(?<!Lesser )General Public", re.IGNORECASE)
 
@@ -31,5 +32,5 @@ def test_the_lock_names_one_version_of_every_requirement_within_its_bounds():
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
     for text in wanted:
         requirement = Requirement(text)
-        version = locked[canonical(requirement.name)]
+        version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{text}: {version} is locked"
