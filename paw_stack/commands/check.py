@@ -1,7 +1,6 @@
 """`paw-stack check` and `show-augment`: what tables and photos hold, and what augmentation does."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,6 @@ from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.flattery import flattery, kept_vectors
 
 BINS, BAR = 10, 40
-PRECISION_OF_GPUS: Literal["bf16"] = "bf16"
 
 
 def report_data(config: Config, competition: Competition, findings: Findings) -> None:
@@ -215,14 +213,12 @@ def _source(file: Path | None) -> str:
 def report_memory(config: Config) -> None:
     """What fine-tuning each backbone takes of a GPU: of this machine's, or of usual ones."""
     from paw_stack.network.device import resolve_device
-    from paw_stack.network.gpu.memory import card_memory, training_sentence
+    from paw_stack.network.gpu.memory import training_needs
 
     device = resolve_device(config.compute)
-    precision = device.precision if device.name == "cuda" else PRECISION_OF_GPUS
     tuned = [backbone for backbone in config.backbones if not backbone.frozen]
     for backbone in tuned if config.compute.device != "cpu" else []:
-        about = training_sentence(backbone, config.finetune, precision, card_memory(device))
-        say(f"fine-tuning {backbone.name}: {about}")
+        say(f"fine-tuning {backbone.name}: {training_needs(backbone, config.finetune, device)}")
 
 
 PHOTOS, DRAWS = 6, 7

@@ -94,19 +94,13 @@ def engines() -> dict[str, str]:
 def fine_tuning() -> dict[str, str]:
     """Usual backbone -> what fine-tuning it takes of a GPU's memory, by the default settings."""
     from paw_stack.network.device import resolve_device
-    from paw_stack.network.gpu.memory import card_memory, training_sentence
+    from paw_stack.network.gpu.memory import training_needs
 
-    device = resolve_device(ComputeSection())
-    precision = device.precision if device.name == "cuda" else "bf16"
-    return {
-        name: training_sentence(
-            BackboneSection(name="usual", model=model, pretrained=False),
-            FinetuneSection(),
-            precision,
-            card_memory(device),
-        )
-        for name, model in USUAL.items()
-    }
+    device, found = resolve_device(ComputeSection()), {}
+    for name, model in USUAL.items():
+        backbone = BackboneSection(name="usual", model=model, pretrained=False)
+        found[name] = training_needs(backbone, FinetuneSection(), device)
+    return found
 
 
 def to_install() -> dict[str, str]:

@@ -103,9 +103,9 @@ def _activations(settings: str, precision: Precision) -> tuple[int, float, float
 
 def _left_by(backbone: Backbone, n: int, precision: Precision) -> int:
     """Bytes alive behind a forward pass of `n` photos, beside the weights."""
-    photos = torch.zeros(n, backbone.size, backbone.size, 3, dtype=torch.uint8, device="cuda")
-    with Alive() as alive, _Fused(), _autocast(precision):
-        kept = backbone.train()(photos)
+    photos = _photos(backbone, n)
+    with Alive() as alive:
+        kept = _forward(backbone, photos, precision)
     assert kept.grad_fn is not None  # which holds what the gradient needs
     return alive.now
 
@@ -130,16 +130,19 @@ def _largest_block(backbone: Backbone, precision: Precision) -> int:
                 block.register_forward_hook(leave),
             )
         ]
-        _forward_of_few(backbone, precision)
+        _forward(backbone, _photos(backbone, FEW), precision)
     for hook in hooks:
         hook.remove()
     return max(grown.values())
 
 
-def _forward_of_few(backbone: Backbone, precision: Precision) -> None:
-    photos = torch.zeros(FEW, backbone.size, backbone.size, 3, dtype=torch.uint8, device="cuda")
+def _photos(backbone: Backbone, n: int) -> Tensor:
+    return torch.zeros(n, backbone.size, backbone.size, 3, dtype=torch.uint8, device="cuda")
+
+
+def _forward(backbone: Backbone, photos: Tensor, precision: Precision) -> Tensor:
     with _Fused(), _autocast(precision):
-        backbone.train()(photos)
+        return backbone.train()(photos)
 
 
 class Alive(TorchDispatchMode):
@@ -262,6 +265,12 @@ def training_advice(
         f" finetune.accumulate {math.ceil(section.accumulate * section.batch_size / half)}, or"
         " grad_checkpointing: true for the backbone"
     )
+
+
+def training_needs(backbone: BackboneSection, section: FinetuneSection, device: Device) -> str:
+    """`training_sentence` for this machine's GPU, or for usual ones in bfloat16."""
+    precision = device.precision if device.name == "cuda" else "bf16"
+    return training_sentence(backbone, section, precision, card_memory(device))
 
 
 def training_sentence(
