@@ -67,10 +67,8 @@ grep -E 'goes on|epochs, fit|^embed|blend' "$OUT/run.txt" | cut -c1-160 | tee -a
 
 part bench_gpu ${BENCH_SECONDS:-360} "$python" tests/benchmarks/bench_gpu.py $tiny
 cat "$OUT/bench_gpu.txt" >> "$table"
-if [ -e tests/benchmarks/bench_gpu_heads.py ]; then
-  part bench_gpu_heads ${HEADS_SECONDS:-180} "$python" tests/benchmarks/bench_gpu_heads.py $tiny
-  cat "$OUT/bench_gpu_heads.txt" >> "$table"
-fi
+part bench_gpu_heads ${HEADS_SECONDS:-180} "$python" tests/benchmarks/bench_gpu_heads.py $tiny
+cat "$OUT/bench_gpu_heads.txt" >> "$table"
 note "done; everything is in $OUT"
 echo; cat "$table"
 exit $failed

@@ -5,6 +5,7 @@ at the last one's coefficients, and sets of folds are shared out to threads. On 
 gamma start at once, from their targets.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -100,10 +101,10 @@ def _at_once(
 ) -> Iterator[tuple[int, tuple[int, ...], Fit]]:
     # Large costs take the most pairs: whoever starts last should end soon.
     longest_first = sorted(order, key=lambda numbered: -(numbered[1].C or 0))
-    keys = [(at, folds) for at, _ in longest_first for folds in left_out]
     weights = {folds: search.without(folds) for folds in left_out}
-    jobs = [Job(weights[folds], point) for _, point in longest_first for folds in left_out]
-    for (at, folds), fit in zip(keys, _fitted(search, K, jobs, tol), strict=True):
+    fits = list(itertools.product(longest_first, left_out))
+    jobs = [Job(weights[folds], point) for (_, point), folds in fits]
+    for ((at, _), folds), fit in zip(fits, _fitted(search, K, jobs, tol), strict=True):
         yield at, folds, fit
 
 
