@@ -1,9 +1,11 @@
 """Settings of heads reach what fits them, to the limits at which they begin to count."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVR
 
 from paw_stack.config import GbmSection, GridSection, HeadSection, KnnSection, SvrSection
@@ -13,7 +15,11 @@ from paw_stack.data.types import StoredHead
 from paw_stack.heads import GramSVR
 from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.heads.gbm_text import sound_trees
+from paw_stack.heads.kernels import estimators, solvers
 from paw_stack.heads.kernels.costs import TOL, costs
+from paw_stack.heads.kernels.distances import rbf, squared_distances
+from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.solvers import Dual, solve_each
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.stored import ROWS, predict_heads, predict_stored
 
@@ -106,3 +112,19 @@ def test_each_part_predicts_from_the_vectors_of_its_fold():
     found = predict_heads(heads, features)
     assert asked == [0, 1, 12]
     np.testing.assert_allclose(found, np.mean([0 + 0, 1 + 10, 12 + 20]))
+
+
+@pytest.mark.parametrize("n_fits", [1, 2])
+def test_a_solver_that_gives_up_is_told(n_fits, monkeypatch):
+    """By the number of its steps, and its gap in spreads; one that ends says nothing."""
+    rng = np.random.default_rng(0)
+    K = rbf(squared_distances(rng.normal(size=(40, 3)).astype(np.float32)), 0.3)
+    duals = [Dual(rng.normal(size=40), np.full(40, 10.0), 0.1) for _ in range(n_fits)]
+    assert all(solution.converged for solution in solve_each(K, duals, 1e-3, threads=2))
+    monkeypatch.setattr(solvers, "solve", partial(solve, max_iter=3))
+    with pytest.warns(ConvergenceWarning, match="an SVR stopped after 3 steps with a gap of "):
+        found = solve_each(K, duals, 1e-3, threads=2)
+    assert not any(solution.converged for solution in found)
+    with pytest.warns(ConvergenceWarning):
+        monkeypatch.setattr(estimators, "solve", partial(solve, max_iter=1))
+        GramSVR(C=10).fit(rng.normal(size=(30, 3)), rng.normal(size=30))

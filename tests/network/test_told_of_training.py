@@ -1,0 +1,66 @@
+"""What the history tells of an epoch besides its errors: how fast it was, and its memory."""
+
+import resource
+
+import numpy as np
+import pytest
+from helpers.training import CPU, taught, train
+
+from paw_stack.network.device import peak_megabytes
+from paw_stack.network.losses import LOSSES
+from paw_stack.network.predict import predict_batch, views
+from paw_stack.network.pretrained.weights import DEEPEST, _mappings
+
+
+def most_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def test_speed_counts_every_photo_that_is_learned_from(striped, rows, tiny_swin):
+    """27 training rows, and the five extra ones of each epoch."""
+    before = most_megabytes()
+    for line in train(striped, taught(rows), tiny_swin, augment="none").history:
+        seconds, rate = line["seconds"], line["photos_per_second"]
+        assert abs(rate * seconds - 32) <= 0.005 * rate + 0.05 * seconds + 0.01
+        assert 0 < line["data_wait_share"] < 1
+        assert round(before) <= line["peak_megabytes"] <= round(most_megabytes())
+    assert round(before) <= peak_megabytes(CPU) <= round(most_megabytes())
+
+
+def test_tensors_are_found_as_deep_as_is_said_and_no_deeper():
+    import torch
+
+    node: object = {"a": torch.ones(1), "text": "x", 5: torch.ones(1)}
+    places = []
+    for depth in range(DEEPEST + 2):
+        places.append([place for place, _ in _mappings(node, ())])
+        node = {f"k{depth}": node}
+    assert [len(found) for found in places] == [1] * (DEEPEST + 1) + [0]
+    assert places[2] == [("k1", "k0")]
+    ((_, tensors),) = _mappings({"a": torch.ones(1), "text": "x", 5: torch.ones(1)}, ())
+    assert list(tensors) == ["a"]
+
+
+def test_a_pass_on_a_processor_holds_as_many_photos_whatever_their_size():
+    assert {predict_batch(CPU, size) for size in (32, 224, 384)} == {64}
+
+
+@pytest.mark.parametrize("crops", [1, 2, 3, 4, 5])
+def test_every_view_has_its_mirror_image(crops):
+    import torch
+
+    from paw_stack.config import TtaSection
+
+    photos = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    )
+    found = views(photos, TtaSection(crops=crops, flip=True))
+    assert len(found) == 2 * crops
+    for plain, mirrored in zip(found[:crops], found[crops:], strict=True):
+        assert torch.equal(plain, mirrored.flip(2))
+    assert len(views(photos, TtaSection(crops=crops, flip=False))) == crops
+
+
+def test_outputs_of_a_loss_are_one_or_a_bin_each():
+    assert {name for name, loss in LOSSES.items() if loss.per_bin} == {"bins", "ordinal"}
+    assert {name for name, loss in LOSSES.items() if loss.is_root} == {"rmse"}
