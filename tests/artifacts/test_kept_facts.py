@@ -18,7 +18,7 @@ from paw_stack.artifacts.finished.targets import open_targets, save_targets
 from paw_stack.artifacts.finished.trust import require_version
 from paw_stack.artifacts.predictions import save_heads, write_blend
 from paw_stack.artifacts.run_folder import RunFolder
-from paw_stack.artifacts.step import versions
+from paw_stack.artifacts.step import Location, Step, versions
 from paw_stack.config import Config
 from paw_stack.data.types import Blend, Predictions, StoredHead
 from paw_stack.errors import ArtifactError
@@ -208,3 +208,42 @@ def test_a_folder_that_is_no_run_of_ours_is_listed_by_its_name(tmp_path):
     assert (found[0].name, found[0].when[:4], found[0].config) == ("a", "1971", None)
     with pytest.raises(ArtifactError, match="no such folder"):
         listed_runs(tmp_path / "gone")
+
+
+def test_what_changed_of_a_steps_inputs_is_told_by_name_and_value(tmp_path):
+    before = {"seed": 1, "rows": [1, 2], "loss": {"kind": "mse", "bins": 9}, "same": "x"}
+    after = {
+        "seed": 2,
+        "rows": [1, 3],
+        "loss": {"kind": "mse", "bins": 8},
+        "same": "x",
+        "new": None,
+    }
+    place = tmp_path / "a" / "done.json"
+    step, other = (Step("a", Location(place), inputs) for inputs in (before, after))
+    assert step.changes() is None
+    with pytest.raises(ArtifactError, match="a: not there; run me"):
+        step.require("me")
+    step.begin()
+    step.finish()
+    assert step.changes() == []
+    assert other.changes() == ["loss.bins: 9 -> 8", "rows", "seed: 1 -> 2"]
+    assert (step.exists(), other.exists(), other.record()) == (True, True, None)
+    with pytest.raises(ArtifactError, match="a: made from other inputs; run me"):
+        other.require("me")
+    assert step.require("me") == step.record()
+    place.write_text("{}")
+    assert other.changes() is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "short"),
+    [
+        ("finetune", "finetune swin fold 0", "swin fold 0"),
+        ("fit-heads", "fit swin.svr", "swin.svr"),
+        ("embed", "embed embed", "embed"),
+        ("report", "pictures", "pictures"),
+    ],
+)
+def test_a_steps_short_name_is_without_its_stage(stage, name, short, tmp_path):
+    assert Step(name, Location(tmp_path / "done.json"), {}, stage).short == short

@@ -6,19 +6,22 @@ import hashlib
 import zipfile
 from email.message import Message
 from importlib.metadata import Distribution
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from paw_stack.artifacts.finished.model import FinishedRun
+from paw_stack.bundle import half
 from paw_stack.bundle.base import Base, read_base
 from paw_stack.bundle.cut_run import PERCENTILES
 from paw_stack.bundle.distributions import licence, requirements, size
 from paw_stack.bundle.manifest import _contest, write_manifest
 from paw_stack.bundle.own_wheel import write_wheel
 from paw_stack.bundle.pretrained import stored
-from paw_stack.config import Config
+from paw_stack.config import BackboneSection, Config
 from paw_stack.errors import ConfigError
 from paw_stack.regular import read_json
 
@@ -35,6 +38,7 @@ BSD = "License :: OSI Approved :: BSD License"
         ([("License", "  ")], "not said"),
         ([], "not said"),
     ],
+    ids=["expression", "classifier", "classifiers", "text", "blank", "nothing"],
 )
 def test_a_licence_is_what_says_it_best(told, wanted):
     facts = Message()
@@ -180,3 +184,27 @@ def test_the_manifest_counts_the_bytes_that_lie_there(tmp_path):
         "optimistic": ["a.nn"],
         "made_with": {"x": "1"},
     }
+
+
+def test_what_float16_moves_is_told_by_its_largest_and_its_root_mean_square(tmp_path, monkeypatch):
+    """Of photos that both runs score."""
+    scores = {"whole": [1.0, 2.0, np.nan, 4.0], "cut": [1.0, 2.3, 5.0, 3.6]}
+    asked: list[tuple] = []
+
+    def scored(run, paths, columns, kept):
+        asked.append((run.name, kept))
+        return pd.DataFrame({"score": scores[run.name]})
+
+    monkeypatch.setattr(half, "score_paths", scored)
+    monkeypatch.setattr(half, "_photos", lambda run, folder: (np.arange(4), ["a"] * 4, "photos"))
+    frozen = [{"name": "a", "model": "resnet10t", "frozen": True}]
+    about = run_of(tmp_path).config.model_copy(
+        update={"backbones": [BackboneSection(**one) for one in frozen]}
+    )
+    whole, cut = (SimpleNamespace(name=name, config=about) for name in scores)
+    (found,) = half.effect_of_half({"t": whole}, {"t": cut}).values()
+    assert (found["photos"], found["of"]) == (3, "photos")
+    assert found["largest"] == pytest.approx(0.4)
+    assert found["rms"] == pytest.approx(np.sqrt((0.3**2 + 0.4**2) / 3))
+    assert [name for name, _ in asked] == ["whole", "cut"]
+    assert asked[0][1] is not asked[1][1]  # networks of the one are not the other's

@@ -1,4 +1,4 @@
-"""What a shard of a collection was made from: all that its vectors follow from, and nothing else."""
+"""What a shard of a collection was made from: what its vectors follow from, and nothing else."""
 
 import os
 from pathlib import Path

@@ -128,3 +128,16 @@ def test_a_solver_that_gives_up_is_told(n_fits, monkeypatch):
     with pytest.warns(ConvergenceWarning):
         monkeypatch.setattr(estimators, "solve", partial(solve, max_iter=1))
         GramSVR(C=10).fit(rng.normal(size=(30, 3)), rng.normal(size=30))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_grid_tells_its_best_point_once_a_matrix(shared):
+    found = fitted(SvrSection(grid=GridSection(C=[1, 10])), "gram", shared=shared)
+    best = found.facts["best_plain_rmse"]
+    assert len(found.facts["chosen"]) == 3
+    assert all({"C", "gamma", "epsilon", "clip"} == set(point) for point in found.facts["chosen"])
+    if shared:
+        assert best == found.search["rmse"].min()
+    else:
+        assert len(best) == 3
+        assert found.search is None

@@ -64,6 +64,7 @@ def test_runs_share_frozen_networks_that_compute_alike(tmp_path):
         ([NOVEL + 1e-9, 1.0], None),
         ([None, None], "novelty_p is not known"),
     ],
+    ids=["one", "two", "none", "unknown"],
 )
 def test_photos_up_to_the_level_are_unlike_all_others(p, wanted, monkeypatch):
     said: list[str] = []
@@ -76,6 +77,7 @@ def test_photos_up_to_the_level_are_unlike_all_others(p, wanted, monkeypatch):
 @pytest.mark.parametrize(
     ("stem", "kept"),
     [("a" * 160, 160), ("a" * 161, 40), ("ä" * 80, 80), ("ä" * 81, 40), ("猫" * 54, 40)],
+    ids=["fits", "too-long", "two-bytes-fit", "two-bytes", "three-bytes"],
 )
 def test_the_name_of_a_map_fits_every_file_system(stem, kept):
     assert _cut(stem) == stem[:kept]
