@@ -217,7 +217,7 @@ def test_what_changed_of_a_steps_inputs_is_told_by_name_and_value(tmp_path):
         "rows": [1, 3],
         "loss": {"kind": "mse", "bins": 8},
         "same": "x",
-        "new": None,
+        "new": 3,
     }
     place = tmp_path / "a" / "done.json"
     step, other = (Step("a", Location(place), inputs) for inputs in (before, after))
@@ -227,7 +227,7 @@ def test_what_changed_of_a_steps_inputs_is_told_by_name_and_value(tmp_path):
     step.begin()
     step.finish()
     assert step.changes() == []
-    assert other.changes() == ["loss.bins: 9 -> 8", "rows", "seed: 1 -> 2"]
+    assert other.changes() == ["loss.bins: 9 -> 8", "new: None -> 3", "rows", "seed: 1 -> 2"]
     assert (step.exists(), other.exists(), other.record()) == (True, True, None)
     with pytest.raises(ArtifactError, match="a: made from other inputs; run me"):
         other.require("me")

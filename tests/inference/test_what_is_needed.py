@@ -1,12 +1,21 @@
 """Which candidates need metadata, which runs share networks, and what is said of new photos."""
 
+import base64
+import io
+import re
+
+import numpy as np
 import pandas as pd
 import pytest
 from helpers.commands import FROZEN, SWIN
+from PIL import Image
 
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.config import Config
+from paw_stack.embed import engines
 from paw_stack.inference import predict as room
+from paw_stack.inference import predictor
+from paw_stack.inference.app_cards import preview
 from paw_stack.inference.predict import _cut, say_what_is_novel, share_networks
 from paw_stack.inference.predictor import needs_metadata
 from paw_stack.metrics import NOVEL
@@ -81,3 +90,38 @@ def test_photos_up_to_the_level_are_unlike_all_others(p, wanted, monkeypatch):
 )
 def test_the_name_of_a_map_fits_every_file_system(stem, kept):
     assert _cut(stem) == stem[:kept]
+
+
+@pytest.mark.parametrize(("size", "wanted"), [(40, 40), (320, 320), (500, 320)])
+def test_a_preview_is_no_larger_than_a_screen_needs(size, wanted):
+    pixels = np.full((size, size, 3), (250, 10, 40), dtype=np.uint8)
+    data = re.search(r"base64,([^']+)'", preview(pixels, "a.jpg")).group(1)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        assert (picture.format, picture.size) == ("WEBP", (wanted, wanted))
+        seen = np.asarray(picture.convert("RGB"), dtype=float).mean(axis=(0, 1))
+    np.testing.assert_allclose(seen, (250, 10, 40), atol=8)
+
+
+@pytest.mark.parametrize(
+    ("kept", "missing", "wanted", "says"),
+    [
+        ("openvino", False, "openvino", ""),
+        ("openvino", True, "torch", "scores may differ"),
+        (None, True, "torch", ""),
+    ],
+)
+def test_a_runs_engine_that_is_missing_here_is_said(
+    kept, missing, wanted, says, tmp_path, monkeypatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(predictor, "say", said.append)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if missing else name)
+    about = config(tmp_path, backbones=[STILL], compute={"device": "cpu"}, embed={"engine": "auto"})
+    run = FinishedRun(tmp_path, about, {"weights": {}})
+    place = tmp_path / "embeddings" / "still" / "all"
+    if kept:
+        place.mkdir(parents=True)
+        (place / "done.json").write_text(f'{{"engine": "{kept}"}}')
+    assert predictor._engine(run, about.backbones[0], None) == wanted
+    assert all(says in line for line in said)
+    assert len(said) == bool(says)

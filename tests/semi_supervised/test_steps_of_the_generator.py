@@ -1,0 +1,84 @@
+"""A step of the two networks is the hinge's by hand, and their mean counts steps over epochs."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import relu
+
+from paw_stack.config import GanSection
+from paw_stack.network.device import Device
+from paw_stack.semi_supervised import gan
+from paw_stack.semi_supervised.gan import Discriminator, Generator, disturbed, steepness
+
+CPU, SECTION = Device("cpu", "fp32"), GanSection(size=32, width=4, epochs=3, batch_size=8, images=3)
+
+
+@pytest.fixture
+def networks():
+    torch.manual_seed(1)
+    return Generator(SECTION), Discriminator(SECTION)
+
+
+@pytest.mark.parametrize("held_small", [True, False])
+def test_a_step_is_the_hinge_with_a_penalty_where_one_is_due(networks, held_small, monkeypatch):
+    monkeypatch.setattr(gan, "disturbed", lambda pictures: pictures)
+    generator, discriminator = networks
+    real = torch.rand(5, 3, 32, 32).requires_grad_(held_small)
+    descended: dict[str, torch.Tensor] = {}
+    draws, judges = (
+        SimpleNamespace(
+            module=network, scaler=None, descend=lambda loss, n=n: descended.update({n: loss})
+        )
+        for n, network in (("draws", generator), ("judges", discriminator))
+    )
+    torch.manual_seed(7)
+    told = gan._step(draws, judges, real, SECTION.latent, CPU)
+    torch.manual_seed(7)
+    drawn = generator(torch.randn(5, SECTION.latent))
+    score = discriminator(real)
+    judged = relu(1 - score).mean() + relu(1 + discriminator(drawn)).mean()
+    fooled = -discriminator(drawn).mean()
+    penalty = 8 * 0.3 / 2 * steepness(discriminator(real), real) if held_small else 0
+    torch.testing.assert_close(told, torch.stack([fooled, judged]).detach())
+    torch.testing.assert_close(descended["judges"], judged + penalty)
+    torch.testing.assert_close(descended["draws"], fooled)
+    parts = torch.autograd.grad(descended["draws"], [*generator.parameters()], retain_graph=True)
+    assert all(part.abs().sum() > 0 for part in parts[:1])
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad(descended["judges"], [*generator.parameters()])
+
+
+def test_the_mean_of_a_generators_weights_counts_steps_over_epochs(tmp_path, monkeypatch):
+    """Its warm-up would else begin anew with each of them."""
+    from timm.utils import ModelEmaV3
+
+    update, seen = ModelEmaV3.update, []
+
+    def told(self, model, step):
+        seen.append((step, self.decay, self.use_warmup, self.warmup_gamma, self.warmup_power))
+        return update(self, model, step)
+
+    monkeypatch.setattr(ModelEmaV3, "update", told)
+    path = tmp_path / "pixels.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8))
+    done = gan.train_gan(path, np.arange(16), SECTION, CPU, seed=0)
+    assert [line[0] for line in seen] == list(range(2 * 3))
+    assert {line[1:] for line in seen} == {(0.998, True, 10, 1)}
+    assert done.photos.shape == (3, 32, 32, 3)
+    assert [line["epoch"] for line in done.history] == [1, 2, 3]
+    assert all({"loss_generator", "loss_discriminator"} < set(line) for line in done.history)
+
+
+def test_what_is_judged_moves_by_an_eighth_and_a_quarter_at_most():
+    """In the pictures' range from -1 to 1; each picture by its own draw."""
+    torch.manual_seed(0)
+    ramp = torch.linspace(-0.5, 0.5, 32).repeat(32, 1)
+    found = disturbed(torch.stack([ramp, ramp.T, ramp]).repeat(200, 1, 1, 1))
+    light = found.mean(dim=(1, 2, 3))
+    assert found.shape == (200, 3, 32, 32)
+    moved = found[:, 0, 16, 16] - found[:, 1, 16, 16]  # across less down, in pixels of a ramp
+    assert 0.9 * 4 * 2 / 31 < moved.abs().max() <= 4 * 2 / 31 + 1e-5
+    assert 0.45 < light.abs().max() < 0.5 + 2 * 4 / 31
+    assert abs(float(light.mean())) < 0.1
