@@ -14,6 +14,7 @@ from paw_stack.artifacts import lock
 from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.finished.model import FinishedRun
 from paw_stack.artifacts.finished.runs import ListedRun, listed_runs
+from paw_stack.artifacts.finished.surroundings import read_surroundings, write_surroundings
 from paw_stack.artifacts.finished.targets import open_targets, save_targets
 from paw_stack.artifacts.finished.trust import require_version
 from paw_stack.artifacts.predictions import save_heads, write_blend
@@ -247,3 +248,20 @@ def test_what_changed_of_a_steps_inputs_is_told_by_name_and_value(tmp_path):
 )
 def test_a_steps_short_name_is_without_its_stage(stage, name, short, tmp_path):
     assert Step(name, Location(tmp_path / "done.json"), {}, stage).short == short
+
+
+def test_surroundings_are_those_of_the_last_blend_or_none(tmp_path):
+    kept = StoredHead("surroundings", {"a": np.arange(3.0)})
+    digest = write_surroundings(tmp_path, kept)
+    found = read_surroundings(tmp_path, {"novelty": {"digest": digest}})
+    np.testing.assert_array_equal(found.arrays["a"], kept.arrays["a"])
+    other = write_surroundings(tmp_path / "b", StoredHead("surroundings", {"a": np.arange(4.0)}))
+    assert other != digest
+    with pytest.raises(ArtifactError, match="not the file that its blend was made with"):
+        read_surroundings(tmp_path, {"novelty": {"digest": other}})
+    for facts in ({}, {"novelty": None}, {"novelty": {"digest": None}}):
+        assert read_surroundings(tmp_path, facts) is None
+    assert write_surroundings(tmp_path, None) is None
+    assert not (tmp_path / "surroundings.safetensors").exists()
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_surroundings(tmp_path, {"novelty": {"digest": digest}})

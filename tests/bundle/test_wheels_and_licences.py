@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from packaging.version import Version
 
 from paw_stack.artifacts.finished.model import FinishedRun
-from paw_stack.bundle import half
+from paw_stack.bundle import half, wheels
 from paw_stack.bundle.base import Base, read_base
 from paw_stack.bundle.cut_run import PERCENTILES
 from paw_stack.bundle.distributions import licence, requirements, size
@@ -208,3 +209,22 @@ def test_what_float16_moves_is_told_by_its_largest_and_its_root_mean_square(tmp_
     assert found["rms"] == pytest.approx(np.sqrt((0.3**2 + 0.4**2) / 3))
     assert [name for name, _ in asked] == ["whole", "cut"]
     assert asked[0][1] is not asked[1][1]  # networks of the one are not the other's
+
+
+def test_packages_of_a_base_travel_where_they_are_too_old(tmp_path):
+    """The others stand as empty wheels of their own version, whose label nobody publishes."""
+    old = {"numpy": Version("1.0"), "torch": Version("99.0rc1"), "no-need": Version("0.1")}
+    assert wheels._outdated(Base("mine", old), ()) == ["numpy"]
+    assert wheels._outdated(Base("mine", {"openvino": Version("0.1")}), ()) == []
+    assert wheels._outdated(Base("mine", {"openvino": Version("0.1")}), ("openvino",)) == [
+        "openvino"
+    ]
+    version = wheels._stand_in(tmp_path, "torch", Version("2.5.1+cu124"))
+    assert version == "2.5.1+installed"
+    (path,) = tmp_path.iterdir()
+    assert path.name == "torch-2.5.1+installed-py3-none-any.whl"
+    nothing, numpy = (
+        wheels.size_of_wheels(Base("b", own), ()) for own in ({}, {"numpy": Version("9")})
+    )
+    assert 0 < numpy < nothing
+    assert wheels.size_of_wheels(Base("b", {"numpy": Version("1.0")}), ()) == nothing

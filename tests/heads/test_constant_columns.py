@@ -15,6 +15,7 @@ from paw_stack.config import (
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.heads.kernels.distances import distance_blocks
+from paw_stack.heads.kernels.forward_selection import Step, greedy
 from paw_stack.heads.kernels.learning_curve import learning_curve, shared_kernel
 from paw_stack.heads.nystroem import _Sums
 from paw_stack.heads.registry import engine_of, fit_head
@@ -89,3 +90,16 @@ def test_a_curve_draws_each_part_twice_and_the_whole_once():
     assert learning_curve(np.eye(80), target[:80], few, [1.0], 0).sizes.tolist() == [20, 40, 80]
     fewer = Folds(rows[:79] % 5, rows[:79])
     assert learning_curve(np.eye(79), target[:79], fewer, [1.0], 0) is None
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_a_path_ends_where_no_layer_lowers_the_error(most):
+    """Not where one of them leaves it as it is."""
+    steps: list[Step] = []
+    seen = list(greedy(lambda members: 1.0, 4, 2, most, steps))
+    assert [(step.members, step.step) for step in steps] == [((0,), 1), ((1,), 1)]
+    assert len(seen) == 4 + (2 * 3 if most > 1 else 0)
+    falling: list[Step] = []
+    list(greedy(lambda members: 1 / len(members) + members[0] / 9, 4, 1, most, falling))
+    assert [len(step.members) for step in falling] == list(range(1, most + 1))
+    assert falling[-1].members == tuple(range(most))

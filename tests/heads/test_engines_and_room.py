@@ -1,0 +1,85 @@
+"""Which engine `auto` is on a processor, the room that a selection needs, neighbours in order."""
+
+import numpy as np
+import pytest
+
+from paw_stack.config import (
+    ComputeSection,
+    GridSection,
+    HeadsSection,
+    SelectionSection,
+    SvrSection,
+)
+from paw_stack.errors import ConfigError
+from paw_stack.heads import svr
+from paw_stack.heads.kernels.gpu.products import inverse, nearest, product
+from paw_stack.heads.memory import require_memory
+
+CPU = ComputeSection(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "plain", "grid"),
+    [
+        ((), "onedal", "triton"),
+        (("triton",), "onedal", "gram"),
+        (("onedal",), "sklearn", "triton"),
+        (("onedal", "triton"), "sklearn", "gram"),
+    ],
+)
+def test_auto_is_the_first_engine_that_nothing_lacks(lacking, plain, grid, monkeypatch):
+    monkeypatch.setattr(
+        svr, "_lacks", lambda engine, compute: f"{engine} is gone" if engine in lacking else None
+    )
+    assert svr.resolve_engine(SvrSection(), CPU) == plain
+    assert svr.resolve_engine(SvrSection(grid=GridSection(C=[1])), CPU) == grid
+    assert svr.what_auto_took(SvrSection(), CPU) == []
+    for engine in lacking:
+        with pytest.raises(ConfigError, match=f"heads.svr.engine: {engine} is gone; or set engine"):
+            svr.resolve_engine(SvrSection(engine=engine), CPU)
+
+
+def test_where_all_engines_lack_something_each_says_what(monkeypatch):
+    monkeypatch.setattr(svr, "_lacks", lambda engine, compute: f"{engine} is gone")
+    with pytest.raises(ConfigError) as caught:
+        svr.resolve_engine(SvrSection(), CPU)
+    assert caught.value.problems == [
+        *("heads.svr.engine: onedal is gone", "heads.svr.engine: sklearn is gone")
+    ]
+
+
+def test_a_selection_needs_a_kernel_and_the_distances_of_a_layer():
+    """2.4 GB of 10,000 labelled and 20,000 test rows, whatever engine fits its SVR alone."""
+    heads = {"svr": SvrSection(engine="sklearn"), "selection": SelectionSection()}
+    require_memory(HeadsSection(**heads, memory_gb=2.4), 10_000, 20_000, CPU)
+    with pytest.raises(ConfigError, match="20,000 test rows take 2.4 GB") as caught:
+        require_memory(HeadsSection(**heads, memory_gb=2.399), 10_000, 20_000, CPU)
+    (problem,) = caught.value.problems
+    assert problem.startswith("heads.selection: matrices of 10,000 labelled")
+
+
+@pytest.mark.parametrize("far", [0.0, 300.0])
+def test_neighbours_come_by_their_exact_distance(far):
+    """Also where float32 products are too coarse to tell which of them is nearer."""
+    rng = np.random.default_rng(0)
+    A, B = (rng.normal(far, 1, (n, 6)).astype(np.float32) for n in (40, 100))
+    B[7] = A[3]
+    apart, found = nearest(A, B, 9, "cpu")
+    assert (np.diff(apart, axis=1) >= 0).all()
+    assert (apart[3, 0], found[3, 0]) == (0, 7)
+    naive = np.linalg.norm(A[:, None].astype(float) - B[None], axis=2)
+    np.testing.assert_allclose(apart, np.take_along_axis(naive, found, 1), atol=1e-5)
+    if not far:
+        np.testing.assert_allclose(apart, np.sort(naive, axis=1)[:, :9], atol=1e-5)
+    assert all(len(set(row)) == 9 for row in found.tolist())
+
+
+def test_products_and_inverses_of_a_device_are_those_of_numpy():
+    rng = np.random.default_rng(1)
+    A, B = rng.normal(size=(7, 5)), rng.normal(size=(5, 3))
+    for device in (None, "cpu"):
+        np.testing.assert_allclose(product(A, B, device), A @ B, atol=1e-12)
+    G = A.T @ A + np.eye(5)
+    found = inverse(G, "cpu")
+    np.testing.assert_allclose(found, np.linalg.inv(G), atol=1e-10)
+    np.testing.assert_array_equal(found, found.T)
