@@ -51,11 +51,15 @@ def test_where_all_engines_lack_something_each_says_what(monkeypatch):
 def test_a_selection_needs_a_kernel_and_the_distances_of_a_layer():
     """2.4 GB of 10,000 labelled and 20,000 test rows, whatever engine fits its SVR alone."""
     heads = {"svr": SvrSection(engine="sklearn"), "selection": SelectionSection()}
-    require_memory(HeadsSection(**heads, memory_gb=2.4), 10_000, 20_000, CPU)
-    with pytest.raises(ConfigError, match="20,000 test rows take 2.4 GB") as caught:
+    require_memory(HeadsSection(**heads, memory_gb=2.401), 10_000, 20_000, CPU)
+    with pytest.raises(ConfigError, match=r"20,000 test rows take 2\.4 GB") as caught:
         require_memory(HeadsSection(**heads, memory_gb=2.399), 10_000, 20_000, CPU)
     (problem,) = caught.value.problems
     assert problem.startswith("heads.selection: matrices of 10,000 labelled")
+    gram = HeadsSection(svr=SvrSection(engine="gram"), memory_gb=2)
+    require_memory(gram, 10_000, 15_000, CPU)  # 2 GB to the byte
+    with pytest.raises(ConfigError, match=r"heads\.svr: matrices"):
+        require_memory(gram, 10_000, 15_001, CPU)
 
 
 @pytest.mark.parametrize("far", [0.0, 300.0])
