@@ -1,5 +1,7 @@
 """Which engine `auto` is on a processor, the room that a selection needs, neighbours in order."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,14 @@ from paw_stack.config import (
     SelectionSection,
     SvrSection,
 )
+from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
 from paw_stack.heads import svr
+from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.kernels.gpu.products import inverse, nearest, product
 from paw_stack.heads.memory import require_memory
+from paw_stack.heads.registry import fit_head
+from paw_stack.heads.stored import neighbours_head, predict_stored
 
 CPU = ComputeSection(device="cpu")
 
@@ -87,3 +93,39 @@ def test_products_and_inverses_of_a_device_are_those_of_numpy():
     found = inverse(G, "cpu")
     np.testing.assert_allclose(found, np.linalg.inv(G), atol=1e-10)
     np.testing.assert_array_equal(found, found.T)
+
+
+@pytest.mark.parametrize(("slow", "told"), [([], None), ([1], 1), ([0, 1, 2], 3)])
+def test_folds_that_onedal_leaves_to_scikit_learn_are_counted(slow, told, monkeypatch):
+    pytest.importorskip("sklearnex", reason="scikit-learn-intelex is not installed")
+    seen: list[object] = []
+    monkeypatch.setattr(svr, "fell_back", lambda head: seen.append(head) or len(seen) - 1 in slow)
+    rng = np.random.default_rng(0)
+    X, target = rng.normal(size=(30, 3)).astype(np.float32), rng.normal(50, 9, 30)
+    folds = Folds(np.arange(30) % 3, np.arange(30))
+    problem = Problem(lambda fold: (X, X[:2]), target, folds, [0, 1, 2], shared=True)
+    found = fit_head(SvrSection(), "onedal", problem)
+    assert len(seen) == 3
+    if told is None:
+        assert (found.remarks, found.facts) == ([], {})
+    else:
+        assert found.remarks[0].startswith(f"onedal left {told} of 3 folds to scikit-learn")
+        assert found.facts == {"engine": "sklearn, asked for onedal"}
+
+
+def test_a_photo_that_is_the_same_up_to_rounding_decides_alone():
+    """As scikit-learn's row at distance 0; of several such rows their mean counts."""
+    vectors = np.zeros((4, 4), np.float32)
+    vectors[1], vectors[3] = 1e-3, 5
+    scaler = SimpleNamespace(mean_=np.zeros(4), scale_=np.ones(4))
+    head = neighbours_head(scaler, vectors, np.array([10.0, 30, 20, 99]), k=3)
+    near = np.full((1, 4), 5e-7, np.float32)
+    np.testing.assert_allclose(predict_stored(head, near), 15, rtol=1e-12)
+    apart = np.full((1, 4), 4e-4, np.float32)
+    weights = 1 / np.array([4e-4, 4e-4, 6e-4])
+    wanted = weights @ [10, 20, 30] / weights.sum()
+    np.testing.assert_allclose(predict_stored(head, apart), wanted, rtol=1e-4)
+    heavy = neighbours_head(
+        scaler, vectors, np.array([10.0, 30, 20, 99]), 3, np.array([3.0, 1, 1, 1])
+    )
+    np.testing.assert_allclose(predict_stored(heavy, near), 12.5, rtol=1e-12)
