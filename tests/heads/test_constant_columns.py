@@ -103,3 +103,28 @@ def test_a_path_ends_where_no_layer_lowers_the_error(most):
     list(greedy(lambda members: 1 / len(members) + members[0] / 9, 4, 1, most, falling))
     assert [len(step.members) for step in falling] == list(range(1, most + 1))
     assert falling[-1].members == tuple(range(most))
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        (RidgeSection(), {"alphas": [1e4]}),
+        (KernelRidgeSection(), {"alphas": [300.0]}),
+        (KernelRidgeSection(), {"gamma": 0.01}),
+        (NystroemSection(landmarks=40), {"landmarks": 20}),
+        (NystroemSection(landmarks=40), {"alphas": [1e3]}),
+        (NystroemSection(landmarks=40), {"gamma": 0.01}),
+        (KnnSection(k=5), {"k": 6}),
+        (GbmSection(trees=5, min_rows=5), {"trees": 6}),
+        (GbmSection(trees=40, min_rows=5, learning_rate=0.5), {"early_stopping": 2}),
+        (SvrSection(engine="sklearn"), {"C": 3.0}),
+        (SvrSection(engine="sklearn"), {"epsilon": 5.0}),
+        (SvrSection(engine="sklearn"), {"gamma": 0.01}),
+        (SvrSection(engine="sklearn"), {"clip": (45, 55)}),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else type(given).__name__,
+)
+def test_every_setting_of_a_head_changes_what_it_predicts(section, changes):
+    before, after = fitted(section), fitted(section.model_copy(update=changes))
+    assert np.abs(before.oof - after.oof).max() > 1e-3
+    assert np.abs(before.test - after.test).max() > 1e-3

@@ -5,6 +5,7 @@ import torch
 
 from paw_stack.config import FinetuneSection, LossSection, RegressorSection
 from paw_stack.network.backbone import build_backbone
+from paw_stack.network.checkpoint import load_scaler, scaler_tensors
 from paw_stack.network.device import MOST_WORKERS, Device, n_workers
 from paw_stack.network.layers import FactorisationMachine
 from paw_stack.network.losses import main_loss, predicted_share, start_bias
@@ -87,3 +88,37 @@ def test_workers_leave_a_core_and_are_eight_at_most(monkeypatch):
         assert n_workers(None, Device("cpu", "fp32")) == 0
         assert n_workers(3, card) == 3
     assert MOST_WORKERS == 8
+
+
+@pytest.mark.parametrize("width", [0, 5])
+def test_dropout_takes_features_and_never_metadata(width, tiny_swin):
+    """What the head gets in training: zeros among the photo's features, all columns behind them."""
+    section = RegressorSection(metadata="late", metadata_width=width, dropout=0.5)
+    backbone = build_backbone(tiny_swin, 0)
+    model = Regressor(backbone, section, LossSection(), (1.0, 100.0), n_metadata=3, n_classes=2)
+    seen: list[torch.Tensor] = []
+    model.head.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    torch.manual_seed(0)
+    photos = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8)
+    metadata = torch.randn(6, 3)
+    model.train()(photos, metadata)
+    features, columns = seen[0][:, :32], seen[0][:, 32:]
+    assert 0.2 < (features == 0).float().mean() < 0.8
+    torch.testing.assert_close(columns, model.late.embedding(metadata))
+    model.eval()(photos, metadata)
+    assert (seen[1][:, :32] != 0).all()
+
+
+def test_the_state_of_a_loss_scale_comes_back_with_its_counter():
+    """torch counts in integers; files hold floats."""
+    scaler, other = (torch.amp.GradScaler("cpu", enabled=True, init_scale=s) for s in (64.0, 2.0))
+    scaler.load_state_dict({**scaler.state_dict(), "_growth_tracker": 7, "growth_interval": 9})
+    load_scaler(other, scaler_tensors(scaler))
+    found = other.state_dict()
+    assert found == scaler.state_dict()
+    assert [type(found[name]) for name in ("growth_interval", "_growth_tracker")] == [int, int]
+    before = dict(found)
+    load_scaler(other, {})
+    load_scaler(None, scaler_tensors(scaler))
+    assert other.state_dict() == before
+    assert scaler_tensors(None) == {}

@@ -4,12 +4,15 @@ import resource
 
 import numpy as np
 import pytest
+import torch
 from helpers.training import CPU, taught, train
+from torch import nn
 
+from paw_stack.config import TtaSection
 from paw_stack.network.device import peak_megabytes
 from paw_stack.network.losses import LOSSES
 from paw_stack.network.predict import predict_batch, views
-from paw_stack.network.pretrained.weights import DEEPEST, _mappings
+from paw_stack.network.pretrained.weights import DEEPEST, Reading, Wanted, _mappings, _merit
 
 
 def most_megabytes() -> float:
@@ -19,7 +22,7 @@ def most_megabytes() -> float:
 def test_speed_counts_every_photo_that_is_learned_from(striped, rows, tiny_swin):
     """27 training rows, and the five extra ones of each epoch."""
     before = most_megabytes()
-    for line in train(striped, taught(rows), tiny_swin, augment="none").history:
+    for line in train(striped, taught(rows), tiny_swin, augment="none", epochs=1).history:
         seconds, rate = line["seconds"], line["photos_per_second"]
         assert abs(rate * seconds - 32) <= 0.005 * rate + 0.05 * seconds + 0.01
         assert 0 < line["data_wait_share"] < 1
@@ -28,8 +31,6 @@ def test_speed_counts_every_photo_that_is_learned_from(striped, rows, tiny_swin)
 
 
 def test_tensors_are_found_as_deep_as_is_said_and_no_deeper():
-    import torch
-
     node: object = {"a": torch.ones(1), "text": "x", 5: torch.ones(1)}
     places = []
     for depth in range(DEEPEST + 2):
@@ -47,10 +48,6 @@ def test_a_pass_on_a_processor_holds_as_many_photos_whatever_their_size():
 
 @pytest.mark.parametrize("crops", [1, 2, 3, 4, 5])
 def test_every_view_has_its_mirror_image(crops):
-    import torch
-
-    from paw_stack.config import TtaSection
-
     photos = torch.from_numpy(
         np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     )
@@ -64,3 +61,22 @@ def test_every_view_has_its_mirror_image(crops):
 def test_outputs_of_a_loss_are_one_or_a_bin_each():
     assert {name for name, loss in LOSSES.items() if loss.per_bin} == {"bins", "ordinal"}
     assert {name for name, loss in LOSSES.items() if loss.is_root} == {"rmse"}
+
+
+@pytest.mark.parametrize("mean", ["teacher", "model_ema", "state_dict_ema", "ema: module."])
+@pytest.mark.parametrize("other", ["student", "model", "net: module.", ""])
+def test_of_two_whole_models_the_mean_of_weights_is_read(mean, other):
+    """Before it counts only how much of the model is there, and behind it what else is."""
+    model = nn.Linear(2, 1)
+    wanted, whole = Wanted(model, ()), model.state_dict()
+
+    def merit(place: str, tensors: dict) -> tuple:
+        return _merit(Reading(place, tensors), wanted)
+
+    more = {**whole, "fc.weight": torch.ones(1), "bias2": torch.ones(1)}
+    assert merit(mean, whole) > merit(other, whole)
+    assert merit(mean, more) > merit(other, whole)
+    assert merit(mean, {"weight": whole["weight"]}) < merit(other, whole)
+    assert merit(mean, {**whole, "weight": torch.ones(1, 3)}) < merit(other, whole)
+    assert merit(other, whole) > merit(other, more)
+    assert merit(other, whole) > merit(f"mine: {other}", whole)

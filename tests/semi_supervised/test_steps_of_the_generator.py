@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn.functional import relu
 
-from paw_stack.config import GanSection
+from paw_stack.config import AutoencoderSection, GanSection
 from paw_stack.network.device import Device
 from paw_stack.semi_supervised import gan
+from paw_stack.semi_supervised.autoencoder import train_autoencoder
 from paw_stack.semi_supervised.gan import Discriminator, Generator, disturbed, steepness
 
 CPU, SECTION = Device("cpu", "fp32"), GanSection(size=32, width=4, epochs=3, batch_size=8, images=3)
@@ -82,3 +83,38 @@ def test_what_is_judged_moves_by_an_eighth_and_a_quarter_at_most():
     assert 0.9 * 4 * 2 / 31 < moved.abs().max() <= 4 * 2 / 31 + 1e-5
     assert 0.45 < light.abs().max() < 0.5 + 2 * 4 / 31
     assert abs(float(light.mean())) < 0.1
+
+
+@pytest.fixture
+def eight(tmp_path):
+    path = tmp_path / "pixels.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
+    return path
+
+
+def drawn(path, **changes) -> np.ndarray:
+    section = GanSection(
+        **{"size": 32, "width": 4, "epochs": 2, "batch_size": 4, "images": 2, **changes}
+    )
+    return gan.train_gan(path, np.arange(8), section, CPU, seed=0).photos
+
+
+def test_settings_of_a_generator_change_what_it_draws(eight):
+    before = drawn(eight)
+    np.testing.assert_array_equal(drawn(eight), before)
+    for changes in ({"learning_rate": 0.02}, {"batch_size": 8}, {"epochs": 3}, {"latent": 5}):
+        assert (drawn(eight, **changes) != before).any(), changes
+    assert drawn(eight, images=3).shape == (3, 32, 32, 3)
+
+
+def test_settings_of_an_autoencoder_change_its_weights(eight, encoder):
+    def trained(**changes) -> torch.Tensor:
+        section = AutoencoderSection(
+            **{"backbone": "ae", "epochs": 1, "width": 4, "batch_size": 4, **changes}
+        )
+        done = train_autoencoder(eight, np.arange(8), encoder, section, CPU, seed=0)
+        return torch.cat([part.flatten() for part in done.model.backbone.parameters()])
+
+    before = trained()
+    for changes in ({"learning_rate": 0.01}, {"batch_size": 8}):
+        assert not torch.equal(trained(**changes), before), changes
