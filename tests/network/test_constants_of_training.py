@@ -1,16 +1,27 @@
 """Optimizers are torch's of that name, and constants are as small as what they are there for."""
 
+import numpy as np
 import pytest
 import torch
+from helpers.training import CPU, recipe
 
-from paw_stack.config import FinetuneSection, LossSection, RegressorSection
+from paw_stack.config import (
+    AuxiliarySection,
+    FinetuneSection,
+    LossSection,
+    RegressorSection,
+    TtaSection,
+)
+from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import build_backbone
 from paw_stack.network.checkpoint import load_scaler, scaler_tensors
 from paw_stack.network.device import MOST_WORKERS, Device, n_workers
 from paw_stack.network.layers import FactorisationMachine
 from paw_stack.network.losses import main_loss, predicted_share, start_bias
 from paw_stack.network.optim import make_optimizer
+from paw_stack.network.predict import predict
 from paw_stack.network.regressor import Regressor
+from paw_stack.network.trainer import Training, _require_a_photo_each
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +133,69 @@ def test_the_state_of_a_loss_scale_comes_back_with_its_counter():
     load_scaler(None, scaler_tensors(scaler))
     assert other.state_dict() == before
     assert scaler_tensors(None) == {}
+
+
+def test_auxiliary_classes_shape_the_features(tiny_swin):
+    loss = LossSection(auxiliary=AuxiliarySection(column="k", weight=0.5))
+    model = Regressor(
+        build_backbone(tiny_swin, 0), RegressorSection(), loss, (1.0, 100.0), n_classes=3
+    )
+    photos = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    outputs = model(photos)
+    terms = model.losses(outputs, torch.full((4,), 50.0), torch.tensor([0, 1, 2, 0]))
+    terms["auxiliary"].backward()
+    assert all(part.grad is None for part in model.head.parameters())
+    given = [part.grad is not None and part.grad.any() for part in model.backbone.parameters()]
+    assert sum(given) > 0.8 * len(given)
+
+
+@pytest.mark.parametrize("mode", ["none", "late", "fm"])
+def test_a_start_is_the_mean_whichever_way_metadata_join(mode, tiny_swin):
+    section = RegressorSection(metadata=mode)
+    n = 0 if mode == "none" else 2
+    model = Regressor(build_backbone(tiny_swin, 0), section, LossSection(), (1.0, 100.0), n).eval()
+    model.init_bias(torch.tensor([20.0, 40.0]), torch.tensor([1.0, 3.0]))
+    with torch.no_grad():
+        model.head[-1].weight.zero_()
+        if mode == "fm":
+            model.mix.machine.factors.zero_()
+        photos = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
+        found = model.points(model(photos, torch.randn(3, n)))
+    torch.testing.assert_close(found, torch.full((3,), 35.0), atol=1e-3, rtol=0)
+
+
+def test_each_process_has_a_photo_of_the_smallest_batch():
+    _require_a_photo_each(1, 1)
+    _require_a_photo_each(4, 4)
+    with pytest.raises(ConfigError, match="4 processes share batches of 3 photos"):
+        _require_a_photo_each(4, 3)
+
+
+def test_scores_of_an_epoch_are_of_the_photo_alone_and_predictions_of_all_views(
+    striped, rows, tiny_swin
+):
+    """Scores of every epoch cost one view; what a fold leaves is the mean over all of them."""
+    made = recipe(tiny_swin, tta=TtaSection(flip=True))
+    training = Training(made, rows, striped[0], None)
+    photos, views = (
+        predict(training.predictor, striped[0], rows.held_out, training.metadata, CPU, tta)
+        for tta in (None, made.finetune.tta)
+    )
+    np.testing.assert_array_equal(training.predict(rows.held_out), photos)
+    np.testing.assert_array_equal(training.predict(rows.held_out, tta=True), views)
+    assert np.abs(photos - views).max() > 1e-6
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_network_is_compiled_where_that_is_asked_for(
+    asked, striped, rows, tiny_swin, monkeypatch
+):
+    seen: list[object] = []
+
+    def compiled(model, dynamic):
+        seen.append((model, dynamic))
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    training = Training(recipe(tiny_swin, compile=asked), rows, striped[0], None)
+    assert seen == ([(training.model, False)] if asked else [])
