@@ -56,6 +56,12 @@ def test_an_optimizer_is_torchs_of_its_name(name, kind, layer_decay, regressor):
         "2.weight": 0.3,
         "2.bias": 0,
     }
+    inner = regressor.backbone.model
+    spared = {
+        name: own for name, own in inner.named_parameters() if name in inner.no_weight_decay()
+    }
+    assert len(spared) == 2  # tables of positions, one a block
+    assert {decays[own] for own in spared.values()} == {0}
 
 
 def test_a_machine_starts_as_its_bias_alone():

@@ -5,7 +5,7 @@ import resource
 import numpy as np
 import pytest
 import torch
-from helpers.training import CPU, taught, train
+from helpers.training import CPU, drawn, taught, train
 from torch import nn
 
 from paw_stack.config import TtaSection
@@ -80,3 +80,12 @@ def test_of_two_whole_models_the_mean_of_weights_is_read(mean, other):
     assert merit(mean, {**whole, "weight": torch.ones(1, 3)}) < merit(other, whole)
     assert merit(other, whole) > merit(other, more)
     assert merit(other, whole) > merit(f"mine: {other}", whole)
+    assert merit("net", whole) > merit("mine", whole)
+
+
+def test_preparing_photos_draws_none_of_the_numbers_that_dropout_takes(striped, rows):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    assert len(drawn(striped[0], rows, epochs=1)) == 4
+    assert torch.equal(torch.rand(4), wanted)
