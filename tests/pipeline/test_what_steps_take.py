@@ -1,5 +1,6 @@
-"""What steps read and say around their work: seconds of folds, names of candidates, settings."""
+"""What steps read and say around their work: seconds, names, settings, memory."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -14,6 +15,7 @@ from paw_stack.artifacts.files import write_json
 from paw_stack.config import Config
 from paw_stack.data.folds import Folds
 from paw_stack.errors import ConfigError
+from paw_stack.pipeline import resources
 from paw_stack.pipeline.experiment import _require_terms_with_weights
 from paw_stack.pipeline.more_labels import _floor
 from paw_stack.pipeline.steps import blend as blending
@@ -22,6 +24,8 @@ from paw_stack.pipeline.steps.predictions import network_predictions
 
 IDS, TEST_IDS = np.array(["a", "b", "c", "d"]), np.array(["x", "y"])
 FOLDS = Folds(np.array([0, 1, 0, 1]), np.arange(4))
+GROUP = "sys/fs/cgroup"
+MEMINFO = "MemTotal:  9000000 kB\nMemFree: 7 kB\nMemAvailable:   2000000 kB\nHugePages: 3\n"
 
 
 def config(tmp_path, **changes) -> Config:
@@ -130,3 +134,35 @@ def test_a_small_picture_is_no_larger_than_the_photo_nor_than_is_said(size):
     assert found.shape == (side, side, 3)
     small = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
     assert np.abs(found.astype(float) - small).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({}, 2_048_000_000),
+        (
+            {"max": "1000000000", "current": "400000000", "stat": "anon 5\ninactive_file 1000"},
+            600_001_000,
+        ),
+        ({"max": "max", "current": "400000000", "stat": "inactive_file 0"}, 2_048_000_000),
+        ({"max": "9000000000000", "current": "1", "stat": "inactive_file 0"}, 2_048_000_000),
+        ({"max": "1000", "current": "5000", "stat": "inactive_file 10"}, 0),
+        ({"max": "1000", "current": "10", "stat": "anon 5"}, 2_048_000_000),
+    ],
+    ids=["none", "limit", "no-limit", "larger", "full", "other"],
+)
+def test_the_smaller_of_machine_and_container_counts(files, wanted, tmp_path, monkeypatch):
+    """What is cached of files that nobody reads is given back; nothing is less than nothing."""
+    own = {f"{GROUP}/memory.{name}": text for name, text in files.items()}
+    for name, text in {"proc/meminfo": MEMINFO, **own}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    at_home = ("/proc", "/sys")
+    monkeypatch.setattr(
+        resources,
+        "Path",
+        lambda path: tmp_path / path[1:] if path.startswith(at_home) else Path(path),
+    )
+    assert resources.available_memory() == wanted
+    (tmp_path / "proc" / "meminfo").unlink()
+    assert resources.available_memory() is None
