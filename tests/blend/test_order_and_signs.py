@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from paw_stack.blend.diversity import _order, diversity
-from paw_stack.blend.intervals import fit_interval
+from paw_stack.blend.diversity import _bearable, _order, diversity
+from paw_stack.blend.intervals import fit_interval, predict_interval
 from paw_stack.blend.moments import moments_of
 from paw_stack.blend.nested import Recipe, divisions, nested_blend
 from paw_stack.data.folds import Folds
+from paw_stack.metrics import rmse
 
 WIDE = (-np.inf, np.inf)
 
@@ -60,6 +61,33 @@ def test_errors_are_correlated_by_weight():
     found = diversity(columns, target, folds, list("abcdef"), recipe, whole, weight)
     wanted = np.corrcoef((columns - target[:, None])[copies].T)
     np.testing.assert_allclose(found["error_correlation"], wanted, atol=6e-4)
+
+
+def test_what_a_candidate_adds_is_told_before_any_calibration():
+    """The shares of the methods are the mean of the folds' own, and held."""
+    columns, target = three_layers(60)
+    columns, recipe, folds = columns[:, :3], Recipe("auto", "affine"), alone(60, 3)
+    whole = nested_blend(columns, target, folds, recipe)
+    found = diversity(columns, target, folds, list("abc"), recipe, whole)["added"]
+    each = [model["shares"] for model in whole.models]
+    shares = {name: float(np.mean([own[name] for own in each])) for name in each[0]}
+    held = Recipe("auto", "none", shares=shares)
+
+    def error(kept: list[int]) -> float:
+        return rmse(target, nested_blend(columns[:, kept], target, folds, held).predictions)
+
+    for place, name in enumerate("abc"):
+        without = error([c for c in range(3) if c != place])
+        assert found[name] == pytest.approx(without - error([0, 1, 2]), abs=1e-9)
+
+
+def test_what_is_surely_worse_is_not_borne_and_next_to_nothing_is():
+    wide = {"difference": 0.5, "low": 0.01, "high": 10.0}
+    assert not _bearable(wide, 100.0)
+    assert _bearable({**wide, "low": 0.0}, 100.0)
+    sure = {"low": 0.0, "high": 0.001}
+    assert _bearable({**sure, "difference": 0.0999}, 100.0)
+    assert not _bearable({**sure, "difference": 0.1001}, 100.0)
 
 
 def test_four_folds_are_cells_and_fewer_are_divided_anew():
@@ -126,5 +154,32 @@ def test_a_weight_is_as_many_copies_in_what_an_interval_learns():
         assert weighed[key] == pytest.approx(copied[key])
     for key, values in copied["difficulty"].items():
         assert weighed["difficulty"][key] == pytest.approx(values), key
-    assert weighed["mean_width"] == pytest.approx(copied["mean_width"], rel=0.05)
-    assert weighed["coverage"] == pytest.approx(copied["coverage"], abs=0.03)
+
+
+def test_coverage_and_width_count_rows_by_their_weight():
+    rng = np.random.default_rng(4)
+    nested, weight = rng.uniform(20, 80, 90), rng.integers(1, 9, 90).astype(float)
+    target, fold_of = nested + rng.normal(0, nested / 8), np.arange(90) % 3
+    inside, width = np.empty(90), np.empty(90)
+    for fold in range(3):
+        own = fold_of == fold
+        facts = fit_interval(target[~own], nested[~own], fold_of[~own], WIDE, weight[~own])
+        ends = predict_interval({"interval": facts}, nested[own])
+        inside[own] = (ends[:, 0] <= target[own]) & (target[own] <= ends[:, 1])
+        width[own] = ends[:, 1] - ends[:, 0]
+    facts = fit_interval(target, nested, fold_of, WIDE, weight)
+    assert facts["coverage"] == pytest.approx(np.average(inside, weights=weight))
+    assert facts["mean_width"] == pytest.approx(np.average(width, weights=weight))
+    known = np.repeat(target, weight.astype(int))
+    shares = np.quantile(known, [0.05, 0.95], method="inverted_cdf")
+    assert facts["scores"] == pytest.approx(shares.tolist())
+
+
+def test_an_interval_widens_from_the_level_of_novelty_on():
+    """Half of the way to the range of the scores at half of 0.05."""
+    facts = {"low": -1.0, "high": 1.0, "scores": [0.0, 100.0], "bounds": [None, None]}
+    facts |= {"error_intercept": 10.0, "error_slope": 0.0, "smallest_error": 1.0}
+    record = {"interval": {**facts, "predicted": [0.0, 100.0]}}
+    p = np.array([1.0, 0.5, 0.05, 0.025, 0.0])
+    ends = predict_interval(record, np.full(5, 60.0), None, p)
+    assert ends.tolist() == [[50, 70], [50, 70], [50, 70], [25, 85], [0, 100]]

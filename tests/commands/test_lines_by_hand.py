@@ -1,12 +1,16 @@
 """Cells and lines that commands print, against figures by hand or a loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from paw_stack.blend import Recipe, blend
 from paw_stack.commands import check, tables
 from paw_stack.commands.results.runs import _duration, leaderboard_sentences
 from paw_stack.console import printing
+from paw_stack.data.folds import Folds
 from paw_stack.data.label_noise import LabelNoise, RatingNoise
 from paw_stack.data.types import Predictions
 from paw_stack.metrics import calibration_line, correlation, rmse, sd, std_ratio
@@ -112,6 +116,19 @@ def test_copies_are_told_as_copies_alone():
     assert first == "copies of others, left out: b"
     assert second.startswith("can be left out together: c; without them nested RMSE 9.000 (+0.010")
     assert len(tables._diversity({**facts, "add_nothing": ["b"]})) == 1
+
+
+@pytest.mark.parametrize("method", ["median", "mean"])
+def test_a_median_has_no_weights(method, capsys):
+    fold_of = np.arange(84) % 3
+    given = [replace(candidate(f"c{n}", n=3), test=np.empty(0)) for n in range(2)]
+    result = blend(given, TARGET, Folds(fold_of, np.arange(84)), Recipe(method, "none"))
+    with printing():
+        tables.tell(result)
+    said = capsys.readouterr().out
+    weights = "none, the median is taken" if method == "median" else "c0 0.500, c1 0.500"
+    assert f"weights: {weights}, intercept 0.000" in said
+    assert f"nested RMSE {rmse(TARGET, result.predictions.oof):.3f}; fitted and scored" in said
 
 
 def test_seconds_are_told_as_a_clock():
