@@ -10,6 +10,8 @@ import pytest
 
 from paw_stack.commands.results import compare as comparing
 from paw_stack.commands.results.compare import Comparison, compared, same_weights
+from paw_stack.commands.results.runs import _cells as _listed_cells
+from paw_stack.commands.results.runs import _sorted, note_leaderboard, show_runs
 from paw_stack.commands.results.study import Studied, _chosen
 from paw_stack.commands.results.study import _compared as studied
 from paw_stack.data.folds import Folds
@@ -130,3 +132,39 @@ def test_the_base_is_always_run():
     assert _chosen(["base", "a", "b"], None) == ["base", "a", "b"]
     with pytest.raises(ConfigError, match=r"--only \['c'\]: the study's variants are"):
         _chosen(["base", "a", "b"], ["b", "c"])
+
+
+def test_scores_of_a_leaderboard_are_finite_numbers(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "config.yaml").touch()
+    for wrong in ("public=inf", "public=nan", "=18", "public"):
+        with pytest.raises(ConfigError, match=f"expected name=score.*found '{wrong}'"):
+            note_leaderboard(tmp_path / "r", ["private=17", wrong])
+    assert not (tmp_path / "r" / "leaderboard.json").exists()
+
+
+def test_a_filter_is_a_text_in_any_case_and_no_pattern(tmp_path):
+    for name in ("tiny.one", "tinyXone", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+    assert show_runs(tmp_path, only="TINY.O")["run"].tolist() == ["tiny.one"]
+    assert sorted(show_runs(tmp_path)["run"]) == ["other", "tiny.one", "tinyXone"]
+    assert set(show_runs(tmp_path)["state"]) == {"cannot be read"}
+
+
+def test_runs_are_sorted_from_the_lowest_or_with_a_minus_from_the_highest():
+    table = pd.DataFrame({"run": list("abc"), "blend": [2.0, 1, 3], "lb public": [5.0, 6, 4]})
+    by = {sort: "".join(_sorted(table, sort)["run"]) for sort in ("blend", "-blend", "public")}
+    assert by == {"blend": "bac", "-blend": "cab", "public": "cab"}
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_of_a_runs_candidates_the_best_five_are_shown(n):
+    row = {"run": "r", "when": "now", "backbones": "swin", "loss": "mse", "folds": 5.0}
+    row |= {"weighted_by": "votes", "blend": 9.5, "optimistic": "yes", "slope": 1.0, "seconds": 61}
+    row |= {f"rmse c{place}": float(20 - place) for place in range(n)} | {"rmse gone": np.nan}
+    cells = _listed_cells(pd.Series(row), [])
+    best = [f"c{place} {20 - place:.3f}" for place in range(n)][::-1][:5]
+    assert cells[2].split("\n") == best + ["and 1 more"] * (n - 5)
+    assert cells[1] == "swin, mse, 5 folds, weighted by votes"
+    assert cells[3:6] == ["9.500\noptimistic", "1.000", "1:01"]

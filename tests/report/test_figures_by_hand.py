@@ -17,7 +17,7 @@ TARGET = RNG.normal(50, 10, 43)
 PREDICTED = TARGET + RNG.normal(0, 6, 43)
 WEIGHT = RNG.integers(1, 5, 43).astype(float)
 GROUP = RNG.integers(0, 12, 43)
-PERCENT = sentences.PERCENT
+PERCENT, MINUS = sentences.PERCENT, svg.MINUS
 
 
 def test_the_interval_of_an_rmse_is_that_of_its_mean_square():
@@ -151,10 +151,15 @@ def test_axes_go_from_start_to_end_and_one_value_has_room():
     assert [axis.at(v) for v in (10, 15, 20)] == [100, 50, 0]
     assert svg.padded(np.array([7.0])) == pytest.approx((6.94, 7.06))
     assert svg.padded(np.array([0.0, 10.0]), share=0.1) == (-1, 11)
-    assert [svg.short(v) for v in (-0.0, -1.5, 100.0, 0.1 + 0.2)] == ["0", "−1.5", "100", "0.3"]
+    assert [svg.short(v) for v in (-0.0, -1.5, 100.0, 0.1 + 0.2)] == [
+        "0",
+        f"{MINUS}1.5",
+        "100",
+        "0.3",
+    ]
     assert [_fixed(v) for v in (-0.001, -1.5, None, np.nan, 1234.5)] == [
         "0.00",
-        "−1.50",
+        f"{MINUS}1.50",
         "",
         "",
         "1,234.50",
