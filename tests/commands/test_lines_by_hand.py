@@ -1,6 +1,7 @@
 """Cells and lines that commands print, against figures by hand or a loop."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -182,3 +183,26 @@ def test_noise_is_a_bound_only_where_it_is_known():
     assert exact.startswith("label noise, exact: SD 0.400 (95 %: 0.300 to 0.500), from the raters'")
     assert exact.endswith("in 70 scores; no model can reach a lower RMSE")
     assert check._rating_sentence(RatingNoise(0, 0, np.inf, 70)).endswith("they never differ")
+
+
+def test_pictures_are_those_that_several_photos_show():
+    found = SimpleNamespace(group_of=np.array([0, 0, 1, 2, 2, 2, 3]))
+    said = check._duplicates_sentence(found)
+    assert said == "near-duplicates: 5 labelled photos show 2 pictures"
+    none = check._duplicates_sentence(SimpleNamespace(group_of=np.arange(4)))
+    assert none == "near-duplicates: none among the labelled photos"
+
+
+def test_folds_are_told_by_sizes_and_mean_targets(capsys):
+    fold_of, target = np.array([0, 0, 0, 1, 1, 2]), np.array([1.0, 2, 6, 4, 8, 5])
+    config = SimpleNamespace(folds=SimpleNamespace(file=None))
+    job = SimpleNamespace(
+        competition=SimpleNamespace(target=target),
+        folds=Folds(fold_of, np.arange(6)),
+        config=config,
+    )
+    with printing():
+        check.report_folds(job)
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first == "3 folds (dealt): 1 to 3 rows, mean targets 3.00 to 6.00"
+    assert more[0] == "uneven: fold sizes run from 1 to 3 rows"

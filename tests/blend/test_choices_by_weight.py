@@ -1,0 +1,88 @@
+"""From how many rows a calibration is tried, what weights change in a fit, and when scores bind."""
+
+import numpy as np
+import pytest
+
+from paw_stack.blend.nested import Recipe, _losses, fit_blend, predict_blend
+from paw_stack.data.folds import Folds
+
+INF = np.inf
+
+
+def shifted(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A candidate (n, 1) that is far too high, which a line mends beyond doubt."""
+    rng = np.random.default_rng(0)
+    target = rng.normal(50, 10, n)
+    return target[:, None] + 40 + rng.normal(0, 5, (n, 1)), target
+
+
+@pytest.mark.parametrize(
+    ("n", "group", "kind"),
+    [(99, 1, "none"), (100, 1, "affine"), (198, 2, "none"), (200, 2, "affine")],
+)
+def test_a_line_is_tried_from_a_hundred_groups_of_rows_on(n, group, kind):
+    columns, target = shifted(n)
+    groups = np.arange(n) // group
+    model = fit_blend(columns, target, Folds(groups % 5, groups), Recipe("mean", "auto"))
+    assert model["chosen_calibration"] == kind
+
+
+@pytest.mark.parametrize("kind", ["affine", "candidates", "isotonic"])
+@pytest.mark.parametrize("method", ["mean", "nnls"])
+def test_a_weight_is_as_many_copies_in_the_model(kind, method):
+    rng = np.random.default_rng(1)
+    columns, target = shifted(60)
+    columns = np.column_stack([columns, 0.3 * target + rng.normal(0, 2, 60)])
+    weight = rng.integers(1, 6, 60).astype(float)
+    rows, fold_of = np.repeat(np.arange(60), weight.astype(int)), np.arange(60) % 4
+    recipe = Recipe(method, kind)
+    weighed = fit_blend(columns, target, Folds(fold_of, np.arange(60)), recipe, weight)
+    copied = fit_blend(columns[rows], target[rows], Folds(fold_of[rows], rows), recipe)
+    plain = fit_blend(columns, target, Folds(fold_of, np.arange(60)), recipe)
+    new = columns + rng.normal(0, 3, columns.shape)
+    found, expected = predict_blend(weighed, new), predict_blend(copied, new)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert np.abs(predict_blend(plain, new) - expected).max() > 0.05
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_are_of_a_line_through_the_other_cells_inside_the_bounds(weighted):
+    columns, target = shifted(40)
+    predicted, cells = columns[:, 0], np.arange(40) % 4
+    weight = np.random.default_rng(2).integers(1, 9, 40).astype(float) if weighted else None
+    naive, low, high = np.empty(40), 45.0, 55.0
+    for cell in range(4):
+        own = cells == cell
+        w = None if weight is None else np.sqrt(weight[~own])
+        line = np.polyfit(predicted[~own], target[~own], 1, w=w)
+        told = np.polyval(line, predicted[own]).clip(low, high)
+        naive[own] = (told - target[own]) ** 2
+    found = _losses(predicted, "affine", target, weight, cells, (low, high))
+    np.testing.assert_allclose(found, naive)
+
+
+def test_methods_are_judged_after_the_calibration_that_was_asked_for():
+    """A candidate that is squashed alone is hopeless, and as good as any after its line."""
+    rng = np.random.default_rng(3)
+    target = rng.normal(50, 10, 80)
+    columns = 0.2 * target[:, None] + rng.normal(0, 1, (80, 1))
+    folds = Folds(np.arange(80) % 5, np.arange(80))
+    shares = {
+        kind: fit_blend(columns, target, folds, Recipe("auto", kind))["shares"]["best"]
+        for kind in ("none", "affine")
+    }
+    assert shares["none"] == 0
+    assert shares["affine"] > 0.2
+
+
+def test_only_an_average_of_methods_stays_inside_what_is_known():
+    columns, target = shifted(40)
+    folds, far = Folds(np.arange(40) % 4, np.arange(40)), np.array([[1000.0]])
+    single = fit_blend(columns, target, folds, Recipe("nnls", "affine"))
+    assert "labelled" not in single
+    average = fit_blend(columns, target, folds, Recipe("auto", "affine"))
+    assert average["labelled"] == [target.min(), target.max()]
+    assert predict_blend(average, np.array([[-50.0]])) >= -50
+    bound = fit_blend(columns, target, folds, Recipe("nnls", "affine", (0.0, 90.0)))
+    assert predict_blend(bound, far) == [90]
+    assert predict_blend(single, far) > 500
