@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from paw_stack.blend.nested import Recipe, _losses, fit_blend, predict_blend
+from paw_stack.blend.calibration import fit_calibration
+from paw_stack.blend.nested import (
+    Recipe,
+    _losses,
+    fit_blend,
+    nested_blend,
+    predict_blend,
+    unclipped,
+)
+from paw_stack.blend.rescaling import model_in_points
 from paw_stack.data.folds import Folds
-
-INF = np.inf
+from paw_stack.data.target import TargetScale
 
 
 def shifted(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,3 +94,66 @@ def test_only_an_average_of_methods_stays_inside_what_is_known():
     bound = fit_blend(columns, target, folds, Recipe("nnls", "affine", (0.0, 90.0)))
     assert predict_blend(bound, far) == [90]
     assert predict_blend(single, far) > 500
+
+
+def test_twins_of_one_group_make_no_method_surer():
+    rng = np.random.default_rng(4)
+    target = rng.normal(50, 10, 40)
+    columns = target[:, None] + rng.normal(0, [9, 10, 11], (40, 3))
+    rows, fold_of = np.repeat(np.arange(40), 2), np.arange(40) % 5
+
+    def preferred(rows: np.ndarray, group_of: np.ndarray) -> float:
+        """Logarithm of how much the mean counts beside the best candidate."""
+        folds = Folds(fold_of[rows], group_of)
+        shares = fit_blend(columns[rows], target[rows], folds, Recipe("auto", "none"))["shares"]
+        return float(np.log(shares["mean"] / shares["best"]))
+
+    one, two = preferred(np.arange(40), np.arange(40)), preferred(rows, rows)
+    sure = preferred(rows, np.arange(80))
+    assert abs(two - one) < 0.25 * abs(sure - one)
+
+
+def test_nested_predictions_are_clipped_last():
+    columns, target = shifted(60)
+    folds = Folds(np.arange(60) % 4, np.arange(60))
+    nested = nested_blend(columns, target, folds, Recipe("nnls", "none", (45.0, 55.0)))
+    free = unclipped(nested, columns, folds)
+    assert free.min() < 45 and free.max() > 55
+    np.testing.assert_allclose(nested.predictions, free.clip(45, 55))
+
+
+@pytest.mark.parametrize("slopes", [(0.5, 0.5), (0.6, 0.405), (1.2, 0.1)])
+def test_a_model_in_points_predicts_what_it_does_in_standard_deviations(slopes):
+    """Also one whose weights have nearly the sum 1."""
+    scale = TargetScale(400.0, 10.0)
+    model = {
+        "method": "ridge",
+        "lines": {"intercept": [0.1, -0.2], "slope": [0.995, 1.3]},
+        "weights": list(slopes),
+        "intercept": 0.3,
+        "calibration": {"kind": "affine", "intercept": 0.05, "slope": 0.99},
+        "bounds": [None, None],
+    }
+    columns = np.random.default_rng(5).normal(400, 10, (30, 2))
+    expected = scale.points(predict_blend(model, (columns - 400) / 10))
+    np.testing.assert_allclose(predict_blend(model_in_points(model, scale), columns), expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_spline_is_a_parabola_between_quarters_of_the_rows(weighted):
+    """Second differences of its table of 101 points jump nowhere else."""
+    rng = np.random.default_rng(6)
+    predicted = 10 * rng.random(800) ** 3
+    weight = np.where(predicted < 1, 1.0, 6.0) if weighted else None
+    target = np.sqrt(predicted) + rng.normal(0, 0.05, 800)
+    found = fit_calibration("spline", predicted, target, weight)
+    x, y = np.array(found["x"]), np.array(found["y"])
+    assert len(x) == 101 and (x[0], x[-1]) == (predicted.min(), predicted.max())
+    order, each = np.sort(predicted), np.ones(800) if weight is None else weight
+    below = np.cumsum(each[np.argsort(predicted)]) / each.sum()
+    knots = order[np.searchsorted(below, [0.25, 0.5, 0.75])]
+    bends = np.diff(y, 2)
+    jumps = x[1:-2][np.abs(np.diff(bends)) > 1e-9] + (x[1] - x[0]) / 2
+    assert len(jumps)
+    assert all(np.abs(knots - jump).min() < 2 * (x[1] - x[0]) for jump in jumps)
+    assert all(np.abs(jumps - knot).min() < 2 * (x[1] - x[0]) for knot in knots[-1:])
