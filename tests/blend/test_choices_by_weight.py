@@ -112,8 +112,8 @@ def test_twins_of_one_group_make_no_method_surer():
 
     one, two = preferred(np.arange(40), np.arange(40)), preferred(rows, rows)
     gain = one - np.log(AUTO["mean"] / AUTO["best"])  # of forty rows; of eighty it were twice that
-    assert gain > 1
-    assert abs(two - one) < 0.3 * gain
+    assert abs(gain) > 1
+    assert abs(two - one) < 0.3 * abs(gain)
 
 
 def test_nested_predictions_are_clipped_last():
