@@ -1,4 +1,4 @@
-"""Names, cells and numbers of anybody's tables where one more or one less would be another thing."""
+"""Names, cells and numbers of anybody's tables, where one more or one less is another thing."""
 
 import json
 
