@@ -176,7 +176,7 @@ def test_the_simplest_is_judged_by_weight_and_by_groups():
     rng = np.random.default_rng(5)
     weight = rng.integers(1, 9, 60).astype(float)
     simple = rng.chisquare(1, 60)
-    gain = np.where(weight > 4, 0.02, -0.2) + 0.05 * rng.normal(size=60)
+    gain = np.where(weight > 4, 0.3, -0.3) + 0.05 * rng.normal(size=60)
     losses = np.column_stack([simple, simple - gain])
     chosen = {}
     for name, w in (("plain", None), ("weighted", weight)):
@@ -185,6 +185,7 @@ def test_the_simplest_is_judged_by_weight_and_by_groups():
         error = np.sqrt(((each * (gain - mean)) ** 2).sum()) / each.sum()
         chosen[name] = int(mean > error)
         assert _simplest(losses, w) == chosen[name]
+    assert chosen == {"plain": 0, "weighted": 1}
     surely = np.column_stack([simple, simple - 0.3 - 0.2 * rng.normal(size=60)])
     assert _simplest(surely) == 1
     few = np.repeat(rng.normal(0.1, 0.25, 6), 10)  # ten rows a group gain alike

@@ -79,10 +79,10 @@ def test_beyond_known_predictions_an_expected_error_stays():
     columns = np.column_stack([nested, nested])
     top = int(np.argmax(np.where(fold_of == 0, nested, 0)))
     others = nested[fold_of != 0].max()
+    told = {}
     for far in (others, 50.0, 5000.0):
         nested[top] = columns[top] = far
-        _, expected = surprise(columns, nested, target, fold_of)
-        told = {**locals().get("told", {}), far: expected[top]}
+        told[far] = surprise(columns, nested, target, fold_of)[1][top]
     assert told[5000.0] == told[50.0] == pytest.approx(told[others])
 
 

@@ -157,7 +157,9 @@ def test_a_leaderboard_is_compared_with_the_blend_where_both_are_known():
 def test_weights_are_told_in_units_of_the_average_one():
     said = check._weights_sentence("votes", np.array([10.0, 30, 20, 20]))
     assert "a row counts 0.5 to 1.5 times the average one" in said
-    assert f"4 rows tell a mean as well as {80**2 / 1800:.0f} that count alike" in said
+    assert "4 rows tell a mean as well as 4 that count alike" in said
+    uneven = check._weights_sentence("votes", np.array([1.0, 1, 1, 9]))
+    assert f"4 rows tell a mean as well as {12**2 / 84:.0f} that count alike" in uneven
     alike = check._weights_sentence("votes", np.full(4, 7.0))
     assert alike == "data.weight: votes is 7 for all rows, so each counts once"
 

@@ -19,7 +19,7 @@ SIZES = {
     "swin_tiny_patch4_window7_224.ms_in22k_ft_in1k": 113,
     "convnext_tiny.fb_in22k_ft_in1k": 114,
     "swin_base_patch4_window7_224.ms_in22k_ft_in1k": 351,
-    "swin_base_patch4_window7_224.ms_in1k": 352,
+    "swin_base_patch4_window7_224.ms_in22k": 350,
     "convnext_base.fb_in22k_ft_in1k": 354,
     "swin_large_patch4_window7_224.ms_in22k_ft_in1k": 787,
     "convnext_large.fb_in22k_ft_in1k": 791,
