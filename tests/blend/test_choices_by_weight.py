@@ -168,7 +168,7 @@ def test_a_spline_is_a_parabola_between_quarters_of_the_rows(weighted):
 def test_a_bend_is_looked_for_from_500_rows_on_and_by_a_spline_first(n, kinds):
     rng = np.random.default_rng(7)
     told = rng.uniform(0, 3, n)
-    target = np.exp(told) + rng.normal(0, 3, n)  # steps fit as well as a curve
+    target = np.exp(told) + rng.normal(0, 0.3, n)
     folds = Folds(np.arange(n) % 4, np.arange(n))
     model = fit_blend(told[:, None], target, folds, Recipe("mean", "auto"))
     assert model["chosen_calibration"] in kinds

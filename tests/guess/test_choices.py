@@ -51,6 +51,8 @@ def test_the_best_three_of_different_names_fill_the_time(choose):
     assert names == [("convnext_base", True), ("swin_base", True), ("convnext_tiny", True)]
     assert seconds == 350
     assert "they take about 5.8 minutes of 10 minutes" in why
+    alike = choose(10, 50, 100, 500)[0]  # there would be time for a second swin_base
+    assert [name for name, _ in alike] == ["convnext_base", "swin_base", "convnext_tiny"]
     names, seconds, _ = choose(100, 50, 150, 500)
     assert [name for name, _ in names] == ["convnext_large", "swin_large", "convnext_base"]
     assert seconds == 1150
