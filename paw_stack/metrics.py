@@ -149,7 +149,8 @@ def correlation(y_true: np.ndarray, y_pred: np.ndarray, weight: Weight = None) -
     if weight is None:
         return float(np.corrcoef(y_true, y_pred)[0, 1])
     covariance = np.cov(y_true, y_pred, aweights=weight)
-    return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    r = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    return float(np.clip(r, -1, 1))  # rounding goes beyond, and 1 - r^2 below 0
 
 
 def calibration_line(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from paw_stack.metrics import finer, mean, middle_95, standard_error, summed, total
+from paw_stack.metrics import finer, mean, middle_95, standard_error, summed
 
 EXPONENTS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 OFFSETS = (0.0, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # shares of the largest size
@@ -144,7 +144,7 @@ def _covariance(
     """
     each = np.ones(len(group_of)) if weight is None else weight
     rows = [each * (of_size.mean(axis=0) - m) for of_size, m in zip(squares, seen, strict=True)]
-    apart = np.array([summed(of_size, group_of) for of_size in rows]) / total(each, None)
+    apart = np.array([summed(of_size, group_of) for of_size in rows]) / each.sum()
     drawn = [np.average(of_size, axis=1, weights=weight) for of_size in squares]
     spreads = np.array([np.std(means, ddof=1) for means in drawn[:-1]])
     last = np.mean(spreads * np.sqrt(sizes[:-1] / sizes[-1]))
