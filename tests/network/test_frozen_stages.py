@@ -154,6 +154,18 @@ def test_what_is_kept_is_what_the_stages_make_of_each_view(striped, rows, frozen
     assert np.load(kept.plain).shape == (40, *place.shape)  # what was cut short is whole again
 
 
+def test_held_out_photos_change_no_weight(striped, rows, tiny_swin, tmp_path):
+    """Nor do test photos, though what frozen stages make of all photos lies in the same files."""
+    pixels = np.load(striped[0])
+    pixels[27:] = 255 - pixels[27:]
+    np.save(tmp_path / "other.npy", pixels)
+    made = recipe(tiny_swin, **KEPT)
+    one = fold(striped, rows, made, tmp_path / "a")
+    other = fold((tmp_path / "other.npy",), rows, made, tmp_path / "b")
+    assert same_weights(one, other)
+    assert (one.test != other.test).all()
+
+
 def test_epochs_take_turns_with_the_views(striped, rows, tiny_swin):
     """Without files, too: the fit of an epoch is of the views that it says."""
     still = {"freeze": 1, "learning_rate": 1e-12, "optimizer": "sgd", "epochs": 4, "views": 2}
