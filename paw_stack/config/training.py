@@ -101,6 +101,11 @@ class TtaSection(Section):
         0.9, gt=0.5, le=1, description="side of a corner, share of the photo's"
     )
 
+    @property
+    def is_more(self) -> bool:
+        """Whether there are views besides the photo itself."""
+        return self.flip or self.crops > 1
+
 
 class FinetuneSection(Section):
     epochs: int = Field(4, ge=1, description="passes over the training rows")
@@ -130,6 +135,13 @@ class FinetuneSection(Section):
         None, gt=0, lt=1, description="decay of the mean of weights that predicts, such as 0.998"
     )
     freeze: int = Field(0, ge=0, description="first stages of the backbone that stay as they are")
+    views: int | None = Field(
+        None,
+        ge=1,
+        description="augmented views of a photo, drawn once for all folds, that epochs take turns"
+        " with; what the frozen stages make of each is computed once and kept beside the image"
+        " cache; needs freeze; null: a fresh view every epoch, and nothing is kept",
+    )
     freeze_batchnorm: bool = Field(False, description="BatchNorm keeps its pretrained statistics")
     compile: bool = Field(
         False, description="torch.compile; needs a C++ compiler, a minute to start"
@@ -176,6 +188,21 @@ class FinetuneSection(Section):
                 f"crop_scale: [{low:g}, {high:g}] is no range of shares; give two numbers above 0"
                 " and up to 1, the smaller first, such as [0.6, 1.0]"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _views_are_of_frozen_stages(self) -> "FinetuneSection":
+        if self.views is None:
+            return self
+        wrong = []
+        if not self.freeze:
+            wrong.append("nothing is kept where no stage is frozen; set freeze, such as 3")
+        if self.mixup:
+            wrong.append("what is kept is of one photo each, and mixup mixes photos; set mixup: 0")
+        if self.views > 1 and self.augment in ("none", []):
+            wrong.append(f"without augmentation all {self.views} are the same photo; set views: 1")
+        if wrong:
+            raise ValueError(f"views: {'; '.join(wrong)}; or set views: null")
         return self
 
     @model_validator(mode="after")

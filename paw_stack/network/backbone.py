@@ -38,6 +38,7 @@ class Backbone(nn.Module):
         self.model: Any = model
         self.size, self.name, self.n_planes = size, name, n_planes
         self.source = ""  # in words, which weights of a file it has
+        self.takes_activations = False  # in place of photos, as the upper part of a split one
         self.width: int = model.head_hidden_size or model.num_features
         config: dict[str, Any] = model.pretrained_cfg
         mean, std = (
@@ -69,6 +70,8 @@ class Backbone(nn.Module):
         return tuple(made[name] for name in names)
 
     def _maps(self, photos: torch.Tensor, planes: torch.Tensor | None) -> torch.Tensor:
+        if self.takes_activations:
+            return self.model.forward_features(photos)
         x = photos.permute(0, 3, 1, 2).float()  # (b, 3, size, size)
         x = torch.addcmul(self.shift, x, self.scale)  # one pass, where (x - mean) / std takes two
         if planes is not None:

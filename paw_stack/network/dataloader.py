@@ -69,7 +69,7 @@ def standardise(metadata: np.ndarray, scale: dict[str, list[float]]) -> np.ndarr
 class Batch(NamedTuple):
     """Photos and scores that one process learns from at once."""
 
-    photos: torch.Tensor  # (b, size, size, 3) uint8
+    photos: torch.Tensor  # (b, size, size, 3) uint8; of a split network activations (b, ...)
     rows: np.ndarray  # (b,) int64, of the cache
     n_all: int  # photos of the batch in all processes together
     n_fit: int  # the first of `photos`; extra rows follow
@@ -85,6 +85,7 @@ def batches(
     first_epoch: int = 0,
     own: slice = ALL,
     pinned: bool = False,
+    source: Any | None = None,
 ) -> Iterator[Batch]:
     """Photos and their rows, epoch by epoch: every training row once, and extra rows by their
     share.
@@ -95,6 +96,7 @@ def batches(
     Args:
         own: this process' part of every batch.
         pinned: photos lie in memory that a GPU copies from while it computes.
+        source: (view, row) -> what the network gets; None: the photo, as augmentation shows it.
     """
     parts = batches_per_epoch(rows, section)
     order: list[np.ndarray] = []
@@ -102,9 +104,21 @@ def batches(
     for epoch in range(first_epoch, section.epochs):
         shuffled = rows.fit[np.random.default_rng([seed, epoch]).permutation(len(rows.fit))]
         order += _with_extra(np.array_split(shuffled, parts), rows, epoch, seed)
-        places += [[(epoch, row) for row in batch[own].tolist()] for batch in order[-parts:]]
+        view = epoch % section.views if section.views else epoch
+        places += [[(view, row) for row in batch[own].tolist()] for batch in order[-parts:]]
+    source = source or AugmentedPhotos(pixels, make_augment(section, size), seed)
+    feed = loaded(source, places, workers, pinned, seed)
+    for photos, batch in zip(feed, order, strict=True):
+        mine = batch[own]
+        yield Batch(photos, mine, len(batch), len(mine) - int(np.isin(mine, rows.extra).sum()))
+
+
+def loaded(
+    source: Any, places: list[list[tuple[int, int]]], workers: int, pinned: bool, seed: int = 0
+) -> Iterator[torch.Tensor]:
+    """What `source` holds at the places of each batch, by processes that prepare the next ones."""
     loader: Any = DataLoader(
-        AugmentedPhotos(pixels, make_augment(section, size), seed),  # type: ignore[arg-type]
+        source,
         batch_sampler=places,
         num_workers=workers,
         # spawn: a forked worker may inherit a held OpenMP lock and hang.
@@ -114,10 +128,8 @@ def batches(
         generator=torch.Generator().manual_seed(seed),
     )
     with _callers_script_left_alone():
-        feed = iter(loader)
-    for photos, batch in zip(feed, order, strict=True):
-        mine = batch[own]
-        yield Batch(photos, mine, len(batch), len(mine) - int(np.isin(mine, rows.extra).sum()))
+        feed: Iterator[torch.Tensor] = iter(loader)
+    return feed
 
 
 @contextmanager
@@ -132,6 +144,11 @@ def _callers_script_left_alone() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def as_computed(kept: torch.Tensor) -> torch.Tensor:
+    """What was kept, as the network gave it; files have no bfloat16 and hold its bits as int16."""
+    return kept.view(torch.bfloat16) if kept.dtype == torch.int16 else kept
 
 
 def filled(rows: torch.Tensor, size: int) -> torch.Tensor:

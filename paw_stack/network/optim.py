@@ -5,6 +5,7 @@ CosineAnnealingWarmRestarts, so that a resumed run needs no scheduler's state.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from paw_stack.config import FinetuneSection, ScheduleSection
 from paw_stack.errors import ConfigError
+from paw_stack.network.backbone import Backbone
 from paw_stack.network.regressor import Regressor
 
 
@@ -101,17 +103,22 @@ def _cosine(peak: float, lowest: float, phase: float) -> float:
     return lowest + (peak - lowest) * (1 + math.cos(math.pi * phase)) / 2
 
 
-def freeze(model: Regressor, stages: int) -> None:
+def freeze(backbone: Backbone, stages: int) -> None:
     """Stop the gradient of the stem and of the first `stages` stages.
 
     Raises:
-        ConfigError: the model has not so many.
+        ConfigError: the model has not so many, or timm does not know its stages.
     """
     if not stages:
         return
     from timm.models import group_parameters
 
-    inner = model.backbone.model
+    inner = backbone.model
+    if not hasattr(inner, "group_matcher"):
+        raise ConfigError(
+            f"finetune.freeze: timm does not say what the stages of backbone {backbone.name} are;"
+            " set freeze: 0 or take another model"
+        )
     groups = group_parameters(inner, inner.group_matcher(coarse=True))
     if stages >= max(groups):
         raise ConfigError(
@@ -124,9 +131,30 @@ def freeze(model: Regressor, stages: int) -> None:
             named[name].requires_grad_(False)
 
 
-def train_mode(model: nn.Module, frozen_batchnorm: bool) -> None:
-    """Training mode; BatchNorm keeps its statistics where asked."""
+def frozen_parts(backbone: Backbone) -> list[nn.Module]:
+    """The modules whose parameters all are frozen; none of them lies in another."""
+    found: list[nn.Module] = []
+
+    def look(module: nn.Module) -> None:
+        learns = [parameter.requires_grad for parameter in module.parameters()]
+        if learns and not any(learns):
+            found.append(module)
+        else:
+            for child in module.children():
+                look(child)
+
+    look(backbone.model)
+    return found
+
+
+def train_mode(model: nn.Module, frozen_batchnorm: bool, frozen: Sequence[nn.Module] = ()) -> None:
+    """Training mode, but of what is frozen; BatchNorm keeps its statistics where asked.
+
+    Dropout, drop-path and BatchNorm of frozen stages do what they do when the network predicts.
+    """
     model.train()
+    for module in frozen:
+        module.eval()
     if frozen_batchnorm:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):

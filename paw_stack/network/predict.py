@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from paw_stack.config import EmbedSection, TtaSection
-from paw_stack.network.dataloader import filled
+from paw_stack.network.dataloader import as_computed, filled
 from paw_stack.network.device import Device
 from paw_stack.network.gpu.feed import on_device, prefetched, sent
 from paw_stack.network.gpu.memory import pass_size, told
@@ -42,7 +42,7 @@ def predict(
     Raises:
         ConfigError: the device's memory is too small for a pass.
     """
-    photos = np.load(pixels, mmap_mode="r")
+    photos = np.load(pixels, mmap_mode="r")  # or activations, of a network from these on
     batch_size = batch_size or predict_batch(device, photos.shape[1])
     parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     batches = on_device(prefetched(photos[part] for part in parts), device)
@@ -51,7 +51,7 @@ def predict(
     for part, batch in zip(parts, batches, strict=True):
         with told(lambda: _advice(batch_size)), torch.inference_mode(), device.autocast():
             columns = filled(sent(torch.from_numpy(metadata[part]), device.name), batch_size)
-            batch = filled(batch, batch_size)
+            batch = filled(as_computed(batch), batch_size)
             seen = [model.points(model(view, columns)) for view in views(batch, tta)]
             found.append(torch.stack(seen).double().mean(0)[: len(part)])
     return torch.cat(found).cpu().numpy()  # what comes back waits for the device once

@@ -55,6 +55,7 @@ def finetune_fold(
     start: dict[str, torch.Tensor] | None = None,
     resumed: Checkpoint | None = None,
     after_epoch: Callable[[Checkpoint], None] = lambda state: None,
+    kept: Path | None = None,
 ) -> FinetunedFold:
     """Train on the training rows and predict the held-out and test rows.
 
@@ -64,15 +65,18 @@ def finetune_fold(
         start: weights of a fine-tuned regressor to begin from, in place of the pretrained ones.
         resumed: the state that an interrupted call handed to `after_epoch` last.
         after_epoch: gets the state after every epoch, in a thread, while the next one runs.
+        kept: folder for what frozen stages make of the photos of this image cache, where
+            finetune.views says that it is kept; None: it is computed every time.
 
     Raises:
         DataError: the loss or a weight is not finite.
         ConfigError: the device's memory is too small for the batch.
     """
     with advised(recipe, what):
-        training = Training(recipe, rows, pixels, start)
+        training = Training(recipe, rows, pixels, start, kept)
         if resumed:
             training.resume(resumed)
+        training.open_activations()
     _run_epochs(training, what, after_epoch)
     if recipe.finetune.keep != "last":
         training.predictor.load_state_dict(training.state.part("best"))
@@ -98,6 +102,7 @@ def _run_epochs(training: Training, what: str, after_epoch: Callable[[Checkpoint
         training.state.epoch,
         training.own,
         recipe.device.name == "cuda",
+        training.source,
     )
     left = (section.epochs - training.state.epoch) * training.parts * section.batch_size
     bar = track(feed, what, total=left, size=section.batch_size)
@@ -229,7 +234,8 @@ def _backward(
     """
     recipe, fabric, n = training.recipe, training.fabric, len(batch.rows)
     # BatchNorm knows no variance of a single row.
-    train_mode(training.model, recipe.finetune.freeze_batchnorm or n == 1)
+    frozen_batchnorm = recipe.finetune.freeze_batchnorm or n == 1
+    train_mode(training.learner, frozen_batchnorm, training.frozen)
     photos, target, metadata, label, weight = _on_device(training, batch)
     if recipe.finetune.mixup:
         known = [target, metadata] if weight is None else [target, metadata, weight]

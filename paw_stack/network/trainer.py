@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from paw_stack.config import BackboneSection, FinetuneSection, LossSection, RegressorSection
+from paw_stack.data.images.augment import AugmentedPhotos, make_augment
 from paw_stack.data.types import Checkpoint
 from paw_stack.errors import ArtifactError, ConfigError, offenders
 from paw_stack.metrics import taken
@@ -22,8 +23,10 @@ from paw_stack.network.checkpoint import (
 )
 from paw_stack.network.dataloader import FoldRows, batches_per_epoch, extra_per_epoch
 from paw_stack.network.device import Device, make_fabric, placed
-from paw_stack.network.optim import freeze, make_optimizer, mean_weights
-from paw_stack.network.predict import predict
+from paw_stack.network.frozen.activations import KeptActivations, Source, keep_activations
+from paw_stack.network.frozen.split import split, upper_part
+from paw_stack.network.optim import freeze, frozen_parts, make_optimizer, mean_weights
+from paw_stack.network.predict import predict, predict_batch
 from paw_stack.network.regressor import Regressor, span_of
 
 
@@ -39,17 +42,27 @@ class Recipe:
     device: Device
     seed: int  # of weights, row order and augmentation
     workers: int
+    views_seed: int = 0  # of finetune.views, which all folds share
 
 
 class Training:
     """Model, optimizer and where they stand; `after` an epoch they are a `Checkpoint`.
 
+    Args:
+        kept: folder of what frozen stages make of these photos; None: it is computed every time.
+
     Raises:
-        ConfigError: more processes than a batch has photos.
+        ConfigError: more processes than a batch has photos; a backbone without stages one after
+            another where `kept`.
     """
 
     def __init__(
-        self, recipe: Recipe, rows: FoldRows, pixels: Path, start: dict[str, torch.Tensor] | None
+        self,
+        recipe: Recipe,
+        rows: FoldRows,
+        pixels: Path,
+        start: dict[str, torch.Tensor] | None,
+        kept: Path | None = None,
     ):
         self.recipe, self.rows, self.pixels = recipe, rows, pixels
         self.metadata = rows.standardised()
@@ -59,7 +72,13 @@ class Training:
         self.fabric = make_fabric(recipe.device)
         _require_a_photo_each(self.fabric.world_size, len(rows.fit) // self.parts)
         self.model = make_model(recipe, rows, start)
-        freeze(self.model, recipe.finetune.freeze)
+        backbone, stages = self.model.backbone, recipe.finetune.freeze
+        freeze(backbone, stages)
+        self.frozen = frozen_parts(backbone) if stages else []
+        self.split = split(backbone) if kept and recipe.finetune.views else None
+        self.learner = self._upper(self.model)
+        self.folder = kept
+        self.source: AugmentedPhotos | KeptActivations = self._augmented()
         # Fabric cannot clip by a loss scale that a fused step takes off itself.
         fused = recipe.device.name == "cuda" and recipe.device.precision != "fp16"
         self.optimizer = make_optimizer(self.model, recipe.finetune, fused or None)
@@ -69,12 +88,33 @@ class Training:
 
     def _set_up(self) -> tuple[Any, Any]:
         """Model and optimizer as Fabric wraps them: for the forward pass and for the step."""
-        compiled: Any = self.model
+        compiled: Any = self.learner
         if self.recipe.finetune.compile:
             # An epoch has batches of two sizes at most, a program each.
-            compiled = torch.compile(self.model, dynamic=False)
+            compiled = torch.compile(self.learner, dynamic=False)
         forward, stepper = self.fabric.setup(compiled, self.optimizer)
         return forward, stepper
+
+    def _upper(self, model: Regressor) -> Regressor:
+        """The network that gets what `source` gives."""
+        return upper_part(model, self.split) if self.split else model
+
+    def _augmented(self) -> AugmentedPhotos:
+        section, recipe = self.recipe.finetune, self.recipe
+        seed = recipe.views_seed if section.views else recipe.seed
+        return AugmentedPhotos(self.pixels, make_augment(section, self.model.backbone.size), seed)
+
+    def open_activations(self) -> None:
+        """Let what the frozen stages make of photos stand for photos, where it is to be kept.
+
+        Behind `resume`, as it follows from the weights.
+        """
+        if self.split and self.folder:
+            recipe = self.recipe
+            how = (recipe.device, recipe.workers, recipe.views_seed)
+            source = Source(self.folder, self.pixels, *how)
+            backbone, section = self.model.backbone, recipe.finetune
+            self.source = keep_activations(backbone, self.split, section, self.rows, source)
 
     @property
     def predictor(self) -> Regressor:
@@ -144,11 +184,14 @@ class Training:
 
     def predict(self, rows: np.ndarray, tta: bool = False) -> np.ndarray:
         """Predictions (n_rows,) float64 in points; each process makes its share of them."""
-        section = self.recipe.finetune.tta if tta else None
+        section, device = self.recipe.finetune.tta if tta else None, self.recipe.device
+        model, photos = self.predictor, self.pixels
+        # Of other views than the photo itself nothing is kept.
+        if isinstance(self.source, KeptActivations) and not (section and section.is_more):
+            model, photos, section = self._upper(model), self.source.plain, None
+        n = predict_batch(device, self.model.backbone.size)
         found = np.zeros(len(rows))
-        found[self.own] = predict(
-            self.predictor, self.pixels, rows[self.own], self.metadata, self.recipe.device, section
-        )
+        found[self.own] = predict(model, photos, rows[self.own], self.metadata, device, section, n)
         return self.summed(torch.from_numpy(found)).numpy()
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:

@@ -151,7 +151,9 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_one_process, config))
     checks.append(partial(_require_terms_with_weights, config))
     checks.append(partial(load_extra, config.data))
-    checks += [partial(require_able, backbone, cache) for backbone in config.backbones]
+    section = config.finetune
+    kept = section.freeze if section.views else 0
+    checks += [partial(require_able, backbone, cache, kept) for backbone in config.backbones]
     if config.heads.svr:
         checks.append(partial(resolve_engine, config.heads.svr, config.compute))
     trained = not all(backbone.frozen for backbone in config.backbones)

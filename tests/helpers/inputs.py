@@ -50,6 +50,7 @@ TOGETHER = {  # keys that are only taken with others
     "data.score_sd": {"data.score_sd": "sd", "data.score_n": "n"},
     "data.score_n": {"data.score_sd": "sd", "data.score_n": "n"},
     "finetune.patience": {"finetune.keep": "best_inner", "finetune.patience": 2},
+    "finetune.views": {"finetune.freeze": 1, "finetune.views": 2, "finetune.mixup": 0.0},
     "backbones.0.layers": {
         "backbones.0.frozen": True,
         "backbones.0.pretrained": True,

@@ -119,7 +119,7 @@ def test_each_optimizer_learns(model, name):
 
 
 def test_frozen_stages_get_no_gradient_and_no_group(model):
-    freeze(model, 1)
+    freeze(model.backbone, 1)
     inner = model.backbone.model
     assert not any(p.requires_grad for p in inner.patch_embed.parameters())
     assert not any(p.requires_grad for p in inner.layers[0].parameters())
@@ -130,7 +130,7 @@ def test_frozen_stages_get_no_gradient_and_no_group(model):
 
 def test_more_stages_than_there_are_is_told(model):
     with pytest.raises(ConfigError, match=r"finetune\.freeze: 9"):
-        freeze(model, 9)
+        freeze(model.backbone, 9)
 
 
 def test_frozen_batchnorm_keeps_its_statistics():

@@ -91,7 +91,7 @@ def cached_photos(
     folder = cache / _key(files, size, resize)
     if not _sound(folder, files, size):
         make_folder(cache)
-        with _locked(folder):
+        with locked(folder):
             sweep(cache)
             if not _sound(folder, files, size):  # another run may have built it meanwhile
                 _require_room(cache, len(files), size, free_bytes(cache))
@@ -257,8 +257,8 @@ def _opened(folder: Path, files: Sequence[_File]) -> Photos:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One builder a cache, where the system has locks.
+def locked(folder: Path) -> Iterator[None]:
+    """One builder of what `folder` will hold, where the system has locks.
 
     The lock goes with its process: a killed one blocks nobody.
     """

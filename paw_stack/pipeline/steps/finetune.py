@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from paw_stack.artifacts import Step, read_csv, read_weights, write_csv, write_weights
+from paw_stack.artifacts import Step, Steps, read_csv, read_weights, write_csv, write_weights
 from paw_stack.atomic import write_file
 from paw_stack.config import BackboneSection, digest
 from paw_stack.console import say
@@ -45,6 +45,7 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, step: Step) -> 
         pixels = all_pixels(job, backbone, labels.needs)
     else:
         pixels = known_pixels(job, backbone, step.needs)
+    kept = activations_folder(job, backbone, labels.needs if labels else step.needs, pixels)
     resumed, start = from_first(_beginning(job, backbone, fold, step), recipe.device)
     if resumed:
         say(f"{what}: goes on after epoch {resumed.epoch}")
@@ -55,10 +56,10 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, step: Step) -> 
             f" learning rate {section.learning_rate:g}"
         )
     if rank():
-        finetune_fold(pixels, rows, recipe, what, start, resumed)
+        finetune_fold(pixels, rows, recipe, what, start, resumed, kept=kept)
         return
     step.begin()
-    result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, step))
+    result = finetune_fold(pixels, rows, recipe, what, start, resumed, partial(_keep, step), kept)
     _write(step, rows, result)
     span = span_of(recipe.loss, recipe.bounds, rows.target[rows.fit])
     facts = {"metadata": rows.scale(), "span": list(span)}
@@ -66,6 +67,15 @@ def finetune_one(job: Job, backbone: BackboneSection, fold: int, step: Step) -> 
     if start and (anew := _parts(result.weights) - _parts(start)):
         say(f"{what}: {', '.join(sorted(anew))} began at random: what it starts from has none")
     say(_sentence(what, result.history, str(recipe.device)))
+
+
+def activations_folder(job: Job, backbone: BackboneSection, needs: Steps, pixels: Path) -> Path:
+    """Beside the image cache, for what a model's frozen stages make of the photos of `pixels`."""
+    fed = needs.get("reconstructions")
+    # The folder of an image cache is named by the content of its photos.
+    photos = [fed.fingerprint if fed else pixels.parent.name, pixels.name]
+    model = backbone.model_dump(mode="json", include={"model", "model_args", "image_size"})
+    return job.run.cache / "activations" / digest(photos, model, job.config.finetune.freeze)
 
 
 def _parts(weights: dict[str, "torch.Tensor"]) -> set[str]:
@@ -135,6 +145,7 @@ def fold_recipe(job: Job, backbone: BackboneSection, fold: int) -> "Recipe":
         device,
         seed=seed_of(config.run.seed, backbone.name, fold),
         workers=n_workers(config.run.workers, device),
+        views_seed=config.run.seed,
     )
 
 

@@ -72,6 +72,7 @@ def pretrain(job: Job, backbone: BackboneSection, step: Step) -> None:
     rows = _class_rows(job)
     recipe = fold_recipe(job, backbone, fold=0)
     changes = {"epochs": section.epochs, "keep": "last", "patience": None, "freeze": 0, "mixup": 0}
+    changes["views"] = None
     changes["learning_rate"] = section.learning_rate or recipe.finetune.learning_rate
     recipe = replace(
         recipe,
