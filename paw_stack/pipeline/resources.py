@@ -23,6 +23,7 @@ from paw_stack.heads.registry import HEADS
 from paw_stack.pipeline.candidates import Source, candidates
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.graph import STAGES, Steps
+from paw_stack.processes import usable_cores
 
 if TYPE_CHECKING:
     from paw_stack.network.pretrained.probe import Shapes
@@ -160,10 +161,12 @@ def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
 def _head_need(job: Job, source: Source, head: str, sizes: "Sizes", n_folds: int) -> Need:
     width = sum(sizes[backbone.name].widths[layer] for backbone, layer in source.layers)
     kept = n_folds * len(job.competition.target) * width * FLOAT if HEADS[head].keeps_rows else 0
+    side_by_side = HEADS[head].side_by_side and not source.shared
+    at_once = min(n_folds, usable_cores()) if side_by_side else 1
     return Need(
         f"head {source.name}.{head}",
         kept,
-        HEAD_COPIES * len(job.ids) * width * FLOAT,
+        HEAD_COPIES * at_once * len(job.ids) * width * FLOAT,
         f"leave out heads.{head} or take a backbone with shorter vectors",
     )
 
