@@ -1,7 +1,9 @@
-"""Published weights that lie on this machine: whether they fit, and the digest of their content."""
+"""Pretrained backbones: what they can do, whether their local weights fit, and those' digest."""
 
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.step import versions
@@ -13,24 +15,32 @@ from paw_stack.regular import json_or_nothing, sha256_of
 def require_able(backbone: BackboneSection, cache: Path) -> None:
     """See that the model takes its photos, has its layers, and that a file of weights fits.
 
-    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
-    command with nothing to do has no other use for.
-
     Raises:
         ConfigError: it does not.
+    """
+    if source := facts_of(backbone, cache)["weights"]:
+        say(f"backbone {backbone.name}: {source}")
+
+
+def facts_of(backbone: BackboneSection, cache: Path) -> dict[str, Any]:
+    """`weights` in words, how many `parameters`, and `widths`: layer -> numbers of its vector.
+
+    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
+    command with nothing to train or embed has no other use for.
+
+    Raises:
+        ConfigError: the model cannot do what its section asks for.
     """
     fits = backbone.weights is None or backbone.weights.is_file()
     about = digest(backbone, weights_digest(backbone) if fits else None, versions())
     note = cache / "backbones" / f"{about}.json"
-    source = json_or_nothing(note).get("weights")
-    if source is None:
+    facts = json_or_nothing(note)
+    if not {"weights", "parameters", "widths"} <= facts.keys():
         from paw_stack.network.pretrained.probe import find_weights, measure
 
-        measure(backbone)
-        source = find_weights(backbone)
-        write_json(note, {"weights": source})
-    if source:
-        say(f"backbone {backbone.name}: {source}")
+        facts = {**asdict(measure(backbone)), "weights": find_weights(backbone)}
+        write_json(note, facts)
+    return facts
 
 
 def weights_digest(backbone: BackboneSection) -> str | None:
