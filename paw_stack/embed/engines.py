@@ -36,9 +36,10 @@ from paw_stack.processes import usable_cores
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
 
-# Parts of a batch that OpenVINO computes at the same time, at most one a core. Cores that share one
-# part wait for each other, in an EfficientNet a quarter of their time; small parts go no slower.
-AT_ONCE = 8
+# Parts of a batch that OpenVINO computes at the same time, each on its share of the cores. Cores
+# that share one part wait for each other: two took 15 ms of their time for a photo through an
+# EfficientNet, with two parts 13 ms; with eight parts of one photo 19 ms.
+AT_ONCE = 2
 # Passes from which an engine may repay its start; below, a measurement alone would cost 5 %.
 MEASURED_FROM = 1_000
 # torch.compile gained nothing on a CPU (Swin-T: 27.6 photos/s, 28.2 without). On a GPU nothing was
