@@ -158,13 +158,13 @@ def shares(
 
 def _correlating(moments: Moments) -> np.ndarray:
     """Candidates (k,) whose correlation with the target is positive beyond chance."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     gram = moments.plain.sum(0)
     covariance, _ = centred(gram)
     spread = np.sqrt(np.diag(covariance).clip(1e-12))
     r = covariance[:-1, -1] / (spread[:-1] * spread[-1])
-    return np.flatnonzero(r * np.sqrt(gram[0, 0]) > norm.isf(CHANCE / len(r)))
+    return np.flatnonzero(r * np.sqrt(gram[0, 0]) > -ndtri(CHANCE / len(r)))
 
 
 def _averaged_ridge(moments: Moments) -> np.ndarray:

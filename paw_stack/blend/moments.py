@@ -126,9 +126,12 @@ def least_squares(
     wanted = np.broadcast_to(covariance[..., :-1, -1], matrix.shape[:-1])
     factor = square_root(matrix)
     weights = np.linalg.solve(factor @ np.swapaxes(factor, -1, -2), wanted[..., None])[..., 0]
-    for place in np.argwhere((weights < 0).any(axis=-1)):  # without a negative one it is solved
-        at = tuple(place)
-        weights[at], _ = nnls(factor[at].T, np.linalg.solve(factor[at], wanted[at]))
+    negative = (weights < 0).any(axis=-1)  # without one it is solved
+    rows, values = factor[negative], wanted[negative]
+    sides = np.linalg.solve(rows, values[..., None])[..., 0]
+    weights[negative] = np.reshape(
+        [nnls(row.T, side)[0] for row, side in zip(rows, sides, strict=True)], values.shape
+    )
     return weights, mean[..., -1] - (weights * mean[..., :-1]).sum(axis=-1)
 
 

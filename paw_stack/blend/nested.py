@@ -16,6 +16,7 @@ Where rows have weights, a weight of 2 counts as two such rows in a fold do, eve
 Rows of one group err alike: how much a choice may rest on is told by the groups.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -200,8 +201,9 @@ def _cross_fitted(
     for division, (cell_of, of_cells) in enumerate(zip(cells, moments, strict=True)):
         for number, cell in enumerate(np.unique(cell_of)):
             rows, others = cell_of == cell, of_cells.without(number)
+            weigh = weigher(others, straighten)
             for place, method in enumerate(methods):
-                model = {"method": method, **weighed(others, {method: 1.0}, straighten)}
+                model = {"method": method, **weigh({method: 1.0})}
                 predicted[division, rows, place] = _combined(model, columns[rows])
     return predicted.mean(axis=0)
 
@@ -209,28 +211,38 @@ def _cross_fitted(
 def weighed(moments: Moments, part: dict[str, float], straighten: bool) -> dict[str, Any]:
     """Lines of the candidates, their weights and the intercept, in plain columns.
 
-    Where all rows have one score there is nothing to weigh by, and every line is that score.
-
     Args:
         part: method -> its share of the weights.
+    """
+    return weigher(moments, straighten)(part)
+
+
+def weigher(moments: Moments, straighten: bool) -> Callable[[dict[str, float]], dict[str, Any]]:
+    """`weighed` of these moments, for one part after another: what all of them need is made once.
+
+    Where all rows have one score there is nothing to weigh by, and every line is that score.
     """
     c, shift = moments.n_candidates, moments.shift
     if (level := moments.level()) is not None:
         flat = {"intercept": [shift + level] * c, "slope": [0.0] * c}
-        return {"lines": flat, "weights": [1 / c] * c, "intercept": 0.0}
+        return lambda part: {"lines": flat, "weights": [1 / c] * c, "intercept": 0.0}
     kept = moments.distinct()  # a copy would count twice
     intercept, slope = moments.lines() if straighten else (np.zeros(c), np.ones(c))
     straight = moments.straightened(intercept, slope).take(kept)
-    weights, constant = np.zeros(c), 0.0
-    for method, share in part.items():
-        if not share:
-            continue
-        own, free = EVERY[method](straight)
-        weights[kept] += share * own
-        # Rounding of a sum of 1 is no intercept.
-        constant += share * (free + shift * (1 - own.sum())) if free else 0.0
     lines = {"intercept": (intercept + shift * (1 - slope)).tolist(), "slope": slope.tolist()}
-    return {"lines": lines, "weights": weights.tolist(), "intercept": float(constant)}
+
+    def weigh(part: dict[str, float]) -> dict[str, Any]:
+        weights, constant = np.zeros(c), 0.0
+        for method, share in part.items():
+            if not share:
+                continue
+            own, free = EVERY[method](straight)
+            weights[kept] += share * own
+            # Rounding of a sum of 1 is no intercept.
+            constant += share * (free + shift * (1 - own.sum())) if free else 0.0
+        return {"lines": lines, "weights": weights.tolist(), "intercept": float(constant)}
+
+    return weigh
 
 
 def _combined(model: dict[str, Any], columns: np.ndarray) -> np.ndarray:

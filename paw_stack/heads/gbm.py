@@ -4,10 +4,12 @@ Embeddings have a thousand dense columns. All of them in every tree, in 255 bins
 the time and gain nothing; where folds share an embedding its columns are binned once for all.
 Bins come from the features of all labelled rows and look at no target. LightGBM keeps targets in
 float32: it gets them in standard deviations, so that scores far from 0 lose no digits. Weights are
-its own; `min_rows` and bins count rows.
+its own; `min_rows` and bins count rows. Folds grow side by side, each on one core: several threads
+of a fold wait for each other at every split.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,35 +20,69 @@ from paw_stack.data.types import StoredHead
 from paw_stack.errors import offenders
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
 from paw_stack.metrics import taken
+from paw_stack.processes import each_on_a_core
 from paw_stack.progress import track
 
 INNER_PARTS = 10  # a tenth of the training rows tells when to stop
 
 
+class _Grown(NamedTuple):
+    """What a fold gives."""
+
+    oof: np.ndarray  # points, of its held-out rows
+    test: np.ndarray  # (m,) points
+    head: StoredHead
+    trees: int
+    is_constant: bool  # its rows are too few to be split
+
+
 def cross_fit_gbm(section: GbmSection, problem: Problem) -> CrossFitted:
     """Out-of-fold predictions of LightGBM; with early stopping, on a part of the training rows."""
-    oof, tests, heads, trees = np.full(len(problem.target), np.nan), [], {}, []
-    constant = []
-    shared = _dataset(section, problem.features(0)[0], problem) if problem.shared else None
-    for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
-        labelled, test = problem.features(fold)
-        fit, held_out = problem.folds.training_rows(fold), problem.folds.held_out_rows(fold)
-        scale = TargetScale.of(problem.target[fit], taken(problem.weight, fit))
-        target = scale.standardised(problem.target)
-        grown, stopping = _split(section, fit, problem)
-        constant += [fold] if len(grown) < 2 * section.min_rows else []
-        data = shared or _dataset(section, labelled, problem)
-        parts = [
-            _part(data, rows, target, problem.weight) for rows in (grown, stopping) if len(rows)
-        ]
-        booster = _train(section, parts, problem.seed)
-        oof[held_out] = scale.points(booster.predict(labelled[held_out]))
-        tests.append(scale.points(booster.predict(test) if len(test) else []))
-        trees.append(booster.current_iteration())
-        head = StoredHead("trees", {}, booster.model_to_string())
-        heads[f"fold{fold}"] = in_points(head, scale)
+    only, fit_fold = problem.only, partial(_fold_of_its_own, section, problem)
+    if problem.shared:
+        vectors = problem.features(only[0])
+        data = _dataset(section, vectors[0], problem)
+        fit_fold = partial(_fold, section, problem, vectors, data)
+    each = track(each_on_a_core(fit_fold, only), problem.what, len(only), "folds")
+    grown = dict(zip(only, each, strict=True))
+    oof = np.full(len(problem.target), np.nan)
+    for fold, one in grown.items():
+        oof[problem.folds.held_out_rows(fold)] = one.oof
+    heads = {f"fold{fold}": one.head for fold, one in grown.items()}
+    facts = {"trees": [one.trees for one in grown.values()]}
+    constant = [fold for fold, one in grown.items() if one.is_constant]
     remarks = [_constant_sentence(section, constant)] if constant else []
-    return CrossFitted(oof, np.mean(tests, axis=0), heads, {"trees": trees}, remarks)
+    return CrossFitted(oof, np.mean([g.test for g in grown.values()], 0), heads, facts, remarks)
+
+
+def _fold_of_its_own(section: GbmSection, problem: Problem, fold: int) -> _Grown:
+    """A fold whose vectors are no other's."""
+    vectors = problem.features(fold)
+    return _fold(section, problem, vectors, _dataset(section, vectors[0], problem), fold)
+
+
+def _fold(
+    section: GbmSection,
+    problem: Problem,
+    vectors: tuple[np.ndarray, np.ndarray],
+    data: Any,
+    fold: int,
+) -> _Grown:
+    """Trees and predictions; `data` are the binned labelled `vectors`."""
+    labelled, test = vectors
+    fit, held_out = problem.folds.training_rows(fold), problem.folds.held_out_rows(fold)
+    scale = TargetScale.of(problem.target[fit], taken(problem.weight, fit))
+    target = scale.standardised(problem.target)
+    growing, stopping = _split(section, fit, problem)
+    parts = [_part(data, rows, target, problem.weight) for rows in (growing, stopping) if len(rows)]
+    booster = _train(section, parts, problem.seed)
+    return _Grown(
+        scale.points(booster.predict(labelled[held_out], num_threads=1)),
+        scale.points(booster.predict(test, num_threads=1) if len(test) else []),
+        in_points(StoredHead("trees", {}, booster.model_to_string()), scale),
+        booster.current_iteration(),
+        len(growing) < 2 * section.min_rows,
+    )
 
 
 def _constant_sentence(section: GbmSection, folds: list[int]) -> str:
@@ -112,6 +148,7 @@ def _parameters(section: GbmSection, seed: int) -> dict[str, Any]:
         "max_bin": section.max_bin,
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,  # of some hundred rows a third faster, the same trees
+        "num_threads": 1,
         "verbosity": -1,
     }

@@ -42,6 +42,7 @@ class Head:
         uses_groups: it chooses on parts of its training rows, which keep groups together.
         keeps_rows: it is stored with the rows that it learned from.
         streams: it reads vectors block by block, from disk.
+        side_by_side: folds that have vectors of their own are fitted at the same time, one a core.
     """
 
     section: type[HeadSection]
@@ -53,6 +54,7 @@ class Head:
     uses_groups: bool = False
     keeps_rows: bool = False
     streams: bool = False
+    side_by_side: bool = False
 
 
 def fit_head(section: HeadSection, engine: str, problem: Problem) -> CrossFitted:
@@ -187,7 +189,7 @@ def _kernel_ridge_bytes(engine: str, n: int, m: int) -> float:
 
 HEADS = {
     "svr": Head(SvrSection, _svr, resolve_engine, _svr_bytes, _svr_device_bytes, keeps_rows=True),
-    "gbm": Head(GbmSection, _gbm, uses_seed=True, uses_groups=True),
+    "gbm": Head(GbmSection, _gbm, uses_seed=True, uses_groups=True, side_by_side=True),
     "ridge": Head(RidgeSection, _ridge, uses_groups=True),
     "kernel_ridge": Head(
         KernelRidgeSection,

@@ -1,7 +1,9 @@
-"""Published weights that lie on this machine: whether they fit, and the digest of their content."""
+"""Pretrained backbones: what they can do, whether their local weights fit, and those' digest."""
 
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from paw_stack.artifacts.files import write_json
 from paw_stack.artifacts.step import versions
@@ -13,31 +15,39 @@ from paw_stack.regular import json_or_nothing, sha256_of
 def require_able(backbone: BackboneSection, cache: Path, kept_stages: int = 0) -> None:
     """See that the model takes its photos, has its layers, and that a file of weights fits.
 
-    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
-    command with nothing to do has no other use for.
-
     Args:
         kept_stages: first stages whose activations are kept, unless the backbone does not learn.
 
     Raises:
         ConfigError: it does not, or its stages cannot be told apart.
     """
-    kept = [] if backbone.frozen or not kept_stages else [kept_stages]
+    kept = 0 if backbone.frozen else kept_stages
+    if source := facts_of(backbone, cache, kept)["weights"]:
+        say(f"backbone {backbone.name}: {source}")
+
+
+def facts_of(backbone: BackboneSection, cache: Path, kept_stages: int = 0) -> dict[str, Any]:
+    """`weights` in words, how many `parameters`, and `widths`: layer -> numbers of its vector.
+
+    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
+    command with nothing to train or embed has no other use for.
+
+    Raises:
+        ConfigError: the model cannot do what its section asks for, or not keep its first stages.
+    """
     fits = backbone.weights is None or backbone.weights.is_file()
-    about = digest(backbone, weights_digest(backbone) if fits else None, versions(), *kept)
-    note = cache / "backbones" / f"{about}.json"
-    source = json_or_nothing(note).get("weights")
-    if source is None:
+    about = [backbone, weights_digest(backbone) if fits else None, versions()]
+    note = cache / "backbones" / f"{digest(*about, *[kept_stages] * bool(kept_stages))}.json"
+    facts = json_or_nothing(note)
+    if not {"weights", "parameters", "widths"} <= facts.keys():
         from paw_stack.network.frozen.split import measured_split
         from paw_stack.network.pretrained.probe import find_weights, measure
 
-        measure(backbone)
-        source = find_weights(backbone)
-        for stages in kept:
-            measured_split(backbone.model_dump_json(), stages)
-        write_json(note, {"weights": source})
-    if source:
-        say(f"backbone {backbone.name}: {source}")
+        facts = {**asdict(measure(backbone)), "weights": find_weights(backbone)}
+        if kept_stages:
+            measured_split(backbone.model_dump_json(), kept_stages)
+        write_json(note, facts)
+    return facts
 
 
 def weights_digest(backbone: BackboneSection) -> str | None:

@@ -3,8 +3,7 @@
 Files are counted as they will be written: weights, embeddings and, at most, a head that keeps every
 training row. Memory is what must be held at once: parameters, gradients and momenta of one fold, or
 the vectors that a head learns from with the copies that are made of them; what passes through the
-network comes on top, and says so itself where it does not fit. The model is built without its
-weights (torch's meta device) to count them.
+network comes on top, and says so itself where it does not fit.
 """
 
 import math
@@ -12,7 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,10 @@ from paw_stack.heads.registry import HEADS
 from paw_stack.pipeline.candidates import Source, candidates
 from paw_stack.pipeline.experiment import Job
 from paw_stack.pipeline.graph import STAGES, Steps
+from paw_stack.pipeline.pretrained_files import facts_of
+from paw_stack.processes import usable_cores
 
-if TYPE_CHECKING:
-    from paw_stack.network.pretrained.probe import Shapes
-
-    Sizes = dict[str, Shapes]
+Facts = dict[str, Any]  # of a backbone, as `facts_of` gives them
 
 MEGABYTE = 1_000_000
 FLOAT = 4  # bytes
@@ -109,9 +107,7 @@ def _needs(job: Job, folds: Sequence[int], steps: Steps, stages: Sequence[Stage]
     }
     if not todo:
         return []
-    from paw_stack.network.pretrained.probe import measure
-
-    sizes = {backbone.name: measure(backbone) for backbone in job.config.backbones}
+    sizes = {backbone.name: facts_of(backbone, job.run.cache) for backbone in job.config.backbones}
     found = []
     for name, size in sizes.items():
         names = (name, *(f"{name} fold {fold}" for fold in folds))
@@ -126,14 +122,14 @@ def _needs(job: Job, folds: Sequence[int], steps: Steps, stages: Sequence[Stage]
     return found
 
 
-def _finetune_need(job: Job, name: str, size: "Shapes", n_folds: int) -> Need:
+def _finetune_need(job: Job, name: str, size: Facts, n_folds: int) -> Need:
     """Weights of every fold, and of one the state: the last epoch's while the next is written.
 
     In memory on a CPU: the state's tensors, their copies for the file, and the gradients.
     """
     from paw_stack.network.device import resolve_device
 
-    section, weights = job.config.finetune, size.parameters * FLOAT
+    section, weights = job.config.finetune, size["parameters"] * FLOAT
     momenta = 1 if section.optimizer == "sgd" else 2
     state = weights * (1 + momenta + (section.ema is not None) + (section.keep != "last"))
     on_cpu = resolve_device(job.config.compute).name == "cpu"
@@ -171,10 +167,10 @@ def _activations_need(job: Job, name: str, n_folds: int) -> list[Need]:
     return [Need(f"activations of the frozen stages of {name}", kept, 0, setting)]
 
 
-def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
+def _embed_need(job: Job, name: str, size: Facts, n_places: int) -> Need:
     """A frozen backbone's vectors are kept beside the image cache too."""
     frozen = any(backbone.name == name and backbone.frozen for backbone in job.config.backbones)
-    n_values = len(job.ids) * sum(size.widths.values())
+    n_values = len(job.ids) * sum(size["widths"].values())
     itemsize = np.dtype(job.config.embed.dtype).itemsize
     setting = "set embed.dtype: float16" if itemsize == FLOAT else "take a smaller model"
     return Need(
@@ -185,13 +181,15 @@ def _embed_need(job: Job, name: str, size: "Shapes", n_places: int) -> Need:
     )
 
 
-def _head_need(job: Job, source: Source, head: str, sizes: "Sizes", n_folds: int) -> Need:
-    width = sum(sizes[backbone.name].widths[layer] for backbone, layer in source.layers)
+def _head_need(job: Job, source: Source, head: str, sizes: dict[str, Facts], n_folds: int) -> Need:
+    width = sum(sizes[backbone.name]["widths"][layer] for backbone, layer in source.layers)
     kept = n_folds * len(job.competition.target) * width * FLOAT if HEADS[head].keeps_rows else 0
+    side_by_side = HEADS[head].side_by_side and not source.shared
+    at_once = min(n_folds, usable_cores()) if side_by_side else 1
     return Need(
         f"head {source.name}.{head}",
         kept,
-        HEAD_COPIES * len(job.ids) * width * FLOAT,
+        HEAD_COPIES * at_once * len(job.ids) * width * FLOAT,
         f"leave out heads.{head} or take a backbone with shorter vectors",
     )
 

@@ -97,7 +97,7 @@ def test_trees_that_stopped_are_stored_up_to_the_best(case, monkeypatch):
     monkeypatch.setattr(lightgbm, "train", told)
     how = {"trees": 200, "learning_rate": 0.5}
     found = fitted(GbmSection(**how, early_stopping=3), X, X_test, y)
-    assert found.facts["trees"] == [booster.best_iteration for booster in grown]
+    assert sorted(found.facts["trees"]) == sorted(booster.best_iteration for booster in grown)
     longer = fitted(GbmSection(**how, early_stopping=4), X, X_test, y)
     assert found.facts["trees"] == longer.facts["trees"]  # one tree more of patience, none kept
     for fold, trees in enumerate(found.facts["trees"]):

@@ -212,11 +212,15 @@ def _ready(job: Job, one: _Loaded, device: "Device", pixels: Path) -> "Network":
 def _closeness(
     job: Job, one: _Loaded, network: "Network", device: "Device", pixels: Path
 ) -> dict[str, Any]:
-    """Layer -> how far the network's vectors of a sample of rows are from float32's."""
+    """Layer -> how far the network's vectors of a sample of rows are from float32's.
+
+    Photos are not mirrored for it: one view tells as much as their mean.
+    """
     from paw_stack.embed import batch_size, by_layer, closeness, extract, make_network, sample_rows
     from paw_stack.network.device import Device
 
-    section, layers = job.config.embed, one.item.section.layers
+    section = job.config.embed.model_copy(update={"flip": False})
+    layers = one.item.section.layers
     rows, exactly = sample_rows(len(job.ids)), Device(device.name, "fp32")
     planes = None if one.planes is None else one.planes[rows]
     photos = np.array(np.load(pixels, mmap_mode="r")[rows])
