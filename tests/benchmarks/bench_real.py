@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import PredefinedSplit
@@ -33,7 +32,6 @@ from sklearn.svm import SVR
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench_blend import BOUNDS, read
-from helpers.places import OOF
 
 from paw_stack.artifacts.finished.model import FinishedRun, read_finished
 from paw_stack.blend.nested import Recipe, fit_blend, predict_blend
@@ -43,7 +41,7 @@ from paw_stack.heads.cross_fit import CrossFitted, Problem
 from paw_stack.heads.registry import engine_of, fit_head
 from paw_stack.heads.selection_head import select_layers
 from paw_stack.metrics import correlation, rmse
-from paw_stack.pipeline.candidates import Source, candidates, layer_name
+from paw_stack.pipeline.candidates import candidates, layer_name
 from paw_stack.pipeline.steps.fit_head import head_section
 
 OURS, REPORT = "paw-stack", "paw-stack, as its report says (10 folds)"
@@ -107,15 +105,11 @@ def two_on_a_grid(part: Part) -> np.ndarray:
     """The notebooks' blend: a share of the best and the rest of another, of 101 shares."""
     columns, new = part.columns
     best = int(np.argmin([rmse(part.target, column) for column in columns.T]))
-    tried = [
-        (
-            rmse(part.target, share * columns[:, best] + (1 - share) * columns[:, other]),
-            other,
-            share,
-        )
-        for other in range(columns.shape[1])
-        for share in np.linspace(0, 1, 101)
-    ]
+    tried = []
+    for other, column in enumerate(columns.T):
+        for share in np.linspace(0, 1, 101):
+            mixed = share * columns[:, best] + (1 - share) * column
+            tried.append((rmse(part.target, mixed), other, share))
     _, other, share = min(tried)
     return share * new[:, best] + (1 - share) * new[:, other]
 
@@ -132,7 +126,7 @@ def stacking(part: Part) -> np.ndarray:
         "gbm": LGBMRegressor(verbose=-1, random_state=0, **few),
     }
     X, X_new = part.stacked()
-    split = PredefinedSplit(part.folds.fold_of)
+    split = PredefinedSplit(part.folds.fold_of // 2)  # four of eight; its own default is five
     stack = StackingRegressor(list(heads.items()), RidgeCV(alphas=ALPHAS), cv=split)
     return stack.fit(X, part.target).predict(X_new)
 
@@ -257,7 +251,8 @@ def table(known: Known, predicted: dict, seconds: dict) -> Iterator[str]:
         if np.isfinite(column).all():
             whole[name] = column
     compared = compare(target, whole[OURS], whole, group_of=known.folds.group_of)
-    yield f"| {known.name} | RMSE | r | ours less it (95 %) | nested | seconds |\n|---|---|---|---|---|---|"
+    yield f"| {known.name} | RMSE | r | ours less it (95 %) | nested | seconds |"
+    yield "|---|---|---|---|---|---|"
     for name in sorted(whole, key=lambda name: rmse(target, whole[name])):
         facts, column = compared[name], whole[name]
         apart = f"{facts['difference']:+.3f} ({facts['low']:+.3f} to {facts['high']:+.3f})"
@@ -279,14 +274,15 @@ def installed(python: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", default=[], help="finished runs")
-    parser.add_argument("--candidates", type=Path, default=OOF)
+    parser.add_argument("--candidates", type=Path, action="append", default=[], metavar="FOLDER")
     parser.add_argument("--outer", type=int, default=5, help="outer folds")
     parser.add_argument("--autogluon-python", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--time-limit", type=float, default=60, help="seconds an outer fold")
     wanted = parser.parse_args()
     with_autogluon = installed(wanted.autogluon_python)
-    for place in [*wanted.run, wanted.candidates]:
-        known = of_run(place) if place in wanted.run else of_candidates(place)
+    opened = [(of_run, place) for place in wanted.run]
+    for read_place, place in opened + [(of_candidates, place) for place in wanted.candidates]:
+        known = read_place(place)
         peers = {"a constant": constant, **(OF_LAYERS if known.layers else {}), **OF_CANDIDATES}
         name = f"AutoGluon, best_quality, {wanted.time_limit:g} s a fold"
         if with_autogluon:
