@@ -7,8 +7,10 @@
 out-of-fold predictions, where only what blends takes part. The run's folds are joined to `--outer`
 ones. Whoever predicts an outer fold has learned from the others alone: candidates, settings,
 scalers and weights are made again without it (nested: all). Predictions that others made cannot be:
-of them the blend alone is (nested: blend). AutoGluon runs in a Python of its own
-(`pip install 'autogluon.tabular[lightgbm,catboost,xgboost]' torch`), a time limit an outer fold.
+of them the blend alone is (nested: blend), as in a run's own report, whose candidates are made once
+a fold. Seconds are of the clock; candidates count for whoever blends them. AutoGluon runs in a
+Python of its own (`pip install 'autogluon.tabular[lightgbm,catboost,xgboost]' torch`), with a time
+limit for each outer fold.
 """
 
 import argparse
@@ -18,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,59 +32,19 @@ from sklearn.svm import SVR
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_blend import BOUNDS, read
+from benchmarks.bench_blend import BOUNDS, read
+from helpers.outer_folds import Known, Part, of_run, parts
 
-from paw_stack.artifacts.finished.model import FinishedRun, read_finished
 from paw_stack.blend.nested import Recipe, fit_blend, predict_blend
 from paw_stack.blend.scores import compare
-from paw_stack.data.folds import Folds
-from paw_stack.heads.cross_fit import CrossFitted, Problem
-from paw_stack.heads.registry import engine_of, fit_head
-from paw_stack.heads.selection_head import select_layers
 from paw_stack.metrics import correlation, rmse
-from paw_stack.pipeline.candidates import candidates, layer_name
-from paw_stack.pipeline.steps.fit_head import head_section
 
-OURS, REPORT = "paw-stack", "paw-stack, as its report says (10 folds)"
+OURS, REPORT = "paw-stack", "paw-stack, as its report says"
 DIRECTIONS = 100  # that AutoGluon is given
 ALPHAS = np.logspace(-1, 6, 15)
 
 
-@dataclass(frozen=True)
-class Known:
-    """A set of rated photos: their layers, or what others predicted."""
-
-    name: str
-    target: np.ndarray  # (n,) float64, points
-    folds: Folds
-    bounds: tuple[float, float]
-    layers: dict[str, np.ndarray]  # name -> (n, d) float32; none: only `columns` are known
-    columns: np.ndarray | None = None  # (n, c) float64, points, out-of-fold
-    run: FinishedRun | None = None
-
-
-@dataclass(frozen=True)
-class Part:
-    """An outer fold: the rows that are learned from, in their own folds, and those to predict."""
-
-    target: np.ndarray  # (n,)
-    folds: Folds
-    bounds: tuple[float, float]
-    layers: dict[str, tuple[np.ndarray, np.ndarray]]  # (n, d) and (m, d)
-    columns: tuple[np.ndarray, np.ndarray]  # candidates, out-of-fold (n, c) and of new rows (m, c)
-    seconds: float  # that the candidates took
-
-    def stacked(self, *kinds: str) -> tuple[np.ndarray, np.ndarray]:
-        """Layers side by side: (n, d) and (m, d); all, or embeddings or logits alone."""
-        kept = [own for name, own in self.layers.items() if not kinds or kind_of(name) in kinds]
-        return np.hstack([a for a, _ in kept]), np.hstack([b for _, b in kept])
-
-
 Peer = Callable[[Part], np.ndarray]  # predictions (m,), points
-
-
-def kind_of(layer: str) -> str:
-    return "logits" if layer.endswith(".logits") else "embedding"
 
 
 def constant(part: Part) -> np.ndarray:
@@ -174,59 +135,9 @@ OF_CANDIDATES: dict[str, Peer] = {
 }
 
 
-def of_run(folder: Path) -> Known:
-    run = read_finished(folder)
-    named = [(b, layer) for b in run.config.backbones if b.frozen for layer in b.layers]
-    layers = {layer_name(b, x): run.labelled_vectors(b.name, None, x)[:] for b, x in named}
-    target, bounds = run.labelled["target"].to_numpy(), tuple(run.config.data.limits)
-    return Known(folder.name, target, run.folds, bounds, layers, run=run)
-
-
 def of_candidates(folder: Path) -> Known:
     columns, target, folds = read(folder)
     return Known(folder.name, target, folds, BOUNDS, {}, columns)
-
-
-def parts(known: Known, outer_of: np.ndarray) -> Iterator[tuple[np.ndarray, Part]]:
-    """Rows of each outer fold, and its part."""
-    for fold in range(outer_of.max() + 1):
-        fit, new = np.flatnonzero(outer_of != fold), np.flatnonzero(outer_of == fold)
-        inner = np.unique(known.folds.fold_of[fit], return_inverse=True)[1]
-        folds = Folds(inner, known.folds.group_of[fit])
-        layers = {name: (X[fit], X[new]) for name, X in known.layers.items()}
-        begin, columns = time.perf_counter(), known.columns
-        if columns is None:
-            each = fitted_candidates(known.run, layers, known.target[fit], folds)
-            made = (np.column_stack([x.oof for x in each]), np.column_stack([x.test for x in each]))
-        else:
-            made = columns[fit], columns[new]
-        seconds = time.perf_counter() - begin
-        yield new, Part(known.target[fit], folds, known.bounds, layers, made, seconds)
-
-
-def fitted_candidates(
-    run: FinishedRun, layers: dict, target: np.ndarray, folds: Folds
-) -> list[CrossFitted]:
-    """The run's candidates, made anew from some of its rows."""
-    config, found = run.config, []
-    for source, head in candidates(config):
-        section = head_section(config, source, head)
-        names = [layer_name(*layer) for layer in source.layers]
-        if source.chosen_from:
-            chosen = {name: layers[name] for name in names}
-            with tempfile.TemporaryDirectory() as scratch:
-                place, memory = Path(scratch), config.heads.memory_gb * 1e9
-                selection = config.heads.selection
-                found.append(
-                    select_layers(section, selection, chosen, target, folds.fold_of, place, memory)
-                )
-            continue
-        vectors = tuple(np.hstack([layers[name][side] for name in names]) for side in (0, 1))
-        problem = Problem(
-            lambda fold, own=vectors: own, target, folds, range(folds.n), True, config.run.seed
-        )
-        found.append(fit_head(section, engine_of(section), problem))
-    return found
 
 
 def predictions(known: Known, peers: dict[str, Peer], n_outer: int) -> tuple[dict, dict]:
@@ -239,7 +150,7 @@ def predictions(known: Known, peers: dict[str, Peer], n_outer: int) -> tuple[dic
             try:
                 predicted[name][rows] = np.clip(peer(part), *known.bounds)
             except subprocess.CalledProcessError as error:
-                print(f"{name} failed: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                print(f"{name}: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             shared = part.seconds if name in OF_CANDIDATES else 0.0
             seconds[name] += time.perf_counter() - begin + shared
     return predicted, seconds
@@ -290,9 +201,9 @@ def main() -> None:
         predicted, seconds = predictions(known, peers, wanted.outer)
         if known.run:
             predicted[REPORT] = known.run.oof["blend"].to_numpy()
-        print("\n".join(table(known, predicted, seconds)))
-        print("" if with_autogluon else f"| {name} | not installed | | | | |")
-        print(f"load of the machine: {os.getloadavg()[0]:.1f}\n", flush=True)
+        lines = list(table(known, predicted, seconds))
+        lines += [] if with_autogluon else [f"| {name} | not installed | | | | |"]
+        print(*lines, f"\nload of the machine: {os.getloadavg()[0]:.1f}\n", sep="\n", flush=True)
 
 
 if __name__ == "__main__":
