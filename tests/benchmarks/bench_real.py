@@ -3,14 +3,14 @@
     python tests/benchmarks/bench_real.py --run artifacts/oasis-valence --run ... \
         --autogluon-python PYTHON --time-limit 60
 
---run: finished runs of frozen backbones, whose layers everybody is given; --candidates: a folder of
-out-of-fold predictions, where only what blends takes part. The run's folds are joined to `--outer`
-ones. Whoever predicts an outer fold has learned from the others alone: candidates, settings,
-scalers and weights are made again without it (nested: all). Predictions that others made cannot be:
-of them the blend alone is (nested: blend), as in a run's own report, whose candidates are made once
-a fold. Seconds are of the clock; candidates count for whoever blends them. AutoGluon runs in a
-Python of its own (`pip install 'autogluon.tabular[lightgbm,catboost,xgboost]' torch`), with a time
-limit for each outer fold.
+--run: finished runs of frozen backbones, of each of which there are two tables. In the first
+everybody is given its layers, and whoever predicts an outer fold (the run's folds, joined to
+`--outer`) has learned from the others alone: candidates, settings, scalers and weights are made
+again without it (nested: all). In the second the run's out-of-fold candidates are as they are, on
+its own folds, and blends alone are made again (nested: blend): what its report says. --candidates:
+folders of out-of-fold predictions, as in the second. Seconds are of the clock; candidates count
+for whoever blends them. AutoGluon runs in a Python of its own (`pip install
+'autogluon.tabular[lightgbm,catboost,xgboost]' torch`), with a time limit for each outer fold.
 """
 
 import argparse
@@ -33,13 +33,13 @@ from sklearn.svm import SVR
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.bench_blend import BOUNDS, read
-from helpers.outer_folds import Known, Part, of_run, parts
+from helpers.outer_folds import Known, Part, of_run, own_candidates, parts
 
 from paw_stack.blend.nested import Recipe, fit_blend, predict_blend
 from paw_stack.blend.scores import compare
 from paw_stack.metrics import correlation, rmse
 
-OURS, REPORT = "paw-stack", "paw-stack, as its report says"
+OURS = "paw-stack"
 DIRECTIONS = 100  # that AutoGluon is given
 ALPHAS = np.logspace(-1, 6, 15)
 
@@ -111,7 +111,7 @@ def autogluon(python: str, seconds: float) -> Peer:
     script = Path(__file__).with_name("autogluon_peer.py")
 
     def predict(part: Part) -> np.ndarray:
-        X, X_new = directions(*part.stacked()) if part.layers else part.columns
+        X, X_new = directions(*part.stacked())
         with tempfile.TemporaryDirectory() as folder:
             given, told = Path(folder) / "part.npz", Path(folder) / "predicted.npy"
             np.savez(given, X=X, X_new=X_new, y=part.target)
@@ -122,6 +122,7 @@ def autogluon(python: str, seconds: float) -> Peer:
     return predict
 
 
+ANYWHERE: dict[str, Peer] = {"a constant": constant}
 OF_LAYERS: dict[str, Peer] = {
     "notebook: SVR on the embeddings": notebook_svr("embedding"),
     "notebook: SVR on all layers": notebook_svr(),
@@ -167,11 +168,10 @@ def table(known: Known, predicted: dict, seconds: dict) -> Iterator[str]:
     for name in sorted(whole, key=lambda name: rmse(target, whole[name])):
         facts, column = compared[name], whole[name]
         apart = f"{facts['difference']:+.3f} ({facts['low']:+.3f} to {facts['high']:+.3f})"
-        refitted = known.run is not None and name != REPORT
         yield (
             f"| {name} | {rmse(target, column):.3f} | {correlation(target, column):.3f} |"
-            f" {'' if name == OURS else apart} | {'all' if refitted else 'blend'} |"
-            f" {f'{seconds[name]:.1f}' if name in seconds else ''} |"
+            f" {'' if name == OURS else apart} | {'blend' if known.run is None else 'all'} |"
+            f" {seconds[name]:.1f} |"
         )
     yield from (f"| {name} | failed | | | | |" for name in predicted if name not in whole)
 
@@ -182,28 +182,31 @@ def installed(python: str) -> bool:
     return subprocess.run([python, "-c", found]).returncode == 0
 
 
+def show(known: Known, peers: dict[str, Peer], n_outer: int, absent: str | None = None) -> None:
+    print(*table(known, *predictions(known, peers, n_outer)), sep="\n")
+    print(f"| {absent} | not installed | | | | |\n" if absent else "", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", default=[], help="finished runs")
     parser.add_argument("--candidates", type=Path, action="append", default=[], metavar="FOLDER")
-    parser.add_argument("--outer", type=int, default=5, help="outer folds")
+    parser.add_argument("--outer", type=int, default=5, help="outer folds of a run")
     parser.add_argument("--autogluon-python", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--time-limit", type=float, default=60, help="seconds an outer fold")
     wanted = parser.parse_args()
-    with_autogluon = installed(wanted.autogluon_python)
-    opened = [(of_run, place) for place in wanted.run]
-    for read_place, place in opened + [(of_candidates, place) for place in wanted.candidates]:
-        known = read_place(place)
-        peers = {"a constant": constant, **(OF_LAYERS if known.layers else {}), **OF_CANDIDATES}
-        name = f"AutoGluon, best_quality, {wanted.time_limit:g} s a fold"
-        if with_autogluon:
-            peers[name] = autogluon(wanted.autogluon_python, wanted.time_limit)
-        predicted, seconds = predictions(known, peers, wanted.outer)
-        if known.run:
-            predicted[REPORT] = known.run.oof["blend"].to_numpy()
-        lines = list(table(known, predicted, seconds))
-        lines += [] if with_autogluon else [f"| {name} | not installed | | | | |"]
-        print(*lines, f"\nload of the machine: {os.getloadavg()[0]:.1f}\n", sep="\n", flush=True)
+    name = f"AutoGluon, best_quality, {wanted.time_limit:g} s a fold"
+    peers = {**ANYWHERE, **OF_LAYERS, **OF_CANDIDATES}
+    if with_autogluon := installed(wanted.autogluon_python):
+        peers[name] = autogluon(wanted.autogluon_python, wanted.time_limit)
+    for place in wanted.run:
+        known = of_run(place)
+        show(known, peers, wanted.outer, None if with_autogluon else name)
+        show(own_candidates(known), {**ANYWHERE, **OF_CANDIDATES}, known.folds.n)
+    for place in wanted.candidates:
+        known = of_candidates(place)
+        show(known, {**ANYWHERE, **OF_CANDIDATES}, known.folds.n)
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

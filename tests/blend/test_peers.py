@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.bench_real import OF_CANDIDATES, OF_LAYERS, constant, predictions, table
+from benchmarks.bench_real import ANYWHERE, OF_CANDIDATES, OF_LAYERS, predictions, table
 from helpers.outer_folds import Known, parts
 
 from paw_stack.artifacts.finished.model import FinishedRun
@@ -18,7 +18,7 @@ CONFIG = {
     "backbones": [{"name": "a", "model": "m", "frozen": True, "layers": ["embedding", "logits"]}],
     "heads": {"svr": {"C": 1, "engine": "gram"}, "ridge": {}, "selection": {}, "gbm": None},
 }
-PEERS = {"constant": constant, **OF_LAYERS, **OF_CANDIDATES}
+PEERS = {**ANYWHERE, **OF_LAYERS, **OF_CANDIDATES}
 
 
 def known(target: np.ndarray, with_layers: bool) -> Known:

@@ -63,6 +63,13 @@ def of_run(folder: Path) -> Known:
     return Known(folder.name, target, run.folds, bounds, layers, run=run)
 
 
+def own_candidates(known: Known) -> Known:
+    """A run's out-of-fold predictions, as its blend is given them."""
+    columns = known.run.oof[known.run.candidates].to_numpy()
+    name = f"{known.name}, its candidates"
+    return Known(name, known.target, known.folds, known.bounds, {}, columns)
+
+
 def parts(known: Known, outer_of: np.ndarray) -> Iterator[tuple[np.ndarray, Part]]:
     """Rows of each outer fold, and its part."""
     for fold in range(outer_of.max() + 1):
