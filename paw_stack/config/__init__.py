@@ -10,6 +10,7 @@ from paw_stack.config.extra import (
 )
 from paw_stack.config.heads import (
     GbmSection,
+    GpSection,
     GridSection,
     HeadSection,
     HeadsSection,
@@ -60,6 +61,7 @@ __all__ = [
     "FoldsSection",
     "GanSection",
     "GbmSection",
+    "GpSection",
     "GridSection",
     "HeadSection",
     "HeadsSection",

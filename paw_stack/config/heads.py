@@ -99,6 +99,17 @@ class KernelRidgeSection(HeadSection):
     gamma: Gamma = Field("scale", description="of the rbf kernel; scale: 1 / (d * variance)")
 
 
+class GpSection(HeadSection):
+    """A Gaussian process on principal components, whose weights it learns from training rows."""
+
+    rows: int = Field(
+        1500,
+        ge=20,
+        description="most training rows, drawn by run.seed, that the kernel is learned on; all of"
+        " them predict",
+    )
+
+
 class KnnSection(HeadSection):
     k: int = Field(30, ge=1, description="neighbours, weighted by the inverse distance")
 
@@ -136,6 +147,11 @@ class HeadsSection(Section):
     ridge: RidgeSection | None = Field(None, description="ridge regression")
     kernel_ridge: KernelRidgeSection | None = Field(
         None, description="kernel ridge, rbf: all folds exactly from one inverse a penalty"
+    )
+    gp: GpSection | None = Field(
+        None,
+        description="Gaussian process on bands of principal components, a weight a band by the"
+        " marginal likelihood",
     )
     nystroem: NystroemSection | None = Field(
         None, description="kernel ridge on landmarks, for 100,000 rows and more"

@@ -13,6 +13,7 @@ import numpy as np
 from paw_stack.config import (
     ComputeSection,
     GbmSection,
+    GpSection,
     HeadSection,
     KernelRidgeSection,
     KnnSection,
@@ -136,6 +137,12 @@ def _kernel_ridge(section: KernelRidgeSection, engine: str, problem: Problem) ->
     return kernel_ridge_on_gram(section, problem)
 
 
+def _gp(section: GpSection, engine: str, problem: Problem) -> CrossFitted:
+    from paw_stack.heads.gaussian.head import cross_fit_gp
+
+    return cross_fit_gp(section, problem)
+
+
 def _nystroem(section: NystroemSection, engine: str, problem: Problem) -> CrossFitted:
     from paw_stack.heads.nystroem import cross_fit_nystroem
 
@@ -182,6 +189,11 @@ def _svr_device_bytes(engine: str, n: int) -> float:
     return 4 * n * n + 1e9 if engine == "cuml" else 0
 
 
+def _gp_bytes(engine: str, n: int, m: int) -> float:
+    """A covariance, its factor and what makes them, float64, of the training rows."""
+    return 24 * n * n + 8 * n * m
+
+
 def _kernel_ridge_bytes(engine: str, n: int, m: int) -> float:
     """A kernel, its inverse and what folds take of it; then distances and kernel of test rows."""
     return 12 * n * n + 8 * n * m
@@ -198,6 +210,7 @@ HEADS = {
         uses_groups=True,
         keeps_rows=True,
     ),
+    "gp": Head(GpSection, _gp, memory=_gp_bytes, uses_seed=True, keeps_rows=True),
     "nystroem": Head(NystroemSection, _nystroem, uses_seed=True, streams=True),
     "knn": Head(KnnSection, _knn, keeps_rows=True),
 }

@@ -8,7 +8,8 @@ estimators. Out: a `StoredHead`, whose arrays are the standardisation and those 
     neighbours  k nearest neighbours
     trees       LightGBM's own text
 
-A head that looks at some columns only names them in `columns`. One that was fitted on a
+A head that looks at some columns only names them in `columns`; a kernel head that looks at linear
+combinations of standardised columns has these in `projection`. One that was fitted on a
 standardised target has its mean and spread in `target_scale`.
 """
 
@@ -75,13 +76,15 @@ def kernel_head(
     intercept: float,
     gamma: float,
     columns: np.ndarray | None = None,
+    projection: np.ndarray | None = None,
 ) -> StoredHead:
     """f(x) = sum of coefficients * exp(-gamma |x - vector|^2) + intercept, x standardised.
 
     Args:
-        vectors: (s, d) standardised.
+        vectors: (s, d) standardised, or (s, k) projected.
         coefficients: (s,), points.
         columns: (d,) int, those of the features that it looks at; None is all.
+        projection: (d, k), by which standardised rows are multiplied; None: not at all.
     """
     arrays = {
         **scaling(scaler),
@@ -92,6 +95,8 @@ def kernel_head(
     }
     if columns is not None:
         arrays["columns"] = np.asarray(columns, dtype=np.int64)
+    if projection is not None:
+        arrays["projection"] = np.asarray(projection, dtype=np.float32)
     return StoredHead("kernel", arrays)
 
 
@@ -132,7 +137,9 @@ def _standardised(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 
 def _kernel(head: StoredHead, X: np.ndarray) -> np.ndarray:
-    distances = distances_float64(_standardised(head, X), head.arrays["vectors"])
+    rows = _standardised(head, X)
+    rows = rows @ head.arrays["projection"] if "projection" in head.arrays else rows
+    distances = distances_float64(rows, head.arrays["vectors"])
     K = np.exp(-head.arrays["gamma"][0] * distances)
     return K @ head.arrays["coefficients"] + head.arrays["intercept"][0]
 

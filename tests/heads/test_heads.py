@@ -11,6 +11,7 @@ from sklearn.svm import SVR
 from paw_stack.artifacts.predictions import load_heads, save_heads
 from paw_stack.config import (
     GbmSection,
+    GpSection,
     GridSection,
     HeadsSection,
     KernelRidgeSection,
@@ -42,6 +43,7 @@ HEADS = {
     "gbm, stopped": (GbmSection(**SMALL, early_stopping=3), "gbm"),
     "ridge": (RidgeSection(), "ridge"),
     "kernel_ridge": (KernelRidgeSection(), "kernel_ridge"),
+    "gp": (GpSection(), "gp"),
     "nystroem": (NystroemSection(landmarks=50), "nystroem"),
     "knn": (KnnSection(k=5), "knn"),
 }

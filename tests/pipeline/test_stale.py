@@ -14,7 +14,7 @@ from paw_stack.network.backbone import build_backbone
 from paw_stack.pipeline.experiment import Job, admitted, open_job, survey
 from paw_stack.pipeline.graph import plan
 
-HEADS = {"svr", "gbm", "ridge", "kernel_ridge", "nystroem", "knn"}
+HEADS = {"svr", "gbm", "ridge", "kernel_ridge", "gp", "nystroem", "knn"}
 ALL = {"finetune", "embed", *HEADS}
 # What is done again when a key changes; the longest prefix counts. A blend is made by every run.
 TABLE: dict[str, set[str]] = {

@@ -6,6 +6,7 @@ import numpy as np
 
 from paw_stack.config import (
     GbmSection,
+    GpSection,
     GridSection,
     KernelRidgeSection,
     KnnSection,
@@ -29,6 +30,7 @@ HEADS = {
     "svr, onedal": (SvrSection(), "onedal", False),
     "svr, sklearn": (SvrSection(), "sklearn", False),
     "kernel_ridge": (KernelRidgeSection(), "kernel_ridge", True),
+    "gp": (GpSection(), "gp", True),
     "nystroem": (NystroemSection(landmarks=30), "nystroem", True),
     "ridge": (RidgeSection(), "ridge", True),
     "gbm": (GbmSection(trees=20, feature_fraction=0.5, min_rows=5), "gbm", True),

@@ -1,0 +1,1 @@
+"""Gaussian process regression on bands of principal components."""
