@@ -48,7 +48,7 @@ def violations(y, C, epsilon, beta, f):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def solve_among(  # type: ignore[no-untyped-def]
-    K, rows, y, C, epsilon, tol, max_iter, beta, f, copy, copied
+    K, diagonal, rows, y, C, epsilon, tol, max_iter, beta, f, copy, copied
 ):
     """SMO on `rows` alone; writes their beta, returns the number of pairs optimised.
 
@@ -56,10 +56,10 @@ def solve_among(  # type: ignore[no-untyped-def]
     (rows, rows), for those that are not `copied` (whole chunks) yet.
     """
     padded = len(copied)
-    diagonal, gain = np.ones(padded, dtype=np.float32), np.empty(padded, dtype=np.float32)
+    own, gain = np.ones(padded, dtype=np.float32), np.empty(padded, dtype=np.float32)
     residual, up, down = np.zeros(padded), np.full(padded, BLOCKED), np.full(padded, -BLOCKED)
     for s in range(len(rows)):
-        diagonal[s] = K[rows[s], rows[s]]
+        own[s] = diagonal[rows[s]]
         residual[s] = f[rows[s]] - y[rows[s]]
         up[s], down[s] = shifts(beta[rows[s]], C[rows[s]], epsilon)
     for iteration in range(max_iter):
@@ -67,11 +67,11 @@ def solve_among(  # type: ignore[no-untyped-def]
         if most_down - least_up <= tol:
             return iteration
         grown = _copied(K, rows, i, copy, copied)
-        j = _partner(residual, down, grown, diagonal, diagonal[i], least_up, gain)
+        j = _partner(residual, down, grown, own, own[i], least_up, gain)
         shrunk = _copied(K, rows, j, copy, copied)
         a, b = rows[i], rows[j]
         slope = residual[j] + down[j] - least_up
-        curvature = max(float(diagonal[i]) + float(diagonal[j]) - 2.0 * grown[j], TAU)
+        curvature = max(float(own[i]) + float(own[j]) - 2.0 * grown[j], TAU)
         step, beta[a], beta[b] = _step(slope, curvature, epsilon, beta[a], beta[b], C[a], C[b])
         up[i], down[i] = shifts(beta[a], C[a], epsilon)
         up[j], down[j] = shifts(beta[b], C[b], epsilon)

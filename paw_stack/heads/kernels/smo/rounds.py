@@ -171,7 +171,7 @@ def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-u
     """Rounds: the rows that violate most, solved among themselves; then f for all rows."""
     iterations = 0
     padded = (size + CHUNK - 1) // CHUNK * CHUNK
-    copy = np.zeros((padded, padded), dtype=np.float32)
+    copy, diagonal = np.zeros((padded, padded), dtype=np.float32), np.diag(K).copy()
     while True:
         violation, gap = violations(y, C, epsilon, beta, f)
         if gap <= tol or iterations >= max_iter:
@@ -181,7 +181,18 @@ def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-u
         before = beta[rows]
         copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
         done = solve_among(
-            K, rows, y, C, epsilon, inner_tol, max_iter - iterations, beta, f, copy, copied
+            K,
+            diagonal,
+            rows,
+            y,
+            C,
+            epsilon,
+            inner_tol,
+            max_iter - iterations,
+            beta,
+            f,
+            copy,
+            copied,
         )
         if done == 0:  # the gap is all rounding
             return iterations, gap

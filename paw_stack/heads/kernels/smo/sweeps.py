@@ -68,7 +68,7 @@ def solve_together(
     _add_all(K, B, F)
     for k in range(len(B)):
         B[k], F[k] = scaled(B[k], F[k], Y[k], C[k], epsilons[k])
-    pairs = _swept(K, Y, C, epsilon, float(tol), B, F)
+    pairs = _swept(K, _orders(len(K)), Y, C, epsilon, float(tol), B, F)
     found = []
     for y, c, e, beta, f, done in zip(Y, C, epsilon.tolist(), B, F, pairs.tolist(), strict=True):
         more, gap = by_rounds(K, y, c, e, tol, beta, f)
@@ -77,10 +77,16 @@ def solve_together(
     return found
 
 
+def _orders(n: int) -> np.ndarray:
+    """Orders (2, n) of rows, to be cut into blocks: of every b-th row, and of neighbours."""
+    rows = np.arange(n)
+    return np.stack([np.argsort(rows % -(-n // BLOCK), kind="stable"), rows])
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _swept(K, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
+def _swept(K, orders, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
     """Sweeps until each problem is solved or stalls; changes B and F, returns pairs (problems,)."""
-    pairs, sweep = np.zeros(len(Y), dtype=np.int64), 0
+    pairs, sweep, diagonal = np.zeros(len(Y), dtype=np.int64), 0, np.diag(K).copy()
     before, left = np.full(len(Y), BLOCKED), np.zeros(len(Y))  # gaps; what blocks may leave
     while True:
         for k in range(len(Y)):
@@ -93,26 +99,36 @@ def _swept(K, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
                 before[k] = gap
         if left.max() < 0:
             return pairs
-        _sweep(K, Y, C, epsilon, left, sweep % 2 == 0, B, F, pairs)
+        _sweep(K, diagonal, orders[sweep % 2], Y, C, epsilon, left, B, F, pairs)
         sweep += 1
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _sweep(K, Y, C, epsilon, left, apart, B, F, pairs):  # type: ignore[no-untyped-def]
-    """All blocks once; `apart`: of rows that lie apart, else of neighbours."""
+def _sweep(K, diagonal, order, Y, C, epsilon, left, B, F, pairs):  # type: ignore[no-untyped-def]
+    """All blocks of an order of rows (n,) once."""
     n = Y.shape[1]
     blocks = (n + BLOCK - 1) // BLOCK
     copy = np.zeros((BLOCK, BLOCK), dtype=np.float32)
     for block in range(blocks):
-        first = block * n // blocks
-        rows = np.arange(block, n, blocks) if apart else np.arange(first, (block + 1) * n // blocks)
+        rows = order[block * n // blocks : (block + 1) * n // blocks]
         copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
         change = np.zeros((len(Y), len(rows)))
         for k in range(len(Y)):
             if left[k] > 0:
                 change[k] -= B[k][rows]
                 pairs[k] += solve_among(
-                    K, rows, Y[k], C[k], epsilon[k], left[k], 100 * BLOCK, B[k], F[k], copy, copied
+                    K,
+                    diagonal,
+                    rows,
+                    Y[k],
+                    C[k],
+                    epsilon[k],
+                    left[k],
+                    100 * BLOCK,
+                    B[k],
+                    F[k],
+                    copy,
+                    copied,
                 )
                 change[k] += B[k][rows]
         _add_block(K, rows, change, F)
