@@ -36,7 +36,7 @@ from paw_stack.heads.kernels.smo.rounds import (
 BLOCK = 256  # rows; their kernel and a few thousand columns of K fit the second-level cache
 COLUMNS = 512  # of K that all problems add before the next
 SHARE = 0.1  # of a problem's gap, that it may leave in a block
-PATIENCE = 8  # sweeps, in which a gap has to be halved
+PATIENCE, ENOUGH = 8, 4  # sweeps, and the factor by which they have to shrink a gap
 
 
 def solve_together(
@@ -95,7 +95,7 @@ def _swept(K, orders, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
             gap = violations(Y[k], C[k], epsilon[k], B[k], F[k])[1]
             left[k] = max(0.5 * tol, SHARE * gap) if gap > tol else -1.0
             if sweep % PATIENCE == 0:
-                left[k] = left[k] if gap <= before[k] / 2 else -1.0
+                left[k] = left[k] if gap <= before[k] / ENOUGH else -1.0
                 before[k] = gap
         if left.max() < 0:
             return pairs
