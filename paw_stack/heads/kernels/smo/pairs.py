@@ -1,6 +1,7 @@
-"""Pairs of rows of an epsilon-SVR's dual, compiled: slopes, the choice of a pair, its step.
+"""What is compiled of the solvers: pairs of rows, their choice and step, in rounds or in sweeps.
 
-Everything releases the GIL. Rows' coefficients and residuals are changed in place.
+Everything releases the GIL. Rows' coefficients and residuals are changed in place. It is one module
+since numba keeps what it compiled by the file of a function, not by those of functions in it.
 """
 
 import numpy as np
@@ -9,6 +10,10 @@ from numba import njit
 TAU = 1e-12  # floor of a pair's curvature: float32 kernels are not exactly positive semidefinite
 BLOCKED = 1e300  # slope of a move that a bound forbids; finite, since fast maths knows no infinity
 CHUNK = 64  # rows that a loop looks at before it asks whether the best is among them
+BLOCK = 256  # rows; their kernel and a few thousand columns of K fit the second-level cache
+COLUMNS = 512  # of K that all problems add before the next
+SHARE = 0.1  # of a problem's gap, that it may leave in a block
+PATIENCE, ENOUGH = 8, 4  # sweeps, and the factor by which they have to shrink a gap
 # Free order of additions and no NaN checks, so that loops use vector registers.
 FAST = {"nnan", "nsz", "reassoc", "contract", "arcp"}
 
@@ -177,3 +182,121 @@ def add_part(K, rows, weight, f, begin, end):  # type: ignore[no-untyped-def]
         row = K[rows[m], begin:end]
         for t in range(end - begin):
             part[t] += weight[m] * row[t]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def solve_by_rounds(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-untyped-def]
+    """Rounds: the rows that violate most, solved among themselves; then f for all rows."""
+    iterations = 0
+    padded = (size + CHUNK - 1) // CHUNK * CHUNK
+    copy, diagonal = np.zeros((padded, padded), dtype=np.float32), np.diag(K).copy()
+    while True:
+        violation, gap = violations(y, C, epsilon, beta, f)
+        if gap <= tol or iterations >= max_iter:
+            return iterations, gap
+        rows = _largest(violation, size)
+        inner_tol = 0.9 * tol if size == len(y) else max(0.5 * tol, 0.5 * gap)
+        before = beta[rows]
+        copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
+        done = solve_among(
+            K,
+            diagonal,
+            rows,
+            y,
+            C,
+            epsilon,
+            inner_tol,
+            max_iter - iterations,
+            beta,
+            f,
+            copy,
+            copied,
+        )
+        if done == 0:  # the gap is all rounding
+            return iterations, gap
+        iterations += done
+        change = beta[rows] - before
+        moved = change != 0
+        add_rows(K, rows[moved], change[moved], f)
+
+
+@njit(cache=True, nogil=True)
+def _largest(violation, size):  # type: ignore[no-untyped-def]
+    """The `size` rows with the largest violation, ascending, without rows that cannot move."""
+    least = max(np.partition(violation, len(violation) - size)[len(violation) - size], -BLOCKED / 2)
+    rows = np.flatnonzero(violation >= least)
+    if len(rows) <= size:
+        return rows
+    above = np.flatnonzero(violation > least)
+    ties = np.flatnonzero(violation == least)[: size - len(above)]
+    return np.sort(np.concatenate((above, ties)))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def solve_by_sweeps(K, orders, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
+    """Sweeps until each problem is solved or stalls; changes B and F, returns pairs (problems,)."""
+    pairs, sweep, diagonal = np.zeros(len(Y), dtype=np.int64), 0, np.diag(K).copy()
+    before, left = np.full(len(Y), BLOCKED), np.zeros(len(Y))  # gaps; what blocks may leave
+    while True:
+        for k in range(len(Y)):
+            if left[k] < 0:  # done with
+                continue
+            gap = violations(Y[k], C[k], epsilon[k], B[k], F[k])[1]
+            left[k] = max(0.5 * tol, SHARE * gap) if gap > tol else -1.0
+            if sweep % PATIENCE == 0:
+                left[k] = left[k] if gap <= before[k] / ENOUGH else -1.0
+                before[k] = gap
+        if left.max() < 0:
+            return pairs
+        _sweep(K, diagonal, orders[sweep % 2], Y, C, epsilon, left, B, F, pairs)
+        sweep += 1
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _sweep(K, diagonal, order, Y, C, epsilon, left, B, F, pairs):  # type: ignore[no-untyped-def]
+    """All blocks of an order of rows (n,) once."""
+    n = Y.shape[1]
+    blocks = (n + BLOCK - 1) // BLOCK
+    copy = np.zeros((BLOCK, BLOCK), dtype=np.float32)
+    for block in range(blocks):
+        rows = order[block * n // blocks : (block + 1) * n // blocks]
+        copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
+        change = np.zeros((len(Y), len(rows)))
+        for k in range(len(Y)):
+            if left[k] > 0:
+                change[k] -= B[k][rows]
+                pairs[k] += solve_among(
+                    K,
+                    diagonal,
+                    rows,
+                    Y[k],
+                    C[k],
+                    epsilon[k],
+                    left[k],
+                    100 * BLOCK,
+                    B[k],
+                    F[k],
+                    copy,
+                    copied,
+                )
+                change[k] += B[k][rows]
+        _add_block(K, rows, change, F)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _add_block(K, rows, change, F):  # type: ignore[no-untyped-def]
+    """F += change @ K[rows]; each part of these rows is read from memory once for all problems."""
+    n = F.shape[1]
+    moved = [np.flatnonzero(own) for own in change]
+    for begin in range(0, n, COLUMNS):
+        for k in range(len(F)):
+            own = moved[k]
+            add_part(K, rows[own], change[k][own], F[k], begin, min(n, begin + COLUMNS))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def add_all(K, B, F):  # type: ignore[no-untyped-def]
+    """F += B @ K."""
+    for begin in range(0, len(K), BLOCK):
+        rows = np.arange(begin, min(len(K), begin + BLOCK))
+        _add_block(K, rows, B[:, begin : begin + BLOCK], F)

@@ -19,17 +19,9 @@ compiled and releases the GIL; a solve is sequential: its result does not depend
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.smo.pairs import (
-    BLOCKED,
-    CHUNK,
-    FAST,
-    add_rows,
-    solve_among,
-    violations,
-)
+from paw_stack.heads.kernels.smo.pairs import add_rows, solve_by_rounds
 
 WORKING_SET = 1536  # rows; a copy of 9 MB, of which most problems touch a part
 
@@ -92,7 +84,7 @@ def by_rounds(
     size: int = WORKING_SET,
 ) -> tuple[int, float]:
     """Pairs and the gap in the end; changes `beta` and `f`, which belong together."""
-    return _solve(K, y, C, epsilon, float(tol), max_iter, min(size, len(y)), beta, f)
+    return solve_by_rounds(K, y, C, epsilon, float(tol), max_iter, min(size, len(y)), beta, f)
 
 
 def checked_problem(K: np.ndarray, y: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,51 +156,3 @@ def offset(residual: np.ndarray, beta: np.ndarray, C: np.ndarray, epsilon: float
     up = residual + np.where(beta >= 0, epsilon, -epsilon)
     down = residual + np.where(beta > 0, epsilon, -epsilon)
     return float(-(up[beta < C].min() + down[beta > -C].max()) / 2)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _solve(K, y, C, epsilon, tol, max_iter, size, beta, f):  # type: ignore[no-untyped-def]
-    """Rounds: the rows that violate most, solved among themselves; then f for all rows."""
-    iterations = 0
-    padded = (size + CHUNK - 1) // CHUNK * CHUNK
-    copy, diagonal = np.zeros((padded, padded), dtype=np.float32), np.diag(K).copy()
-    while True:
-        violation, gap = violations(y, C, epsilon, beta, f)
-        if gap <= tol or iterations >= max_iter:
-            return iterations, gap
-        rows = _largest(violation, size)
-        inner_tol = 0.9 * tol if size == len(y) else max(0.5 * tol, 0.5 * gap)
-        before = beta[rows]
-        copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
-        done = solve_among(
-            K,
-            diagonal,
-            rows,
-            y,
-            C,
-            epsilon,
-            inner_tol,
-            max_iter - iterations,
-            beta,
-            f,
-            copy,
-            copied,
-        )
-        if done == 0:  # the gap is all rounding
-            return iterations, gap
-        iterations += done
-        change = beta[rows] - before
-        moved = change != 0
-        add_rows(K, rows[moved], change[moved], f)
-
-
-@njit(cache=True, nogil=True)
-def _largest(violation, size):  # type: ignore[no-untyped-def]
-    """The `size` rows with the largest violation, ascending, without rows that cannot move."""
-    least = max(np.partition(violation, len(violation) - size)[len(violation) - size], -BLOCKED / 2)
-    rows = np.flatnonzero(violation >= least)
-    if len(rows) <= size:
-        return rows
-    above = np.flatnonzero(violation > least)
-    ties = np.flatnonzero(violation == least)[: size - len(above)]
-    return np.sort(np.concatenate((above, ties)))

@@ -14,16 +14,8 @@ the last bit, whichever others are beside it.
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
-from paw_stack.heads.kernels.smo.pairs import (
-    BLOCKED,
-    CHUNK,
-    FAST,
-    add_part,
-    solve_among,
-    violations,
-)
+from paw_stack.heads.kernels.smo.pairs import BLOCK, add_all, solve_by_sweeps
 from paw_stack.heads.kernels.smo.rounds import (
     Solution,
     by_rounds,
@@ -32,11 +24,6 @@ from paw_stack.heads.kernels.smo.rounds import (
     scaled,
     started,
 )
-
-BLOCK = 256  # rows; their kernel and a few thousand columns of K fit the second-level cache
-COLUMNS = 512  # of K that all problems add before the next
-SHARE = 0.1  # of a problem's gap, that it may leave in a block
-PATIENCE, ENOUGH = 8, 4  # sweeps, and the factor by which they have to shrink a gap
 
 
 def solve_together(
@@ -65,10 +52,10 @@ def solve_together(
     epsilon = np.array(epsilons, dtype=np.float64)
     B = np.array([started(*part, start) for part, start in zip(parts, starts, strict=True)])
     F = np.zeros(B.shape)
-    _add_all(K, B, F)
+    add_all(K, B, F)
     for k in range(len(B)):
         B[k], F[k] = scaled(B[k], F[k], Y[k], C[k], epsilons[k])
-    pairs = _swept(K, _orders(len(K)), Y, C, epsilon, float(tol), B, F)
+    pairs = solve_by_sweeps(K, _orders(len(K)), Y, C, epsilon, float(tol), B, F)
     found = []
     for y, c, e, beta, f, done in zip(Y, C, epsilon.tolist(), B, F, pairs.tolist(), strict=True):
         more, gap = by_rounds(K, y, c, e, tol, beta, f)
@@ -81,73 +68,3 @@ def _orders(n: int) -> np.ndarray:
     """Orders (2, n) of rows, to be cut into blocks: of every b-th row, and of neighbours."""
     rows = np.arange(n)
     return np.stack([np.argsort(rows % -(-n // BLOCK), kind="stable"), rows])
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _swept(K, orders, Y, C, epsilon, tol, B, F):  # type: ignore[no-untyped-def]
-    """Sweeps until each problem is solved or stalls; changes B and F, returns pairs (problems,)."""
-    pairs, sweep, diagonal = np.zeros(len(Y), dtype=np.int64), 0, np.diag(K).copy()
-    before, left = np.full(len(Y), BLOCKED), np.zeros(len(Y))  # gaps; what blocks may leave
-    while True:
-        for k in range(len(Y)):
-            if left[k] < 0:  # done with
-                continue
-            gap = violations(Y[k], C[k], epsilon[k], B[k], F[k])[1]
-            left[k] = max(0.5 * tol, SHARE * gap) if gap > tol else -1.0
-            if sweep % PATIENCE == 0:
-                left[k] = left[k] if gap <= before[k] / ENOUGH else -1.0
-                before[k] = gap
-        if left.max() < 0:
-            return pairs
-        _sweep(K, diagonal, orders[sweep % 2], Y, C, epsilon, left, B, F, pairs)
-        sweep += 1
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _sweep(K, diagonal, order, Y, C, epsilon, left, B, F, pairs):  # type: ignore[no-untyped-def]
-    """All blocks of an order of rows (n,) once."""
-    n = Y.shape[1]
-    blocks = (n + BLOCK - 1) // BLOCK
-    copy = np.zeros((BLOCK, BLOCK), dtype=np.float32)
-    for block in range(blocks):
-        rows = order[block * n // blocks : (block + 1) * n // blocks]
-        copied = np.zeros((len(rows) + CHUNK - 1) // CHUNK * CHUNK, dtype=np.bool_)
-        change = np.zeros((len(Y), len(rows)))
-        for k in range(len(Y)):
-            if left[k] > 0:
-                change[k] -= B[k][rows]
-                pairs[k] += solve_among(
-                    K,
-                    diagonal,
-                    rows,
-                    Y[k],
-                    C[k],
-                    epsilon[k],
-                    left[k],
-                    100 * BLOCK,
-                    B[k],
-                    F[k],
-                    copy,
-                    copied,
-                )
-                change[k] += B[k][rows]
-        _add_block(K, rows, change, F)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _add_block(K, rows, change, F):  # type: ignore[no-untyped-def]
-    """F += change @ K[rows]; each part of these rows is read from memory once for all problems."""
-    n = F.shape[1]
-    moved = [np.flatnonzero(own) for own in change]
-    for begin in range(0, n, COLUMNS):
-        for k in range(len(F)):
-            own = moved[k]
-            add_part(K, rows[own], change[k][own], F[k], begin, min(n, begin + COLUMNS))
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _add_all(K, B, F):  # type: ignore[no-untyped-def]
-    """F += B @ K."""
-    for begin in range(0, len(K), BLOCK):
-        rows = np.arange(begin, min(len(K), begin + BLOCK))
-        _add_block(K, rows, B[:, begin : begin + BLOCK], F)
