@@ -16,6 +16,7 @@ from sklearnex.svm import SVR as OnedalSVR
 
 from paw_stack.heads.kernels.distances import scale_gamma, squared_distances, standardise
 from paw_stack.heads.kernels.grid_search import grid_points, grid_search
+from paw_stack.heads.kernels.solvers import MANY
 from paw_stack.heads.kernels.svr import cross_fit_gram
 
 C, EPSILON = 16.0, 0.1
@@ -60,8 +61,9 @@ def main() -> None:
     X, y = made(args.rows, args.width)
     fold_of = np.arange(args.rows) % args.folds
     held_out, gamma = fold_of == 0, scale_gamma(X)
-    small = squared_distances(X[:64])
-    cross_fit_gram(small, small, y[:64], fold_of[:64], C, gamma, EPSILON)  # compiles
+    for few in (64, MANY + 1):  # compiles
+        small = squared_distances(X[:few])
+        cross_fit_gram(small, small[:9], y[:few], fold_of[:few], C, gamma, EPSILON)
 
     def on_gram():
         D = squared_distances(X)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.svm import SVR
 
 from paw_stack.errors import DataError
-from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.smo.rounds import solve
 
 TOL = 1e-4
 

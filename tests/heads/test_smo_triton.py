@@ -8,7 +8,7 @@ from paw_stack.config import GridSection, SvrSection
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.kernels.distances import rbf, squared_distances
-from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.smo.rounds import solve
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.svr import resolve_engine
 

@@ -100,10 +100,10 @@ def squared_distances(
     other = A if B is None else np.ascontiguousarray(B, dtype=np.float32)
     norms, other_norms = _norms(A), _norms(other)
     out = np.empty((len(A), len(other)), dtype=np.float32)
-    for begin in range(0, len(A), 4 * ROWS):
-        rows = slice(begin, begin + 4 * ROWS)
+    for begin in range(0, len(A), 2 * ROWS):
+        rows = slice(begin, begin + 2 * ROWS)
         columns = slice(begin if B is None else 0, None)
-        out[rows, columns] = product(A[rows], other[columns].T, device)
+        product(A[rows], other[columns].T, device, out[rows, columns])
     blocks = [(begin, min(begin + ROWS, len(A))) for begin in range(0, len(A), ROWS)]
     finish = _mirrored_distances if B is None else _distances
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, chec
 
 from paw_stack.heads.kernels.distances import rbf, scale_gamma, squared_distances
 from paw_stack.heads.kernels.gpu.products import nearest
-from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.smo.rounds import solve
 from paw_stack.heads.kernels.solvers import checked
 from paw_stack.heads.stored import distances_float64
 

@@ -1,13 +1,12 @@
 """The fits of a grid search: many settings on many sets of rows, on one distance matrix.
 
-On a processor, fits without the same folds follow each other from setting to setting, each starting
-at the last one's coefficients, and sets of folds are shared out to threads. On a GPU all fits of a
-gamma start at once, from their targets.
+On a processor, settings of a gamma follow each other: all fits of one advance together, each from
+the coefficients of the last setting's fit on the same rows. On a GPU all fits of a gamma start at
+once, from their targets.
 """
 
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from paw_stack.data.target import TargetScale
 from paw_stack.heads.kernels.costs import costs
-from paw_stack.heads.kernels.smo import Solution
+from paw_stack.heads.kernels.smo.rounds import Solution
 from paw_stack.heads.kernels.solvers import Dual, kernel, placed, solution_in_points, solve_each
 
 
@@ -72,7 +71,7 @@ def coarse_fits(
 ) -> Iterator[tuple[int, tuple[int, ...], Fit]]:
     """Number of the point, folds left out, fit; one kernel matrix for all of a gamma."""
     D, K = placed(search.D, search.solver), None
-    each = _at_once if search.solver == "triton" else _by_threads
+    each = _at_once if search.solver == "triton" else _along_path
     for gamma in dict.fromkeys(point.gamma for point in points):
         K = kernel(D, gamma, K)
         yield from each(search, K, _path(points, gamma), left_out, tol)
@@ -108,32 +107,20 @@ def _at_once(
         yield at, folds, fit
 
 
-def _by_threads(
+def _along_path(
     search: Search,
     K: np.ndarray,
     order: list[tuple[int, Point]],
     left_out: Sequence[tuple[int, ...]],
     tol: float,
 ) -> Iterator[tuple[int, tuple[int, ...], Fit]]:
-    with ThreadPoolExecutor(search.threads) as pool:
-        jobs = [pool.submit(_follow, search, K, folds, order, tol) for folds in left_out]
-        for folds, job in zip(left_out, jobs, strict=True):
-            yield from ((at, folds, fit) for at, fit in job.result())
-
-
-def _follow(
-    search: Search,
-    K: np.ndarray,
-    folds: tuple[int, ...],
-    order: list[tuple[int, Point]],
-    tol: float,
-) -> list[tuple[int, Fit]]:
-    """Fits along the path, each from the last one's coefficients."""
-    found: list[tuple[int, Fit]] = []
+    """Fits of a point together, each from the last point's coefficients on the same rows."""
+    weights = [search.without(folds) for folds in left_out]
+    last: list[Fit] | list[None] = [None] * len(left_out)
     for at, point in order:
-        job = Job(search.without(folds), point, found[-1][1] if found else None)
-        found.append((at, _fitted(search, K, [job], tol)[0]))
-    return found
+        jobs = [Job(weight, point, start) for weight, start in zip(weights, last, strict=True)]
+        last = _fitted(search, K, jobs, tol)
+        yield from ((at, folds, fit) for folds, fit in zip(left_out, last, strict=True))
 
 
 def _fitted(search: Search, K: Any, jobs: Sequence[Job], tol: float) -> list[Fit]:

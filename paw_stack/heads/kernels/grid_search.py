@@ -22,7 +22,7 @@ from paw_stack.errors import DataError
 from paw_stack.heads.kernels.costs import TOL
 from paw_stack.heads.kernels.distances import predict_rows, rbf
 from paw_stack.heads.kernels.grid_fits import Fit, Point, Search, carried_on, coarse_fits
-from paw_stack.heads.kernels.smo import Solution
+from paw_stack.heads.kernels.smo.rounds import Solution
 from paw_stack.metrics import rmse
 from paw_stack.processes import usable_cores
 from paw_stack.progress import track

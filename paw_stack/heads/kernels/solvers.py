@@ -1,6 +1,6 @@
 """Who solves the duals of SVRs on a kernel matrix that they share.
 
-`smo` is ours on a processor, a thread each; `triton` is ours on a GPU, all at once; `cuml` is
+`smo` is ours on a processor, `triton` ours on a GPU, both for many duals together; `cuml` is
 RAPIDS' on a GPU, one after another. Each gives the same solutions, up to the tolerance.
 """
 
@@ -15,12 +15,15 @@ import numpy as np
 from paw_stack.data.target import TargetScale
 from paw_stack.heads.kernels.costs import costs
 from paw_stack.heads.kernels.distances import predict_rows, rbf
-from paw_stack.heads.kernels.smo import Solution, solve
+from paw_stack.heads.kernels.smo.rounds import Solution, solve
+from paw_stack.heads.kernels.smo.sweeps import solve_together
 from paw_stack.processes import usable_cores
+
+MANY = 2048  # rows, above which problems share sweeps; a smaller matrix stays in the cache
 
 
 class Dual(NamedTuple):
-    """One fit: the arguments of `smo.solve` beside the kernel."""
+    """One fit: the arguments of `rounds.solve` beside the kernel."""
 
     y: np.ndarray  # (n,) float64
     C: np.ndarray  # (n,) float64, 0 for a held-out row
@@ -63,6 +66,9 @@ def solve_each(
     if solver == "cuml":
         return [cuml_solution(K, dual, tol) for dual in duals]
 
+    if len(K) > MANY:
+        return list(map(checked, _swept(K, duals, tol, threads or usable_cores())))
+
     def one(dual: Dual) -> Solution:
         return checked(solve(K, dual.y, dual.C, dual.epsilon, tol, dual.start))
 
@@ -70,6 +76,20 @@ def solve_each(
         return [one(duals[0])]
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
         return list(pool.map(one, duals))
+
+
+def _swept(K: np.ndarray, duals: Sequence[Dual], tol: float, threads: int) -> list[Solution]:
+    """By sweeps, as many problems a thread as another; each solution is the same anywhere."""
+    size = -(-len(duals) // threads)
+    parts = [duals[begin : begin + size] for begin in range(0, len(duals), size)]
+    with ThreadPoolExecutor(threads) as pool:
+        solved = pool.map(lambda part: _part(K, part, tol), parts)
+        return [solution for part in solved for solution in part]
+
+
+def _part(K: np.ndarray, duals: Sequence[Dual], tol: float) -> list[Solution]:
+    y, C, epsilon, start = zip(*duals, strict=True)
+    return solve_together(K, y, C, epsilon, tol, start)
 
 
 def _together(K: Any, duals: Sequence[Dual], tol: float) -> Iterator[Solution]:

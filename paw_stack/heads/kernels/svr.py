@@ -1,7 +1,7 @@
 """SVR heads of all folds on one kernel matrix: distances once, a kernel a gamma, a solve a fold.
 
 In: embeddings that all folds share, standardised by `standardise`. Out: out-of-fold and test
-predictions in points. Held-out rows have C = 0 in their fold's solve (kernels/smo.py), so that no
+predictions in points. Held-out rows have C = 0 in their fold's solve (kernels/smo/), so that no
 fold copies the matrix.
 
 One matrix for all folds asks for a scaling that no fold changes: columns are centred and scaled
@@ -20,7 +20,7 @@ import numpy as np
 
 from paw_stack.heads.kernels.costs import TOL
 from paw_stack.heads.kernels.distances import predict_rows, rbf
-from paw_stack.heads.kernels.smo import Solution
+from paw_stack.heads.kernels.smo.rounds import Solution
 from paw_stack.heads.kernels.solvers import kernel, placed, solve_all
 
 

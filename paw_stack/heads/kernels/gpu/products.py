@@ -12,15 +12,21 @@ import numpy as np
 BLOCK = 2048  # rows whose neighbours are looked for at a time
 
 
-def product(A: np.ndarray, B: np.ndarray, device: str | None) -> np.ndarray:
-    """A @ B (n, m), of A (n, d) and B (d, m) of one type."""
+def product(
+    A: np.ndarray, B: np.ndarray, device: str | None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """A @ B (n, m), of A (n, d) and B (d, m) of one type; in `out`, where one is given."""
     if device is None:
-        return np.asarray(A @ B)
+        return np.asarray(np.matmul(A, B, out=out))
     import torch
 
     with _exact():
         left, right = (torch.from_numpy(part).to(device) for part in (A, B))
-        return np.asarray((left @ right).cpu().numpy())
+        found = np.asarray((left @ right).cpu().numpy())
+    if out is None:
+        return found
+    out[:] = found
+    return out
 
 
 def inverse(G: np.ndarray, device: str) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """Many duals of epsilon-SVRs on one kernel matrix, solved at once on a GPU.
 
-The problem, its slopes and the choice of a pair are those of heads/kernels/smo.py. One program of
+The problem, its slopes and the choice of a pair are those of heads/kernels/smo/. One program of
 Triton follows one problem: it holds the residual K beta - y of all rows and where each row's beta
 lies, reads the two rows of K that a pair needs, and takes the next pair. It computes in float32,
 coefficients alone in float64. After `PAIRS` pairs at the most the residual is made anew in float64
@@ -18,7 +18,7 @@ import torch
 import triton
 import triton.language as tl
 
-from paw_stack.heads.kernels.smo import Solution, offset
+from paw_stack.heads.kernels.smo.rounds import Solution, offset
 
 TOGETHER = 1024  # problems at a time
 PAIRS = 32_768  # between two exact residuals; some tenths of a second
@@ -59,7 +59,7 @@ def solve_together(
     starts: Sequence[np.ndarray] | None = None,
     max_iter: int = 10_000_000,
 ) -> list[Solution]:
-    """Solve one epsilon-SVR for each target, as `smo.solve` solves one.
+    """Solve one epsilon-SVR for each target, as `rounds.solve` solves one.
 
     Args:
         K: (n, width) float32 on the device, a `kernel_matrix` with a diagonal of 1.
@@ -170,7 +170,7 @@ def _state(beta, C):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _step(slope, curvature, epsilon, grows, shrinks, grows_C, shrinks_C):  # type: ignore[no-untyped-def]
-    """`smo._step` in float64."""
+    """`pairs._step` in float64."""
     slope, curvature = slope.to(tl.float64), curvature.to(tl.float64)
     total = 0.0 * slope
     more = slope > 0
@@ -216,7 +216,7 @@ def _gap(
 
 
 def _opposed(y: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
-    """`smo._opposed` of each problem."""
+    """`rounds._opposed` of each problem."""
     order = y.argsort(dim=1, stable=True)
     bound = C.gather(1, order)
     above = bound.cumsum(1)
@@ -225,7 +225,7 @@ def _opposed(y: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
 
 
 def _balanced(beta: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
-    """`smo._balanced` of each problem."""
+    """`rounds._balanced` of each problem."""
     excess = beta.sum(1, keepdim=True)
     room = torch.where(excess > 0, beta + C, C - beta)
     moved = beta - excess * room / room.sum(1, keepdim=True).clamp(min=1e-300)
@@ -233,7 +233,7 @@ def _balanced(beta: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
 
 
 def _snapped(beta: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
-    """`smo._snapped` of each problem."""
+    """`rounds._snapped` of each problem."""
     beta = torch.where(beta.abs() < 1e-12 * C, 0.0, beta)
     return torch.where(beta.abs() > (1 - 1e-12) * C, torch.copysign(C, beta), beta)
 
@@ -241,7 +241,7 @@ def _snapped(beta: torch.Tensor, C: torch.Tensor) -> torch.Tensor:
 def _best_scale(
     beta: torch.Tensor, f: torch.Tensor, y: torch.Tensor, epsilon: torch.Tensor
 ) -> torch.Tensor:
-    """`smo._best_scale` of each problem."""
+    """`rounds._best_scale` of each problem."""
     gain = (y * beta).sum(1) - epsilon * beta.abs().sum(1)
     curvature = (beta * f).sum(1)
     best = torch.where(curvature > 0, gain / curvature, 1.0).clamp(max=1.0)
