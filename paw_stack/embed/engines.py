@@ -8,6 +8,7 @@ Every pass has one shape: a smaller batch is filled up and what was added droppe
 are made for it, and it makes a photo's vector the same whatever stands beside it in a batch.
 """
 
+import ctypes
 import hashlib
 import math
 import os
@@ -15,7 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,7 @@ MEASURED_FROM = 1_000
 # torch.compile gained nothing on a CPU (Swin-T: 27.6 photos/s, 28.2 without). On a GPU nothing was
 # measured: 70 s are a quarter of the time of so many passes at 2,000 photos/s.
 COMPILE_REPAYS = 500_000
+TBB = ("libtbb.so.12", "tbb12.dll")
 
 
 class Layers(nn.Module):
@@ -197,12 +199,23 @@ def _save(openvino: Any, model: Any, kept: Path) -> None:
 def _import_openvino() -> Any:
     # Its telemetry would report to its makers at every import; without the package it has none.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    # Both bring a TBB of their own, and oneDAL cannot be loaded after OpenVINO's older one.
-    with suppress(ImportError):
-        import sklearnex.svm  # noqa: F401
+    _load_tbb()
     import openvino
 
     return openvino
+
+
+def _load_tbb() -> None:
+    """Load oneDAL's TBB, as oneDAL cannot be loaded after the older one that OpenVINO brings."""
+    try:
+        library = [file for file in files("tbb") or () if file.name in TBB]
+    except PackageNotFoundError:  # then it lies wherever oneDAL finds it
+        with suppress(ImportError):
+            import sklearnex.svm  # noqa: F401
+        return
+    with suppress(OSError):
+        for file in library:
+            ctypes.CDLL(str(file.locate()))
 
 
 def _compiler() -> bool:
