@@ -7,7 +7,7 @@ place; what was taken from them asks the compiler itself once it is called.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib import import_module
 from types import ModuleType
@@ -21,11 +21,8 @@ def import_timm() -> Any:
     if "timm" not in sys.modules:
         import torch  # noqa: F401  it may look for its compiler itself
 
-        try:
-            with _compiler_later():
-                import timm
-        except (ImportError, AttributeError):  # some version asks more of it
-            import timm
+        with _compiler_later(), suppress(ImportError, AttributeError):  # that ask more of it
+            import_module("timm")
     return import_module("timm")
 
 
