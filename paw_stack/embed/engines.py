@@ -10,7 +10,6 @@ are made for it, and it makes a photo's vector the same whatever stands beside i
 
 import ctypes
 import hashlib
-import math
 import os
 import shutil
 import sys
@@ -30,7 +29,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device, placed
-from paw_stack.network.gpu.memory import pass_size
+from paw_stack.network.predict import predict_batch
 
 Engine = Literal["torch", "compile", "openvino"]
 Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
@@ -56,18 +55,7 @@ class Layers(nn.Module):
 
 def batch_size(section: EmbedSection, device: Device, size: int) -> int:
     """Photos of `size` pixels a side in a pass."""
-    if section.batch_size or device.name != "cpu":
-        return section.batch_size or pass_size(device, size)
-    return _pass_on_a_cpu(size)
-
-
-def _pass_on_a_cpu(size: int) -> int:
-    """A power of two, 8 of 224 pixels: larger passes gain nothing there and take memory.
-
-    Of small photos a pass is mostly calls: 64 of 64 pixels go three times as fast as 8.
-    """
-    fitting = 2 ** int(math.log2(8 * (224 / size) ** 2))
-    return min(64, max(8, fitting))
+    return section.batch_size or predict_batch(device, size)
 
 
 def n_views(section: EmbedSection) -> int:

@@ -32,10 +32,8 @@ def current_name(model: str) -> str:
     """Today's name of a timm model; one that is not old, or not known, is returned as it is."""
     if model in GONE:
         return model
-    if model in CORRECTED:
-        return CORRECTED[model]
-    renamed: str = import_timm().models.get_deprecated_models().get(model)
-    return renamed or model
+    renamed: dict[str, str] = import_timm().models.get_deprecated_models()
+    return CORRECTED.get(model) or renamed.get(model) or model
 
 
 def known_model(model: str) -> bool:
