@@ -9,6 +9,7 @@ added dropped. Compiled programs are made for it, and it makes a photo's vector 
 stands beside it in a batch.
 """
 
+import ctypes
 import hashlib
 import math
 import os
@@ -16,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone
 from paw_stack.network.dataloader import filled
 from paw_stack.network.device import Device, placed
-from paw_stack.network.gpu.memory import pass_size
+from paw_stack.network.predict import predict_batch
 from paw_stack.processes import usable_cores
 
 Engine = Literal["torch", "compile", "openvino"]
@@ -45,6 +46,7 @@ MEASURED_FROM = 1_000
 # torch.compile gained nothing on a CPU (Swin-T: 27.6 photos/s, 28.2 without). On a GPU nothing was
 # measured: 70 s are a quarter of the time of so many passes at 2,000 photos/s.
 COMPILE_REPAYS = 500_000
+TBB = ("libtbb.so.12", "tbb12.dll")
 
 
 class Layers(nn.Module):
@@ -60,18 +62,7 @@ class Layers(nn.Module):
 
 def batch_size(section: EmbedSection, device: Device, size: int) -> int:
     """Photos of `size` pixels a side in a pass."""
-    if section.batch_size or device.name != "cpu":
-        return section.batch_size or pass_size(device, size)
-    return _pass_on_a_cpu(size)
-
-
-def _pass_on_a_cpu(size: int) -> int:
-    """A power of two, 8 of 224 pixels: larger passes gain nothing there and take memory.
-
-    Of small photos a pass is mostly calls: 64 of 64 pixels go three times as fast as 8.
-    """
-    fitting = 2 ** int(math.log2(8 * (224 / size) ** 2))
-    return min(64, max(8, fitting))
+    return section.batch_size or predict_batch(device, size)
 
 
 def n_views(section: EmbedSection) -> int:
@@ -219,12 +210,23 @@ def _save(openvino: Any, model: Any, kept: Path) -> None:
 def _import_openvino() -> Any:
     # Its telemetry would report to its makers at every import; without the package it has none.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    # Both bring a TBB of their own, and oneDAL cannot be loaded after OpenVINO's older one.
-    with suppress(ImportError):
-        import sklearnex.svm  # noqa: F401
+    _load_tbb()
     import openvino
 
     return openvino
+
+
+def _load_tbb() -> None:
+    """Load oneDAL's TBB, as oneDAL cannot be loaded after the older one that OpenVINO brings."""
+    try:
+        library = [file for file in files("tbb") or () if file.name in TBB]
+    except PackageNotFoundError:  # then it lies wherever oneDAL finds it
+        with suppress(ImportError):
+            import sklearnex.svm  # noqa: F401
+        return
+    with suppress(OSError):
+        for file in library:
+            ctypes.CDLL(str(file.locate()))
 
 
 def _compiler() -> bool:

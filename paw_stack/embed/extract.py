@@ -151,5 +151,10 @@ def _mean(network: Network, photos: Tensor, start: int, section: EmbedSection) -
         planes = sent(rows, photos.device.type)
     if section.crops > 1:
         photos = photos.float()  # one type for all views
-    seen = [network.forward(view, planes) for view in views(photos, section)]
+    shown = views(photos, section)
+    if len(shown) * len(photos) <= network.at_once:  # views of few photos share a pass
+        planes = None if planes is None else planes.repeat(len(shown), 1)
+        whole = network.forward(torch.cat(shown), planes)
+        return [part.unflatten(0, (len(shown), -1)).mean(0) for part in whole]
+    seen = [network.forward(view, planes) for view in shown]
     return [torch.stack(parts).mean(0) for parts in zip(*seen, strict=True)]

@@ -23,6 +23,7 @@ class Network:
     layers: tuple[Layer, ...]
     forward: Forward = field(repr=False)
     planes: np.ndarray | None = None  # (n_rows, n_planes) float32, standardised
+    at_once: int = 1  # photos of a pass
 
 
 def load_backbone(
@@ -78,7 +79,7 @@ def make_network(
         raise ConfigError(
             f"{name}: {engine} cannot take this model ({reason}); set embed.engine: torch"
         ) from error
-    return Network(name, engine, tuple(layers), forward, planes)
+    return Network(name, engine, tuple(layers), forward, planes, len(example))
 
 
 def black_photos(size: int, section: EmbedSection, device: Device) -> torch.Tensor:

@@ -94,10 +94,10 @@ def _local(places: Sequence[Path]) -> Iterator[Weights]:
 
 def _published_as() -> dict[str, str]:
     """Names of files at their first addresses -> models."""
-    import timm
-    from timm.models import get_pretrained_cfg
+    from paw_stack.network.pretrained.quick import import_timm
 
-    configs = {name: get_pretrained_cfg(name) for name in timm.list_pretrained()}
+    timm = import_timm()
+    configs = {name: timm.get_pretrained_cfg(name) for name in timm.list_pretrained()}
     return {c.url.rpartition("/")[2]: name for name, c in configs.items() if c and c.url}
 
 

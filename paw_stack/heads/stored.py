@@ -22,9 +22,10 @@ import numpy as np
 from paw_stack.data.target import IN_POINTS, TargetScale
 from paw_stack.data.types import Concatenated, StoredHead
 from paw_stack.errors import ArtifactError
-from paw_stack.heads.gbm_text import sound_trees
+from paw_stack.heads.gbm_text import Trees, predict_trees, read_trees, sound_trees
 
 ROWS = 1024  # rows that are predicted at once
+FEW_ROWS = 256  # that are led through trees sooner than LightGBM is imported
 NEEDED = {
     "kernel": ("mean", "scale", "vectors", "coefficients", "intercept", "gamma"),
     "linear": ("mean", "scale", "coefficients", "intercept"),
@@ -162,10 +163,18 @@ def _neighbours(head: StoredHead, X: np.ndarray) -> np.ndarray:
 
 
 def _trees(head: StoredHead, X: np.ndarray) -> np.ndarray:
-    return np.asarray(_booster(head.text or "", X.shape[1]).predict(X), dtype=np.float64)
+    text, width = head.text or "", X.shape[1]
+    if len(X) <= FEW_ROWS:
+        return predict_trees(_read_trees(text, width), X)
+    return np.asarray(_booster(text, width).predict(X), dtype=np.float64)
 
 
 @lru_cache(maxsize=128)  # checking a text takes a hundred times as long as predicting a photo
+def _read_trees(text: str, width: int) -> Trees:
+    return read_trees(text, width)
+
+
+@lru_cache(maxsize=128)
 def _booster(text: str, width: int) -> Any:
     import lightgbm
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from paw_stack import __version__
 from paw_stack.artifacts.finished.model import FinishedRun, open_finished
+from paw_stack.artifacts.finished.steps import weight_files
 from paw_stack.console import say
 from paw_stack.errors import ConfigError, PawStackError
 from paw_stack.inference.app_limits import AT_ONCE, LARGEST_FILE, WAITING, LimitedBodies
@@ -93,10 +94,11 @@ def health(run: FinishedRun) -> dict[str, Any]:
     """The run's name, this version, and whether the run on disk is still the one that is served.
 
     Networks and heads are read when they are needed: those of a run that was made anew would go
-    with the blend of the old one.
+    with the blend of the old one. A file of weights that is gone would be missed at the next start.
     """
     try:
-        ready = open_finished(run.folder).blend == run.blend
+        files = weight_files(run.folder, run.config.backbones, run.n_folds)
+        ready = open_finished(run.folder).blend == run.blend and all(f.is_file() for f in files)
     except PawStackError:
         ready = False
     return {"name": run.name, "version": __version__, "ready": ready}

@@ -20,6 +20,7 @@ from paw_stack.network.pretrained.names import (
     place_of,
     saved_config,
 )
+from paw_stack.network.pretrained.quick import import_timm
 
 
 class Backbone(nn.Module):
@@ -200,9 +201,7 @@ def _hint(section: BackboneSection) -> str:
 
 def _published(section: BackboneSection) -> tuple[Any, dict[str, Any]]:
     """The model's published configuration, and arguments that were saved with it."""
-    import timm
-    from timm.models import get_pretrained_cfg
-
+    timm = import_timm()
     check_backbone(section)
     name = current_name(section.model)
     if place_of(name)[0]:
@@ -215,7 +214,7 @@ def _published(section: BackboneSection) -> tuple[Any, dict[str, Any]]:
                 f" {reason}; a folder needs config.json and model.safetensors, a hub a network"
             ) from error
     try:
-        config = get_pretrained_cfg(name, allow_unregistered=True)
+        config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
     except RuntimeError:  # the architecture has no such tag
         config = None
     if config is None:

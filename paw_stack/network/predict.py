@@ -1,5 +1,6 @@
 """Predictions of a network, averaged over the views of test-time augmentation."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ from paw_stack.network.gpu.feed import on_device, prefetched, sent
 from paw_stack.network.gpu.memory import pass_size, told
 from paw_stack.network.regressor import Regressor
 
-PREDICT_BATCH = 64  # on a CPU
-
 
 def predict_batch(device: Device, size: int) -> int:
-    """Photos a forward pass where nobody says how many."""
-    return PREDICT_BATCH if device.name == "cpu" else pass_size(device, size)
+    """Photos of `size` pixels a side in a forward pass where nobody says how many."""
+    return _pass_on_a_cpu(size) if device.name == "cpu" else pass_size(device, size)
+
+
+def _pass_on_a_cpu(size: int) -> int:
+    """A power of two, 8 of 224 pixels: larger passes gain nothing there and take memory.
+
+    Of small photos a pass is mostly calls: 64 of 64 pixels go three times as fast as 8.
+    """
+    fitting = 2 ** int(math.log2(8 * (224 / size) ** 2))
+    return min(64, max(8, fitting))
 
 
 def predict(

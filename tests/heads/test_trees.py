@@ -70,7 +70,7 @@ def change(name: str, place: int, into: str) -> str:
         ("left_child", 0, "-6", "left_child lie outside"),
         ("decision_type", 2, "3", "categories"),
         ("leaf_value", 0, "inf", "leaf_value are no numbers"),
-        ("threshold", 0, "1e999", "expected 4 finite numbers"),
+        ("threshold", 0, "1e999", "expected finite numbers"),
         ("num_leaves", 0, "6", "expected 5 finite numbers"),
         ("num_cat", 0, "1", "num_cat lie outside"),
         ("max_feature_idx", 0, "9", "no trees on 6 columns"),

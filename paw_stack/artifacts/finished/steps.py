@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paw_stack.artifacts.files import read_array, read_csv
+from paw_stack.config import BackboneSection
 from paw_stack.regular import json_or_nothing
 
 
@@ -50,6 +51,18 @@ def read_histories(root: Path, backbones: Sequence[str]) -> dict[str, pd.DataFra
         for backbone in backbones
         for file in sorted((root / "finetune" / backbone).glob("fold*/history.csv"))
     }
+
+
+def weight_files(root: Path, backbones: Sequence[BackboneSection], n_folds: int) -> list[Path]:
+    """Files of weights that scoring a photo reads: the folds', of frozen backbones local ones."""
+    found = []
+    for backbone in backbones:
+        if not backbone.frozen:
+            own = root / "finetune" / backbone.name
+            found += [own / f"fold{fold}" / "weights.safetensors" for fold in range(n_folds)]
+        elif backbone.weights:
+            found.append(backbone.weights)
+    return found
 
 
 def step_name(backbone: str, part: str) -> str:

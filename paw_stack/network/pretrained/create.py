@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from paw_stack.errors import ConfigError, offenders
+from paw_stack.network.pretrained.quick import import_timm
 from paw_stack.network.pretrained.weights import Filter, fill, is_meta
 
 _lock = Lock()
@@ -82,8 +83,7 @@ def _created(
     arguments: dict[str, Any],
     load: Callable[[Callable[..., None], Any, dict[str, Any]], None],
 ) -> Any:
-    import timm
-
+    timm = import_timm()
     with _loading(load):
         return timm.create_model(name, pretrained=pretrained, **arguments)
 

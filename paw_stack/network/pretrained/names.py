@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from paw_stack.network.pretrained.quick import import_timm
+
 # Old name -> today's, where timm's table names another network, other weights, or no weights.
 CORRECTED = {
     "ig_resnext101_32x16d": "resnext101_32x16d.fb_wsl_ig1b_ft_in1k",
@@ -28,18 +30,15 @@ GONE = {"ig_resnext101_32x48d"}
 
 def current_name(model: str) -> str:
     """Today's name of a timm model; one that is not old, or not known, is returned as it is."""
-    from timm.models import get_deprecated_models
-
     if model in GONE:
         return model
-    return CORRECTED.get(model) or get_deprecated_models().get(model) or model
+    renamed: dict[str, str] = import_timm().models.get_deprecated_models()
+    return CORRECTED.get(model) or renamed.get(model) or model
 
 
 def known_model(model: str) -> bool:
     """Whether there is such a model, under today's name."""
-    import timm
-
-    return model not in GONE and "/" not in model and timm.is_model(model)
+    return model not in GONE and "/" not in model and import_timm().is_model(model)
 
 
 def place_of(model: str) -> tuple[str, str]:
@@ -79,6 +78,6 @@ def closest_names(model: str) -> list[str]:
     """Up to three names of today that are spelled like `model`, the closest first."""
     import difflib
 
-    import timm
-
-    return difflib.get_close_matches(model, timm.list_models(pretrained=False), n=3, cutoff=0.5)
+    return difflib.get_close_matches(
+        model, import_timm().list_models(pretrained=False), n=3, cutoff=0.5
+    )

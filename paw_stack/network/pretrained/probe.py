@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from paw_stack.config import BackboneSection, Layer
 from paw_stack.errors import ConfigError
 from paw_stack.network.backbone import Backbone, build_backbone, input_size
+from paw_stack.network.pretrained.quick import import_timm
 
 STEPS = (14, 16, 32, 56, 64)  # sides of patches and windows, whose multiples sizes must be
 SHOWN_SIZES = 3
@@ -96,7 +97,7 @@ def _shapes(section: BackboneSection, device: str) -> Shapes:
 
 
 def _built(section: BackboneSection, device: str, load: bool = False) -> Backbone:
-    import timm  # noqa: F401  before: while it is imported, older torch reads tensors' values
+    import_timm()  # before: while it is imported, older torch reads tensors' values
 
     with torch.device(device):
         return build_backbone(section, 0, load=load)
