@@ -47,7 +47,7 @@ def vectors():
     """Rows whose few leading components tell the score, beside columns of noise."""
     rng = np.random.default_rng(1)
     hidden = rng.normal(size=(N + N_TEST, 3))
-    X = hidden @ rng.normal(size=(3, 60)) + 3 * rng.normal(size=(N + N_TEST, 60))
+    X = hidden @ rng.normal(size=(3, 300)) + 6 * rng.normal(size=(N + N_TEST, 300))
     target = 50 + 10 * np.tanh(hidden[:N, 0]) + 5 * hidden[:N, 1] + rng.normal(0, 3, N)
     return X.astype(np.float32), target
 
@@ -126,12 +126,12 @@ def test_predictions_are_those_of_scikit_learn():
 def test_bands_are_principal_components(width):
     rng = np.random.default_rng(6)
     X = (rng.normal(size=(90, width)) * rng.uniform(1, 3, width) + 5).astype(np.float32)
-    bands = principal_bands(X[:70], X[70:])
+    bands = principal_bands(X, np.ones(90))
     scaled = (X - X.mean(0)) / X.std(0)
     naive = PCA(bands.projection.shape[1], svd_solver="full").fit_transform(scaled)
     for band in range(bands.band_of[-1] + 1):
         own = bands.band_of == band
-        found = np.vstack([bands.labelled, bands.test])[:, own]
+        found = bands.of(X)[:, own]
         distances = distances_float64(found, found)
         assert distances.mean() == pytest.approx(1, rel=1e-4)
         expected = distances_float64(naive[:, own], naive[:, own])
@@ -142,10 +142,10 @@ def test_bands_are_principal_components(width):
 
 def test_weighted_rows_have_the_components_of_their_copies():
     rng = np.random.default_rng(7)
-    X, weight = rng.normal(size=(40, 6)).astype(np.float32), rng.integers(1, 4, 30)
-    weighted = principal_bands(X[:30], X[30:], weight.astype(float))
-    copied = principal_bands(np.repeat(X[:30], weight, axis=0), X[30:])
-    found, expected = (distances_float64(b.test, b.test) for b in (weighted, copied))
+    X, weight = rng.normal(size=(30, 6)).astype(np.float32), rng.integers(1, 4, 30)
+    weighted = principal_bands(X, weight.astype(float))
+    copied = principal_bands(np.repeat(X, weight, axis=0), np.ones(weight.sum()))
+    found, expected = (distances_float64(b.of(X), b.of(X)) for b in (weighted, copied))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -189,6 +189,18 @@ def test_what_is_kept_predicts_held_out_rows_as_the_fit_did(vectors):
         told = predict_stored(found.heads[f"all-fold{fold}"], X[::-1])[::-1]
         held_out = folds.held_out_rows(fold)
         np.testing.assert_allclose(told[:N][held_out], found.oof[held_out], rtol=1e-5)
+
+
+def test_a_fold_knows_nothing_of_other_photos(vectors):
+    """Neither of those held out nor of the test set: components would tell their scores better."""
+    X, target = vectors
+    held_out = make_folds(target, np.arange(N), 4, None, 0).held_out_rows(2)
+    others = X.copy()
+    others[held_out] += 100
+    others[N:] *= 3
+    found, expected = (fit(vectors, target).heads["all-fold2"].arrays for vectors in (others, X))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_memory_is_asked_for_before_the_fit():

@@ -1,11 +1,11 @@
 """The Gaussian process as a head: a kernel learned by each fold's training rows.
 
-Vectors that folds share are brought to principal components once (heads/gaussian/bands.py); the
-weights of their bands, the noise and the coefficients of fold k come from rows outside it. What is
-kept is a kernel expansion on these components, so that whatever predicts later needs no more.
+Principal components (heads/gaussian/bands.py), weights of their bands, noise and coefficients of
+fold k come from rows outside it. What is kept is a kernel expansion on these components, so that
+whatever predicts later needs no more.
 
-Beyond `rows` training rows the kernel is learned on as many, drawn by the run's seed, and all of
-them predict. Memory: 24 n^2 bytes.
+Beyond `rows` training rows components and kernel are learned on as many, drawn by the run's seed,
+and all of them predict. Memory: 24 n^2 bytes.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from paw_stack.config import GpSection
 from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
-from paw_stack.heads.gaussian.bands import Bands, principal_bands
+from paw_stack.heads.gaussian.bands import principal_bands
 from paw_stack.heads.gaussian.evidence import CONSTANT, Kernel, coefficients, learned_kernel
 from paw_stack.heads.stored import distances_float64, kernel_head, predict_stored
 from paw_stack.metrics import taken
@@ -26,13 +26,9 @@ def cross_fit_gp(section: GpSection, problem: Problem) -> CrossFitted:
     oof, tests = np.full(len(problem.target), np.nan), []
     heads: dict[str, StoredHead] = {}
     weights: list[list[float]] = []
-    place = {fold: part for part, folds in problem.parts.items() for fold in folds}
-    bands: dict[str, Bands] = {}
     for fold in track(problem.only, problem.what, total=len(problem.only), unit="folds"):
         labelled, test = problem.features(fold)
-        if place[fold] not in bands:  # one part's in memory at a time
-            bands = {place[fold]: principal_bands(labelled, test, problem.weight)}
-        head, kernel = _fit(section, bands[place[fold]], problem, fold)
+        head, kernel = _fit(section, labelled, problem, fold)
         held_out = problem.folds.held_out_rows(fold)
         oof[held_out] = predict_stored(head, labelled[held_out])
         tests.append(predict_stored(head, test))
@@ -42,17 +38,18 @@ def cross_fit_gp(section: GpSection, problem: Problem) -> CrossFitted:
 
 
 def _fit(
-    section: GpSection, bands: Bands, problem: Problem, fold: int
+    section: GpSection, labelled: np.ndarray, problem: Problem, fold: int
 ) -> tuple[StoredHead, Kernel]:
     """One fold's process, in points, and its kernel."""
     fit = problem.folds.training_rows(fold)
     scale = TargetScale.of(problem.target[fit], taken(problem.weight, fit))
-    Z, y = bands.labelled[fit], scale.standardised(problem.target[fit])
-    weight = problem.row_weight[fit]
+    y, weight = scale.standardised(problem.target[fit]), problem.row_weight[fit]
     learn = np.arange(len(fit))
     if len(fit) > section.rows:
         draw = np.random.default_rng([problem.seed, fold])
         learn = np.sort(draw.choice(len(fit), section.rows, replace=False))
+    bands = principal_bands(labelled[fit[learn]], weight[learn])
+    Z = bands.of(labelled[fit])
     kernel = learned_kernel(_distances(Z[learn], bands.band_of), y[learn], weight[learn])
     root = np.sqrt(kernel.weights)[bands.band_of].astype(np.float32)
     weighed = Z * root
