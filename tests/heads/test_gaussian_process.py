@@ -12,7 +12,7 @@ from paw_stack.config import GpSection, HeadsSection, KernelRidgeSection
 from paw_stack.data.folds import make_folds
 from paw_stack.errors import ConfigError
 from paw_stack.heads.cross_fit import Problem
-from paw_stack.heads.gaussian.bands import principal_bands
+from paw_stack.heads.gaussian.bands import principal_bands, shrinkage
 from paw_stack.heads.gaussian.evidence import (
     CONSTANT,
     Kernel,
@@ -201,6 +201,26 @@ def test_a_fold_knows_nothing_of_other_photos(vectors):
     found, expected = (fit(vectors, target).heads["all-fold2"].arrays for vectors in (others, X))
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_other_rows_lie_among_those_that_were_learned_from(vectors):
+    """Components follow the noise of their own rows; new ones would lie too near the middle."""
+    X, target = vectors
+    arrays = fit(X, target, GpSection(rows=60)).heads["all-fold0"].arrays
+    new = (X[N:] - arrays["mean"]) / arrays["scale"] @ arrays["projection"]
+    training = make_folds(target, np.arange(N), 4, None, 0).training_rows(0)
+    draw = np.random.default_rng([0, 0]).choice(len(training), 60, replace=False)
+    seen = np.isin(np.arange(len(training)), draw)
+    lengths = [(rows**2).sum(1).mean() for rows in (arrays["vectors"][seen], new)]
+    lengths.append((arrays["vectors"][~seen] ** 2).sum(1).mean())
+    assert max(lengths) < 1.4 * min(lengths)
+
+
+def test_where_columns_are_few_nothing_is_shorter():
+    rng = np.random.default_rng(10)
+    X, ones = rng.normal(size=(2000, 6)).astype(np.float32), np.ones(2000)
+    found = shrinkage(X, ones, principal_bands(X, ones))
+    np.testing.assert_allclose(found, 1, atol=0.02)
 
 
 def test_memory_is_asked_for_before_the_fit():

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from paw_stack.config import GbmSection, NystroemSection, SvrSection
+from paw_stack.config import GbmSection, GpSection, NystroemSection, SvrSection
 from paw_stack.data.folds import Folds
 from paw_stack.heads.cross_fit import Problem
 from paw_stack.heads.registry import HEADS, engine_of, fit_head
 
 DRAWING = {
+    "gp": GpSection(rows=20),
     "gbm": GbmSection(trees=5, min_rows=3, feature_fraction=0.5),
     "nystroem": NystroemSection(landmarks=12),
     "svr": SvrSection(engine="sklearn"),

@@ -18,7 +18,7 @@ from paw_stack.heads.gbm_text import sound_trees
 from paw_stack.heads.kernels import estimators, solvers
 from paw_stack.heads.kernels.costs import TOL, costs
 from paw_stack.heads.kernels.distances import rbf, squared_distances
-from paw_stack.heads.kernels.smo import solve
+from paw_stack.heads.kernels.smo.rounds import solve
 from paw_stack.heads.kernels.solvers import Dual, solve_each
 from paw_stack.heads.registry import fit_head
 from paw_stack.heads.stored import ROWS, predict_heads, predict_stored

@@ -42,10 +42,6 @@ def test_tensors_are_found_as_deep_as_is_said_and_no_deeper():
     assert list(tensors) == ["a"]
 
 
-def test_a_pass_on_a_processor_holds_as_many_photos_whatever_their_size():
-    assert {predict_batch(CPU, size) for size in (32, 224, 384)} == {64}
-
-
 @pytest.mark.parametrize("crops", [1, 2, 3, 4, 5])
 def test_every_view_has_its_mirror_image(crops):
     photos = torch.from_numpy(

@@ -14,7 +14,7 @@ from paw_stack.config import GpSection
 from paw_stack.data.target import TargetScale
 from paw_stack.data.types import StoredHead
 from paw_stack.heads.cross_fit import CrossFitted, Problem, in_points
-from paw_stack.heads.gaussian.bands import principal_bands
+from paw_stack.heads.gaussian.bands import principal_bands, shrinkage
 from paw_stack.heads.gaussian.evidence import CONSTANT, Kernel, coefficients, learned_kernel
 from paw_stack.heads.stored import distances_float64, kernel_head, predict_stored
 from paw_stack.metrics import taken
@@ -48,8 +48,11 @@ def _fit(
     if len(fit) > section.rows:
         draw = np.random.default_rng([problem.seed, fold])
         learn = np.sort(draw.choice(len(fit), section.rows, replace=False))
-    bands = principal_bands(labelled[fit[learn]], weight[learn])
+    seen = labelled[fit[learn]], weight[learn]
+    bands = principal_bands(*seen)
+    shorter = shrinkage(*seen, bands).astype(np.float32)
     Z = bands.of(labelled[fit])
+    Z[np.setdiff1d(np.arange(len(fit)), learn)] /= shorter
     kernel = learned_kernel(_distances(Z[learn], bands.band_of), y[learn], weight[learn])
     root = np.sqrt(kernel.weights)[bands.band_of].astype(np.float32)
     weighed = Z * root
@@ -61,7 +64,7 @@ def _fit(
         kernel.variance * found,
         CONSTANT * found.sum(),
         gamma=1,
-        projection=bands.projection * root,
+        projection=bands.projection * root / shorter,
     )
     return in_points(head, scale), kernel
 
