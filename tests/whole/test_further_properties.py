@@ -17,6 +17,7 @@ from helpers.commands import AUTOENCODER, FROZEN, call, extra_config, failure, w
 from helpers.shards import one_damaged
 from PIL import Image
 
+from paw_stack.artifacts.files import write_text
 from paw_stack.artifacts.finished.model import open_finished
 from paw_stack.blend.intervals import fit_interval
 from paw_stack.bundle.manifest import TEMPLATES, write_texts
@@ -43,6 +44,11 @@ from paw_stack.pipeline.steps.finetune import teacher_weights
 from paw_stack.processes import state_of
 
 Usage = namedtuple("Usage", "total used free")
+
+
+def test_texts_are_utf_8_whatever_the_machine_speaks(tmp_path):
+    write_text(tmp_path / "größe.txt", "größe ↕ 大きさ\n")
+    assert (tmp_path / "größe.txt").read_bytes() == "größe ↕ 大きさ\n".encode()
 
 
 def test_a_run_reads_back_its_metadata_in_the_order_of_its_rows(sample_folder, tmp_path):
