@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from helpers.commands import AUTOENCODER, FROZEN, call, extra_config, failure, write_config
 from helpers.shards import one_damaged
 from PIL import Image
@@ -34,9 +33,7 @@ from paw_stack.guess.look import Given, look
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
 from paw_stack.heads.kernels.learning_curve import learning_curve, shared_kernel
 from paw_stack.heads.stored import neighbours_head, predict_stored
-from paw_stack.network.checkpoint import load_optimizer, optimizer_tensors
 from paw_stack.network.device import Device
-from paw_stack.network.gpu.memory import told
 from paw_stack.pipeline import resources
 from paw_stack.pipeline.experiment import open_job
 from paw_stack.pipeline.graph import plan
@@ -191,39 +188,6 @@ def test_a_column_that_was_constant_says_nothing_of_a_new_photo():
     vectors, target = np.array([[0, 0], [1, 0], [2, 0]], dtype=np.float32), np.arange(3.0)
     head = neighbours_head(scaler, vectors, target, 1)
     assert predict_stored(head, np.array([[2, 0], [2, 50]], dtype=np.float32)).tolist() == [2, 2]
-
-
-def test_a_resumed_optimizer_steps_as_if_nothing_had_been():
-    def descend(optimizer: torch.optim.Optimizer, parameter: torch.Tensor, gradients) -> None:
-        for gradient in gradients:
-            parameter.grad = torch.tensor(gradient)
-            optimizer.step()
-
-    one = torch.nn.Parameter(torch.ones(2))
-    first = torch.optim.AdamW([one], lr=0.1)
-    descend(first, one, [[1.0, -3.0], [2.0, 0.5]])
-    other = torch.nn.Parameter(one.detach().clone())
-    second = torch.optim.AdamW([other], lr=0.1)
-    load_optimizer(second, {k: v.clone() for k, v in optimizer_tensors(first).items()})
-    for optimizer, parameter in ((first, one), (second, other)):
-        descend(optimizer, parameter, [[-1.0, 0.1]])
-    assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize(
-    ("error", "becomes"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory"), ConfigError),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), ConfigError),
-        (RuntimeError("shapes cannot be multiplied"), RuntimeError),
-        (ValueError("can't allocate memory"), ValueError),
-    ],
-)
-def test_a_lack_of_memory_is_told_with_advice_and_nothing_else_is(error, becomes):
-    with pytest.raises(becomes) as caught, told(lambda: "smaller batches"):
-        raise error
-    assert type(caught.value) is becomes
-    assert ("smaller batches" in str(caught.value)) == (becomes is ConfigError)
 
 
 def test_the_mean_image_has_seen_no_labelled_photo(sample_folder, tmp_path):
