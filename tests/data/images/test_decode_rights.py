@@ -143,9 +143,9 @@ def test_an_answer_that_cannot_be_is_refused(lie, pool):
     "answer",
     [
         *(b"{}", b"no JSON", b"[" * 4000, json.dumps(SOUND).encode() * 2, b"\xff\xfe"),
-        *(b"1" * 5000, b"12", json.dumps(SOUND | {"shape": [9]}).encode()),
+        *(b"1" * 5000, json.dumps(SOUND | {"shape": [9]}).encode()),
     ],
-    ids=["nothing", "text", "nested", "twice", "bytes", "long", "number", "shape"],
+    ids=["nothing", "text", "nested", "twice", "bytes", "long", "shape"],
 )
 def test_a_worker_that_lies_is_replaced(answer, pool, monkeypatch):
     monkeypatch.setattr(decode_process, "START", LIES)
