@@ -18,17 +18,14 @@ from PIL import Image
 
 from paw_stack.artifacts.files import write_text
 from paw_stack.artifacts.finished.model import open_finished
-from paw_stack.blend.intervals import fit_interval
 from paw_stack.bundle.manifest import TEMPLATES, write_texts
 from paw_stack.cluster.shards import do_shard, run_shards
-from paw_stack.commands.init import check
 from paw_stack.config import EmbedSection, load_config
-from paw_stack.config.targets import load_targets
 from paw_stack.data.folds import Folds
 from paw_stack.data.images.shards import find_shards
 from paw_stack.data.synthetic.traits import breed
 from paw_stack.embed import network as embedding
-from paw_stack.errors import ArtifactError, ConfigError, DataError
+from paw_stack.errors import ArtifactError, ConfigError
 from paw_stack.guess.look import Given, look
 from paw_stack.heads.kernels.kernel_ridge import cross_fit_kernel_ridge
 from paw_stack.heads.kernels.learning_curve import learning_curve, shared_kernel
@@ -57,13 +54,6 @@ def test_a_run_reads_back_its_metadata_in_the_order_of_its_rows(sample_folder, t
     expected = table.loc[run.labelled["Id"], names].to_numpy()
     np.testing.assert_array_equal(run.metadata, expected)
     assert (expected != expected[::-1]).any()
-
-
-def test_scores_on_the_ends_of_their_intervals_are_in_them():
-    """Where nothing is known, an interval is the scale, and half of the scores are its ends."""
-    target, fold_of = 10.0 * (np.arange(400) % 2), np.arange(400) // 2 % 5
-    nested = 5 + 0.1 * np.random.default_rng(0).uniform(-1, 1, 400)
-    assert fit_interval(target, nested, fold_of, (0, 10))["coverage"] >= 0.9
 
 
 def test_a_bundles_notebook_names_its_folders_and_has_all_its_cells(tmp_path):
@@ -99,14 +89,6 @@ def test_a_contact_sheet_goes_from_the_lowest_to_the_highest_score(sample_folder
     order = np.argsort(job.competition.target, kind="stable")
     np.testing.assert_array_equal(sheet[:32, :32], photos[order[0]])
     np.testing.assert_array_equal(sheet[-36:-4, :32], photos[order[-1]])
-
-
-def test_tables_of_every_target_are_read_before_a_config_is_written(sample_folder, tmp_path):
-    targets = load_targets(write_config(tmp_path, sample_folder))
-    check(targets)
-    targets = load_targets(write_config(tmp_path, sample_folder, data={"target": "missing"}))
-    with pytest.raises(DataError, match="missing"):
-        check(targets)
 
 
 def test_heads_are_not_fitted_where_the_disk_has_no_room(
