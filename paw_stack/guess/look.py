@@ -43,10 +43,6 @@ class Look:
     n_labelled: int
     bounded: bool  # every target is
 
-    @property
-    def root(self) -> Path:
-        return Path(next(d.value for d in self.decisions if d.key == "root"))
-
 
 def look(given: Given) -> Look:
     """Read both tables' headers and cells and the folders' names; no photo is opened.

@@ -141,8 +141,11 @@ def test_an_answer_that_cannot_be_is_refused(lie, pool):
 
 @pytest.mark.parametrize(
     "answer",
-    [b"{}", b"no JSON", b"[" * 4000, json.dumps(SOUND).encode() * 2, b"\xff\xfe", b"1" * 5000],
-    ids=["nothing", "text", "nested", "twice", "bytes", "long"],
+    [
+        *(b"{}", b"no JSON", b"[" * 4000, json.dumps(SOUND).encode() * 2, b"\xff\xfe"),
+        *(b"1" * 5000, json.dumps(SOUND | {"shape": [9]}).encode()),
+    ],
+    ids=["nothing", "text", "nested", "twice", "bytes", "long", "shape"],
 )
 def test_a_worker_that_lies_is_replaced(answer, pool, monkeypatch):
     monkeypatch.setattr(decode_process, "START", LIES)
