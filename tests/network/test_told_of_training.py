@@ -11,7 +11,7 @@ from torch import nn
 from paw_stack.config import TtaSection
 from paw_stack.network.device import peak_megabytes
 from paw_stack.network.losses import LOSSES
-from paw_stack.network.predict import predict_batch, views
+from paw_stack.network.predict import views
 from paw_stack.network.pretrained.weights import DEEPEST, Reading, Wanted, _mappings, _merit
 
 
