@@ -62,16 +62,17 @@ def shrinkage(X: np.ndarray, weight: np.ndarray, bands: Bands) -> np.ndarray:
     component; a band that these do not have is taken to be like the one before.
     """
     part_of = np.empty(len(X), int)
-    part_of[np.argsort(bands.of(X)[:, 0], kind="stable")] = np.arange(len(X)) % PARTS
+    parts = min(PARTS, len(X))
+    part_of[np.argsort(bands.of(X)[:, 0], kind="stable")] = np.arange(len(X)) % parts
     squares = np.zeros((2, len(ENDS)))
-    for part in range(PARTS):
+    for part in range(parts):
         out = part_of == part
         inner = principal_bands(X[~out], weight[~out])
         for which, rows in enumerate((out, ~out)):
             of_components = np.average(inner.of(X[rows]) ** 2, axis=0, weights=weight[rows])
             squares[which] += np.bincount(inner.band_of, of_components, minlength=len(ENDS))
     last = max(0, int(np.count_nonzero(squares[1])) - 1)
-    ratio = squares[0] / np.maximum(squares[1], np.finfo(float).tiny)
+    ratio = np.divide(squares[0], squares[1], out=np.ones(len(ENDS)), where=squares[1] > 0)
     ratio = np.clip(ratio, SHORTEST, 1)[np.minimum(bands.band_of, last)]
     return np.asarray(np.sqrt(ratio))
 
