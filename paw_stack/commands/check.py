@@ -212,12 +212,14 @@ def _source(file: Path | None) -> str:
 
 def report_memory(config: Config) -> None:
     """What fine-tuning each backbone takes of a GPU: of this machine's, or of usual ones."""
+    tuned = [backbone for backbone in config.backbones if not backbone.frozen]
+    if not tuned or config.compute.device == "cpu":
+        return
     from paw_stack.network.device import resolve_device
     from paw_stack.network.gpu.memory import training_needs
 
     device = resolve_device(config.compute)
-    tuned = [backbone for backbone in config.backbones if not backbone.frozen]
-    for backbone in tuned if config.compute.device != "cpu" else []:
+    for backbone in tuned:
         say(f"fine-tuning {backbone.name}: {training_needs(backbone, config.finetune, device)}")
 
 

@@ -27,14 +27,20 @@ def require_memory(
     Raises:
         ConfigError: names them all, with what they need and what fits instead.
     """
-    engines = {name: engine_of(section, compute) for name, section in heads.named().items()}
+    sections = heads.named()
+    most = [HEADS[name].memory("gram", n_labelled, n_test) / 1e9 for name in sections]
+    selection = 8e-9 * n_labelled * (n_labelled + n_test) if heads.selection else 0
+    no_gpu = device_gb is None and not uses_cuda(compute)
+    if no_gpu and max([selection, *most]) <= heads.memory_gb:
+        return  # whichever engine it is, which takes a second of imports to know
+    engines = {name: engine_of(section, compute) for name, section in sections.items()}
     engines = {name: engine for name, engine in engines.items() if shared or engine != "cuml"}
     needs = {
         f"heads.{name}": HEADS[name].memory(engine, n_labelled, n_test) / 1e9
         for name, engine in engines.items()
     }
     if heads.selection:  # the kernel, and one layer's distances before they go to disk
-        needs["heads.selection"] = 8e-9 * n_labelled * (n_labelled + n_test)
+        needs["heads.selection"] = selection
     problems = [
         f"{name}: matrices of {n_labelled:,} labelled and {n_test:,} test rows take"
         f" {need:.1f} GB, heads.memory_gb allows {heads.memory_gb:g}; use heads.nystroem,"

@@ -154,8 +154,9 @@ def _setting_problems(config: Config) -> list[str]:
     section = config.finetune
     kept = section.freeze if section.views else 0
     checks += [partial(require_able, backbone, cache, kept) for backbone in config.backbones]
-    if config.heads.svr:
-        checks.append(partial(resolve_engine, config.heads.svr, config.compute))
+    svr = config.heads.svr  # auto without a grid finds one: scikit-learn at the least
+    if svr and (svr.engine != "auto" or svr.grid):
+        checks.append(partial(resolve_engine, svr, config.compute))
     trained = not all(backbone.frozen for backbone in config.backbones)
     if trained and not isinstance(config.finetune.augment, str):  # presets are sound
         checks.append(partial(make_augment, config.finetune, 64))
