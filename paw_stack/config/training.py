@@ -190,6 +190,16 @@ class FinetuneSection(Section):
             )
         return self
 
+    @property
+    def kept_stages(self) -> int:
+        """First stages of which activations are kept."""
+        return self.freeze if self.views else 0
+
+    @property
+    def n_views(self) -> int:
+        """Different views that the epochs of a fold see."""
+        return min(self.views or self.epochs, self.epochs)
+
     @model_validator(mode="after")
     def _views_are_of_frozen_stages(self) -> "FinetuneSection":
         if self.views is None:

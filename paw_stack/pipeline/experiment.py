@@ -151,8 +151,7 @@ def _setting_problems(config: Config) -> list[str]:
     checks.append(partial(_require_one_process, config))
     checks.append(partial(_require_terms_with_weights, config))
     checks.append(partial(load_extra, config.data))
-    section = config.finetune
-    kept = section.freeze if section.views else 0
+    kept = config.finetune.kept_stages
     checks += [partial(require_able, backbone, cache, kept) for backbone in config.backbones]
     svr = config.heads.svr  # auto without a grid finds one: scikit-learn at the least
     if svr and (svr.engine != "auto" or svr.grid):

@@ -15,37 +15,42 @@ from paw_stack.regular import json_or_nothing, sha256_of
 def require_able(backbone: BackboneSection, cache: Path, kept_stages: int = 0) -> None:
     """See that the model takes its photos, has its layers, and that a file of weights fits.
 
-    Args:
-        kept_stages: first stages whose activations are kept, unless the backbone does not learn.
-
     Raises:
-        ConfigError: it does not, or its stages cannot be told apart.
+        ConfigError: as `facts_of`.
     """
-    kept = 0 if backbone.frozen else kept_stages
-    if source := facts_of(backbone, cache, kept)["weights"]:
+    if source := facts_of(backbone, cache, kept_stages)["weights"]:
         say(f"backbone {backbone.name}: {source}")
 
 
 def facts_of(backbone: BackboneSection, cache: Path, kept_stages: int = 0) -> dict[str, Any]:
     """`weights` in words, how many `parameters`, and `widths`: layer -> numbers of its vector.
 
-    What was seen is noted in the folder `cache`: torch and timm take seconds to import, which a
-    command with nothing to train or embed has no other use for.
+    Of a backbone that learns behind kept stages also the shape of a photo's `activations`. What was
+    seen is noted in the folder `cache`: torch and timm take seconds to import, which a command with
+    nothing to train or embed has no other use for.
+
+    Args:
+        kept_stages: first stages whose activations are kept, unless the backbone does not learn.
 
     Raises:
-        ConfigError: the model cannot do what its section asks for, or not keep its first stages.
+        ConfigError: the model cannot do what its section asks for, or its stages cannot be told
+            apart.
     """
     fits = backbone.weights is None or backbone.weights.is_file()
-    about = [backbone, weights_digest(backbone) if fits else None, versions()]
-    note = cache / "backbones" / f"{digest(*about, *[kept_stages] * bool(kept_stages))}.json"
+    about: list[Any] = [backbone, weights_digest(backbone) if fits else None, versions()]
+    wanted = {"weights", "parameters", "widths"}
+    if kept := 0 if backbone.frozen else kept_stages:
+        about.append(kept)
+        wanted.add("activations")
+    note = cache / "backbones" / f"{digest(*about)}.json"
     facts = json_or_nothing(note)
-    if not {"weights", "parameters", "widths"} <= facts.keys():
+    if not wanted <= facts.keys():
         from paw_stack.network.frozen.split import measured_split
         from paw_stack.network.pretrained.probe import find_weights, measure
 
         facts = {**asdict(measure(backbone)), "weights": find_weights(backbone)}
-        if kept_stages:
-            measured_split(backbone.model_dump_json(), kept_stages)
+        if kept:
+            facts["activations"] = list(measured_split(backbone, kept).shape)
         write_json(note, facts)
     return facts
 

@@ -107,13 +107,14 @@ def _needs(job: Job, folds: Sequence[int], steps: Steps, stages: Sequence[Stage]
     }
     if not todo:
         return []
-    sizes = {backbone.name: facts_of(backbone, job.run.cache) for backbone in job.config.backbones}
+    cache, kept = job.run.cache, job.config.finetune.kept_stages
+    sizes = {one.name: facts_of(one, cache, kept) for one in job.config.backbones}
     found = []
     for name, size in sizes.items():
         names = (name, *(f"{name} fold {fold}" for fold in folds))
         if n := sum(("finetune", one) in todo for one in names):
             found.append(_finetune_need(job, name, size, n))
-            found += _activations_need(job, name, n)
+            found += _activations_need(job, name, size, n)
         if n := sum(("embed", one) in todo for one in names):
             found.append(_embed_need(job, name, size, n))
     for source, head in candidates(job.config):
@@ -141,28 +142,24 @@ def _finetune_need(job: Job, name: str, size: Facts, n_folds: int) -> Need:
     )
 
 
-def _activations_need(job: Job, name: str, n_folds: int) -> list[Need]:
+def _activations_need(job: Job, name: str, size: Facts, n_folds: int) -> list[Need]:
     """What frozen stages make of photos, where it is kept: once for all folds that share it.
 
     The plain photos, and the views of those that are learned from; once more with photos that have
     pseudo-labels. Folds that start from weights of their own, or have drawn photos, share nothing.
     """
-    from paw_stack.network.frozen.activations import n_views
-    from paw_stack.network.frozen.split import measured_split
-
     section, extra = job.config.finetune, job.config.extra
     if not section.views:
         return []
     (backbone,) = (one for one in job.config.backbones if one.name == name)
-    shape = measured_split(backbone.model_dump_json(), section.freeze).shape
-    views = n_views(section) if section.augment not in ("none", []) else 0
+    views = section.n_views if section.augment not in ("none", []) else 0
     photos = len(job.ids) + views * len(job.competition.target)
     if extra.pseudo:
         n_extra = len(job.extra.ids) + (extra.gan.images if extra.gan else 0)
         photos += photos + (1 + views) * n_extra
     random = not backbone.pretrained and backbone.weights is None
     apart = random or section.warm_start or extra.gan or (extra.pseudo and extra.pseudo.source)
-    kept = (n_folds if apart else 1) * photos * math.prod(shape) * FLOAT
+    kept = (n_folds if apart else 1) * photos * math.prod(size["activations"]) * FLOAT
     setting = "lower finetune.views, freeze more stages, or set finetune.views: null"
     return [Need(f"activations of the frozen stages of {name}", kept, 0, setting)]
 

@@ -56,7 +56,7 @@ def test_all_folds_read_one_set_of_files(sample_folder, tmp_path, pretrained, ca
     files = kept_files(tmp_path)
     rows = [len(np.load(path, mmap_mode="r")) for path in files]
     assert sorted(rows) == [N_LABELLED, N_LABELLED, N_LABELLED + N_TEST]
-    values = np.prod(measured_split(BackboneSection(**SWIN).model_dump_json(), 1).shape)
+    values = np.prod(measured_split(BackboneSection(**SWIN), 1).shape)
     assert told.disk == sum(rows) * values * FLOAT
     whole, dates = held_out(tmp_path, 1), [path.stat().st_mtime_ns for path in files]
     call("finetune", config, "--force", "finetune")

@@ -69,11 +69,6 @@ class KeptActivations:
         return {**self.__dict__, "opened": []}
 
 
-def n_views(section: FinetuneSection) -> int:
-    """Different views that the epochs of a fold see."""
-    return min(section.views or section.epochs, section.epochs)
-
-
 def learned_rows(rows: FoldRows) -> np.ndarray:
     """Rows that some fold learns from, sorted: the same ones whichever fold asks."""
     return np.unique(np.concatenate([rows.fit, rows.inner, rows.held_out, rows.extra]))
@@ -100,7 +95,7 @@ def keep_activations(
             return KeptActivations(plain, [plain], everything)
         drawn = section.model_dump(mode="json", include={"augment", "crop_scale"})
         views = []
-        for view in range(n_views(section)):
+        for view in range(section.n_views):
             name = digest(*made_from, drawn, source.seed, view, learned.tolist())
             views.append(source.folder / f"{name}.npy")
             places = [(view, row) for row in learned.tolist()]

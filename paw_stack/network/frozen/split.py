@@ -11,7 +11,6 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -98,10 +97,8 @@ def upper_backbone(backbone: Backbone, place: Split) -> Backbone:
     return twin
 
 
-@lru_cache
-def measured_split(settings: str, stages: int) -> Split:
-    """Of a backbone as `model_dump_json` has it, with `stages` frozen, without its weights."""
-    section = BackboneSection.model_validate_json(settings)
+def measured_split(section: BackboneSection, stages: int) -> Split:
+    """Of a backbone with `stages` frozen, without its weights."""
     backbone = build_backbone(section, 0, load=False)
     freeze(backbone, stages)
     return split(backbone)
