@@ -1,10 +1,9 @@
 """What a backbone can do is seen once, by all runs that share a cache."""
 
 import json
-import subprocess
-import sys
 
 from helpers.commands import FROZEN, call, write_config
+from helpers.imports import heavy_before
 
 from paw_stack.network.pretrained import probe
 from paw_stack.pipeline.pretrained_files import facts_of
@@ -29,18 +28,4 @@ def test_a_note_that_lacks_something_is_written_anew(tiny_swin, tmp_path):
 def test_another_run_on_the_same_photos_begins_without_torch(sample_folder, tmp_path):
     config = write_config(tmp_path, sample_folder, backbones=[FROZEN], heads={"ridge": {}})
     call("check", config)
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "import paw_stack.commands.run as commands\n"
-        "from paw_stack.config import load_config\n"
-        "heavy = {'torch', 'timm', 'sklearn', 'cv2', 'albumentations', 'lightgbm', 'numba'}\n"
-        "def begun(*_):\n"
-        "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
-        "    raise SystemExit\n"
-        "commands._do_steps = begun\n"
-        "commands.run(load_config(Path(sys.argv[1]), ['run.name=second']))\n"
-    )
-    command = [sys.executable, "-c", code, str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "HEAVY []" in done.stdout, done.stderr
+    assert heavy_before("_do_steps", config, "run.name=second") == "[]"

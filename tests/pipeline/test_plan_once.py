@@ -1,11 +1,10 @@
 """A command makes each step once, and asks once whether it is done."""
 
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 from helpers.commands import FROZEN, SWIN, call, write_config
+from helpers.imports import heavy_before
 
 from paw_stack.artifacts import Step
 from paw_stack.artifacts.remote import Store
@@ -80,15 +79,4 @@ def test_a_run_with_nothing_to_do_imports_nothing_heavy(sample_folder, tmp_path)
     """Before its blend; torch and timm take seconds."""
     config = write_config(tmp_path, sample_folder, backbones=[FROZEN], heads={"ridge": {}})
     call("run", config)
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "import paw_stack.commands.run as commands\n"
-        "from paw_stack.config import load_config\n"
-        "heavy = {'torch', 'timm', 'sklearn', 'cv2', 'albumentations', 'lightgbm', 'numba'}\n"
-        "commands._finished = lambda *_: print('HEAVY', sorted(heavy & set(sys.modules)))\n"
-        "commands.run(load_config(Path(sys.argv[1])))\n"
-    )
-    command = [sys.executable, "-c", code, str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "HEAVY []" in done.stdout
+    assert heavy_before("_finished", config) == "[]"
